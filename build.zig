@@ -1,0 +1,226 @@
+//! build.zig: run it as `./zigw build`, which brings Zig and the library sources first. `./zigw build --help` lists the steps.
+const std = @import("std");
+
+const version = "0.1.0";
+
+/// A library that the repository does not hold: where it comes from (read by vendor/bring.py) and how it is built.
+const Library = struct {
+    name: []const u8,
+    version: []const u8,
+    package: []const u8, // Debian's source package and revision
+    suite: []const u8,
+    tarball: []const u8,
+    sha256: []const u8,
+    files: []const []const u8, // what is compiled, and nothing else
+    flags: []const []const u8 = &.{},
+    include: []const u8, // its public headers
+    private: ?[]const u8 = null, // the folder of headers that only its own files include
+    generated: ?[]const u8 = null, // headers that its own `configure` would make, here made by us
+};
+
+const libraries = [_]Library{
+    @import("vendor/liburing/library.zon"),
+    @import("vendor/bearssl/library.zon"),
+    @import("vendor/yyjson/library.zon"),
+};
+
+const warnings = [_][]const u8{
+    "-Wall", "-Wextra", "-Wshadow",            "-Wconversion",         "-Wno-sign-conversion",
+    "-Wvla", "-Werror", "-Wstrict-prototypes", "-Wmissing-prototypes",
+};
+
+/// How a program is compiled; everything that goes into one program shares it.
+const Mode = struct {
+    target: std.Build.ResolvedTarget,
+    optimize: std.builtin.OptimizeMode,
+    strip: bool = false,
+
+    /// Undefined behaviour ends the program with a message wherever speed is not the point.
+    fn sanitize(mode: Mode) std.zig.SanitizeC {
+        return if (mode.optimize == .Debug or mode.optimize == .ReleaseSafe) .full else .off;
+    }
+};
+
+pub fn build(b: *std.Build) void {
+    // Zig's own headers and C library of Debian 12's age, for any CPU of the architecture: what is built here runs on its neighbour.
+    const target = b.standardTargetOptions(.{ .default_target = .{
+        .cpu_model = .baseline,
+        .os_tag = .linux,
+        .abi = .gnu,
+        .glibc_version = .{ .major = 2, .minor = 36, .patch = 0 },
+    } });
+    const optimize = b.option(std.builtin.OptimizeMode, "optimize", "ReleaseFast (default), or Debug: with UBSan") orelse .ReleaseFast;
+    const static = target.result.abi.isMusl();
+    const strip = b.option(bool, "strip", "Leave out symbols and debug information (default: in static releases)") orelse
+        (static and optimize != .Debug);
+
+    const chosen = Mode{ .target = target, .optimize = optimize, .strip = strip };
+    const debug = Mode{ .target = target, .optimize = .Debug };
+    const fast = Mode{ .target = target, .optimize = .ReleaseFast };
+    const release = Mode{ .target = musl(b), .optimize = .ReleaseFast, .strip = true };
+
+    const server = ringcast(b, chosen);
+    b.installArtifact(server);
+
+    const run = b.addRunArtifact(server);
+    run.addArgs(&.{ "serve", "--dev" });
+    run.addArgs(b.args orelse &.{});
+    run.stdio = .inherit;
+    b.step("run", "Start ringcast serve --dev; more arguments after --").dependOn(&run.step);
+
+    const checked = unitTests(b, debug);
+    const check = b.step("check", "Compile the server and its unit tests, run nothing");
+    check.dependOn(&server.step);
+    check.dependOn(&checked.step);
+
+    const tests = python(b, "tests/tools/test.py");
+    for ([_]struct { []const u8, *std.Build.Step.Compile }{
+        .{ "--unit-ubsan", checked },
+        .{ "--unit-release", unitTests(b, fast) },
+        .{ "--server-ubsan", ringcast(b, debug) },
+        .{ "--server-static", ringcast(b, release) },
+    }) |argument| {
+        tests.addArg(argument[0]);
+        tests.addArtifactArg(argument[1]);
+    }
+    tests.addArg("--");
+    tests.addArgs(b.args orelse &.{});
+    b.step("test", "Everything that a pull request must pass; words after -- pick tests").dependOn(&tests.step);
+
+    const format = python(b, "tests/tools/format.py");
+    format.addArg("--fix");
+    const fmt = b.step("fmt", "Format the C and Zig files");
+    fmt.dependOn(&format.step);
+    fmt.dependOn(&b.addFmt(.{ .paths = &.{ "build.zig", "vendor" } }).step);
+    tests.step.dependOn(&b.addFmt(.{ .paths = &.{ "build.zig", "vendor" }, .check = true }).step);
+
+    if (b.build_root.handle.access("perf/load", .{})) |_| {
+        const bench = program(b, "ringcast-bench", chosen);
+        addOurs(b, bench.root_module, "perf/load");
+        const perf = b.step("perf", "Build the load client, zig-out/bin/ringcast-bench");
+        perf.dependOn(&b.addInstallArtifact(bench, .{}).step);
+        check.dependOn(&bench.step);
+    } else |_| {}
+}
+
+/// The server: src/main.c and every file of the folders beside it.
+fn ringcast(b: *std.Build, mode: Mode) *std.Build.Step.Compile {
+    const server = program(b, "ringcast", mode);
+    addOurs(b, server.root_module, "src");
+    addLayers(b, server.root_module);
+    return server;
+}
+
+/// One program of all unit tests, and of all they test: the server without its main.
+fn unitTests(b: *std.Build, mode: Mode) *std.Build.Step.Compile {
+    const tests = program(b, "unit", mode);
+    addOurs(b, tests.root_module, "tests/unit");
+    addLayers(b, tests.root_module);
+    return tests;
+}
+
+/// An empty program with the libraries linked; what it does not use is left out.
+fn program(b: *std.Build, name: []const u8, mode: Mode) *std.Build.Step.Compile {
+    const module = b.createModule(.{
+        .target = mode.target,
+        .optimize = mode.optimize,
+        .strip = mode.strip,
+        .sanitize_c = mode.sanitize(),
+        .omit_frame_pointer = false, // profilers want it, and it costs next to nothing
+        .link_libc = true,
+    });
+    for (libraries) |library| {
+        module.linkLibrary(staticLibrary(b, library, mode.target));
+        module.addSystemIncludePath(source(b, library).path(b, library.include));
+        if (library.generated) |folder| module.addSystemIncludePath(b.path(folder));
+    }
+    return b.addExecutable(.{ .name = name, .root_module = module });
+}
+
+fn staticLibrary(b: *std.Build, library: Library, target: std.Build.ResolvedTarget) *std.Build.Step.Compile {
+    const module = b.createModule(.{
+        .target = target,
+        .optimize = .ReleaseFast,
+        .strip = false, // the program decides
+        .sanitize_c = .off, // not our code
+        .omit_frame_pointer = false,
+        .link_libc = true,
+    });
+    const flags = std.mem.concat(b.allocator, []const u8, &.{ library.flags, &.{ "-std=gnu11", "-w" } }) catch @panic("OOM");
+    module.addCSourceFiles(.{ .root = source(b, library), .files = library.files, .flags = flags });
+    module.addIncludePath(source(b, library).path(b, library.include));
+    if (library.private) |folder| module.addIncludePath(source(b, library).path(b, folder));
+    if (library.generated) |folder| module.addIncludePath(b.path(folder));
+    return b.addLibrary(.{ .name = library.name, .linkage = .static, .root_module = module });
+}
+
+fn source(b: *std.Build, library: Library) std.Build.LazyPath {
+    return b.path(b.fmt(".tools/src/{s}-{s}", .{ library.name, library.version }));
+}
+
+fn addLayers(b: *std.Build, module: *std.Build.Module) void {
+    for (entries(b, "src", .directory, "")) |layer| addOurs(b, module, b.fmt("src/{s}", .{layer}));
+}
+
+/// Adds every C file of a folder, so that a new file needs no line here.
+fn addOurs(b: *std.Build, module: *std.Build.Module, folder: []const u8) void {
+    var flags = std.array_list.Managed([]const u8).init(b.allocator);
+    flags.appendSlice(&.{
+        "-std=c23",
+        "-D_GNU_SOURCE",
+        "-UNDEBUG", // asserts stay on in releases
+        "-ffp-contract=off", // games compute the same everywhere
+        b.fmt("-iquote{s}", .{b.pathFromRoot("src")}), // not -I: <limits.h> is the system's, "limits.h" is ours
+        b.fmt("-iquote{s}", .{b.pathFromRoot("tests")}),
+        b.fmt("-ffile-prefix-map={s}/=", .{b.pathFromRoot(".")}), // the same binary from any folder
+        "-DRINGCAST_VERSION=\"" ++ version ++ "\"",
+    }) catch @panic("OOM");
+    flags.appendSlice(&warnings) catch @panic("OOM");
+    // Only who prints it is compiled again for a new commit.
+    if (std.mem.eql(u8, folder, "src") or std.mem.eql(u8, folder, "src/hub"))
+        flags.append(b.fmt("-DRINGCAST_COMMIT=\"{s}\"", .{commit(b)})) catch @panic("OOM");
+    module.addCSourceFiles(.{ .root = b.path(folder), .files = entries(b, folder, .file, ".c"), .flags = flags.items });
+}
+
+/// The names in a folder that end in `ending`, sorted.
+fn entries(b: *std.Build, folder: []const u8, kind: std.fs.File.Kind, ending: []const u8) []const []const u8 {
+    var names = std.array_list.Managed([]const u8).init(b.allocator);
+    var dir = b.build_root.handle.openDir(folder, .{ .iterate = true }) catch |err|
+        std.process.fatal("{s} cannot be read: {t}", .{ folder, err });
+    defer dir.close();
+    var iterator = dir.iterate();
+    while (iterator.next() catch |err| std.process.fatal("{s} cannot be read: {t}", .{ folder, err })) |entry| {
+        if (entry.kind == kind and std.mem.endsWith(u8, entry.name, ending))
+            names.append(b.dupe(entry.name)) catch @panic("OOM");
+    }
+    std.mem.sort([]const u8, names.items, {}, struct {
+        fn before(_: void, a: []const u8, c: []const u8) bool {
+            return std.mem.lessThan(u8, a, c);
+        }
+    }.before);
+    return names.items;
+}
+
+/// The commit that is built, or "unknown" where there is no git or no repository.
+fn commit(b: *std.Build) []const u8 {
+    var code: u8 = undefined;
+    const answer = b.runAllowFail(
+        &.{ "git", "-C", b.pathFromRoot("."), "rev-parse", "--short=12", "HEAD" },
+        &code,
+        .Ignore,
+    ) catch return "unknown";
+    return std.mem.trim(u8, answer, " \n");
+}
+
+fn musl(b: *std.Build) std.Build.ResolvedTarget {
+    return b.resolveTargetQuery(.{ .cpu_model = .baseline, .os_tag = .linux, .abi = .musl });
+}
+
+/// A step that runs one of our Python programs with this terminal, whenever it is asked for.
+fn python(b: *std.Build, path: []const u8) *std.Build.Step.Run {
+    const run = b.addSystemCommand(&.{ "python3", path });
+    run.setCwd(b.path("."));
+    run.stdio = .inherit;
+    run.has_side_effects = true;
+    return run;
+}

