@@ -1,0 +1,6 @@
+/* game/games.c: every room kind, at its number. */
+#include "game/games.h"
+
+const struct game *const games[game_kinds] = {
+    [GAME_KART] = &game_kart,
+};

@@ -1,0 +1,10 @@
+/* game/games.h: the list of room kinds. A new game adds its line here. */
+#pragma once
+#include "game/game.h"
+
+/* Index into `games`: a kind's number everywhere (counters, routes, frames). */
+enum game_kind : uint8_t { GAME_KART };
+constexpr size_t game_kinds = 1;
+extern const struct game *const games[game_kinds];
+
+extern const struct game game_kart; /* game/kart.c: a race dashboard pushed to phones */

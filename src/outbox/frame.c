@@ -1,0 +1,65 @@
+#include "outbox/frame.h"
+#include <assert.h>
+
+const uint32_t frame_class_sizes[frame_size_classes] = {
+    128 - sizeof(struct frame),       512 - sizeof(struct frame),
+    2 * 1024 - sizeof(struct frame),  8 * 1024 - sizeof(struct frame),
+    32 * 1024 - sizeof(struct frame), 128 * 1024 - sizeof(struct frame),
+};
+
+void frame_pool_init(struct frame_pool *frames, struct arena *arena, size_t budget)
+{
+    *frames = (struct frame_pool){};
+    for (uint32_t i = 0; i < frame_size_classes; i++) {
+        size_t object_size = sizeof(struct frame) + frame_class_sizes[i];
+        pool_init(&frames->classes[i], arena, object_size, (uint32_t)(budget / object_size));
+    }
+}
+
+/* The smallest class that fits; a larger one when that is dry. */
+static struct frame *frame_take(struct frame_pool *frames, size_t wire_size)
+{
+    for (uint32_t i = 0; i < frame_size_classes; i++) {
+        if (wire_size > frame_class_sizes[i]) continue;
+        struct frame *frame = pool_take(&frames->classes[i]);
+        if (frame == nullptr) continue;
+        *frame =
+            (struct frame){.refs = 1, .wire_size = (uint32_t)wire_size, .size_class = (uint8_t)i};
+        frames->live += 1;
+        return frame;
+    }
+    return nullptr;
+}
+
+struct frame *frame_make(struct frame_pool *frames, enum frame_lane lane, enum ws_opcode opcode,
+                         struct bytes payload)
+{
+    uint8_t header[ws_header_size_max_server];
+    size_t header_size = ws_header_write(header, opcode, true, false, payload.size);
+    struct frame *frame = frame_take(frames, header_size + payload.size);
+    if (frame == nullptr) return nullptr;
+    frame->lane = lane;
+    memcpy(frame->wire, header, header_size);
+    if (payload.size > 0) memcpy(frame->wire + header_size, payload.data, payload.size);
+    return frame;
+}
+
+struct frame *frame_make_raw(struct frame_pool *frames, struct bytes wire)
+{
+    assert(wire.size > 0);
+    struct frame *frame = frame_take(frames, wire.size);
+    if (frame == nullptr) return nullptr;
+    frame->lane = FRAME_CONTROL;
+    memcpy(frame->wire, wire.data, wire.size);
+    return frame;
+}
+
+void frame_unref(struct frame_pool *frames, struct frame *frame)
+{
+    assert(frame->refs > 0);
+    frame->refs -= 1;
+    if (frame->refs > 0) return;
+    assert(frames->live > 0);
+    frames->live -= 1;
+    pool_give(&frames->classes[frame->size_class], frame);
+}

@@ -1,0 +1,97 @@
+/* outbox/outbox.h: what is waiting to go to one peer: a bounded ring of references to shared
+ * frames.
+ * You are here: ring > tls > http > ws > hub > room > game > [outbox] > conn > ring
+ *
+ *      head                                   head + count
+ *        v                                         v
+ *   [ A | B | C ][ D ... E ]         A was sent up to `head_sent`; A to C are in the armed send
+ *     in_flight    unsent
+ *
+ * Frames in flight, and a frame of which some bytes are sent, are pinned: they are never
+ * replaced or dropped, because the peer would lose its place in the stream. Storage beyond four
+ * frames comes from a pool and is held only while needed. */
+#pragma once
+#include "base/list.h"
+#include "base/pool.h"
+#include "limits.h"
+#include "outbox/frame.h"
+#include <sys/uio.h>
+
+/* a snapshot kind never has more: one in flight, one newer, a ping, a pong */
+constexpr uint32_t outbox_inline_frames = 4;
+
+struct outbox {
+    /* in outbox_set.dirty while it has something that no send carries yet */
+    struct list dirty_link;
+    /* outbox_frames_max references from the pool, or nullptr: `few` is used */
+    struct frame **slots;
+    struct frame *few[outbox_inline_frames];
+    uint32_t bytes;     /* unsent bytes in all */
+    uint32_t head_sent; /* bytes of the oldest frame that the kernel has taken */
+    uint16_t head;      /* index of the oldest frame in its storage */
+    uint16_t count;     /* frames */
+    uint16_t in_flight; /* oldest frames that the armed send points at */
+};
+
+/* What all outboxes of one worker share. */
+struct outbox_set {
+    struct pool storage; /* of outbox_frames_max pointers each */
+    struct frame_pool *frames;
+    struct list dirty; /* outboxes to flush, in the order in which they were pushed to */
+    uint64_t frames_sent[frame_lanes];
+    uint64_t bytes_sent;
+    uint64_t conflated; /* snapshots replaced by newer ones before they were sent */
+    uint64_t pongs_replaced;
+    uint64_t dropped_gone; /* frames still queued when their connection ended */
+};
+
+/* `frames` is borrowed. `capacity`: how many outboxes may hold more than four frames at once.
+ * May run on a measuring arena. */
+void outbox_set_init(struct outbox_set *set, struct arena *arena, struct frame_pool *frames,
+                     uint32_t capacity);
+
+/* An empty outbox. All zeros is the same. */
+void outbox_init(struct outbox *box);
+
+enum outbox_answer : uint8_t {
+    OUTBOX_QUEUED, /* a reference was added */
+    /* it took the place of an unsent snapshot of the same key, or of an unsent pong; nothing
+     * grew */
+    OUTBOX_REPLACED,
+    /* nothing was added: over outbox_frames_max or outbox_bytes_max; the caller decides who pays */
+    OUTBOX_FULL,
+    OUTBOX_NO_SPACE, /* nothing was added: the worker's storage pool is dry */
+};
+
+/* Adds a reference to `frame` and marks the outbox dirty. A FRAME_STATE takes the place of the
+ * newest unsent snapshot of its key, a FRAME_PONG that of an unsent pong. A frame larger than
+ * outbox_bytes_max enters only an empty outbox. */
+[[nodiscard]] enum outbox_answer outbox_push(struct outbox_set *set, struct outbox *box,
+                                             struct frame *frame);
+
+/* Where the next send's bytes are: up to `max` pieces from the oldest unsent byte on. Marks
+ * those frames as in flight and the outbox as clean. Returns how many pieces; 0 when it is
+ * empty. None may be in flight already. The pieces point into the frames and are valid until
+ * outbox_sent. */
+[[nodiscard]] uint32_t outbox_gather(struct outbox *box, struct iovec *pieces, uint32_t max);
+
+/* The armed send is over and the kernel took `size` bytes of it (0 after an error): frames that
+ * are wholly sent are let go, the rest is unsent again and, when any is left, the outbox is
+ * dirty. */
+void outbox_sent(struct outbox_set *set, struct outbox *box, uint32_t size);
+
+/* Lets go of everything that is not pinned, so that a last word fits in. Returns how many frames
+ * were dropped. */
+uint32_t outbox_drop_unsent(struct outbox_set *set, struct outbox *box);
+
+/* Lets go of everything. No send may be armed. Afterwards the outbox holds nothing of the
+ * worker's. */
+void outbox_clear(struct outbox_set *set, struct outbox *box);
+
+static inline bool outbox_is_empty(const struct outbox *box)
+{
+    return box->count == 0;
+}
+
+/* Asserts what the drawing says. */
+void outbox_check(const struct outbox *box);

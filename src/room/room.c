@@ -1,0 +1,73 @@
+#include "room/room.h"
+#include <assert.h>
+
+void room_init(struct room *room, struct text name, uint8_t kind, uint32_t state_key,
+               uint32_t tick_ms, uint32_t phase_ms, uint64_t now_ms)
+{
+    assert(name.size > 0 && name.size <= room_name_size_max && tick_ms > 0);
+    *room = (struct room){.kind = kind,
+                          .stale = true,
+                          .name_size = (uint8_t)name.size,
+                          .tick_due_ms = now_ms + phase_ms % tick_ms,
+                          .tick_ms = tick_ms,
+                          .state_key = state_key};
+    memcpy(room->name, name.data, name.size);
+    room->by_name.key = room_name(room);
+    list_init(&room->seats);
+}
+
+struct text room_name(const struct room *room)
+{
+    return (struct text){.data = room->name, .size = room->name_size};
+}
+
+void room_deinit(struct room *room, struct frame_pool *frames)
+{
+    assert(room->seat_count == 0 && !wheel_is_set(&room->tick));
+    if (room->shown != nullptr) frame_unref(frames, room->shown);
+    room->shown = nullptr;
+}
+
+void room_join(struct room *room, struct seat *seat, struct outbox *outbox)
+{
+    *seat = (struct seat){.room = room, .outbox = outbox};
+    list_push(&room->seats, &seat->link);
+    room->seat_count += 1;
+}
+
+void room_leave(struct seat *seat)
+{
+    struct room *room = seat->room;
+    assert(room->seat_count > 0);
+    if (list_is_linked(&seat->link)) list_remove(&seat->link);
+    room->seat_count -= 1;
+    seat->room = nullptr;
+    if (room->seat_count == 0) room->stale = true;
+}
+
+void room_show(struct room *room, struct frame_pool *frames, struct frame *frame)
+{
+    if (room->shown != nullptr) frame_unref(frames, room->shown);
+    room->shown = frame;
+    room->stale = false;
+}
+
+void room_broadcast(struct room *room, struct outbox_set *outboxes, struct frame *frame,
+                    struct list *left_behind)
+{
+    list_each (link, &room->seats) {
+        struct seat *seat = list_entry(link, struct seat, link);
+        enum outbox_answer answer = outbox_push(outboxes, seat->outbox, frame);
+        if (answer == OUTBOX_QUEUED || answer == OUTBOX_REPLACED) continue;
+        list_remove(&seat->link);
+        list_push(left_behind, &seat->link);
+    }
+}
+
+uint64_t room_next_tick(struct room *room, uint64_t now_ms)
+{
+    if (now_ms < room->tick_due_ms) return 0;
+    uint64_t periods = (now_ms - room->tick_due_ms) / room->tick_ms + 1;
+    room->tick_due_ms += periods * room->tick_ms;
+    return periods - 1;
+}

@@ -1,0 +1,102 @@
+#include "check.h"
+#include "outbox/frame.h"
+#include <stdlib.h>
+
+static struct frame_pool frames;
+
+/* A frame pool with `budget` bytes for each size class. */
+static struct arena pool_of(size_t budget)
+{
+    struct arena measured = arena_measure(), arena;
+    frame_pool_init(&frames, &measured, budget);
+    if (!arena_open(&arena, measured.used)) abort();
+    frame_pool_init(&frames, &arena, budget);
+    return arena;
+}
+
+static struct bytes payload_of(size_t size)
+{
+    static uint8_t memory[200'000];
+    memset(memory, 'p', size);
+    return (struct bytes){memory, size};
+}
+
+TEST("a frame holds a server's header and its payload, ready for the wire (RFC 6455 §5.2)")
+{
+    struct arena arena = pool_of(1 << 20);
+    struct frame *frame =
+        frame_make(&frames, FRAME_EVENT, WS_TEXT, (struct bytes){(uint8_t *)"hi", 2});
+    EXPECT_EQ(frame->wire_size, 4);
+    EXPECT(memcmp(frame->wire, "\x81\x02hi", 4) == 0);
+    EXPECT_EQ(frame->refs, 1);
+    frame_unref(&frames, frame);
+    arena_close(&arena);
+}
+
+TEST("an empty payload gives a frame of two bytes")
+{
+    struct arena arena = pool_of(1 << 20);
+    struct frame *frame = frame_make(&frames, FRAME_CONTROL, WS_PING, (struct bytes){});
+    EXPECT_EQ(frame->wire_size, 2);
+    EXPECT(memcmp(frame->wire, "\x89\x00", 2) == 0);
+    frame_unref(&frames, frame);
+    arena_close(&arena);
+}
+
+TEST("a raw frame is its bytes and nothing else")
+{
+    struct arena arena = pool_of(1 << 20);
+    struct frame *frame = frame_make_raw(&frames, (struct bytes){(uint8_t *)"HTTP", 4});
+    EXPECT_EQ(frame->wire_size, 4);
+    EXPECT(memcmp(frame->wire, "HTTP", 4) == 0);
+    EXPECT_EQ(frame->lane, FRAME_CONTROL);
+    frame_unref(&frames, frame);
+    arena_close(&arena);
+}
+
+TEST("a frame lives until its last holder lets go, and then its memory is used again")
+{
+    struct arena arena = pool_of(1 << 20);
+    struct frame *frame = frame_make(&frames, FRAME_STATE, WS_TEXT, payload_of(50));
+    frame_ref(frame);
+    frame_unref(&frames, frame);
+    EXPECT_EQ(frames.live, 1);
+    frame_unref(&frames, frame);
+    EXPECT_EQ(frames.live, 0);
+    struct frame *next = frame_make(&frames, FRAME_STATE, WS_TEXT, payload_of(50));
+    EXPECT(next == frame);
+    frame_unref(&frames, next);
+    arena_close(&arena);
+}
+
+TEST("every size up to the largest class fits the class that it is put into, and no size beyond")
+{
+    struct arena arena = pool_of(1 << 20);
+    for (uint32_t i = 0; i < frame_size_classes; i++) {
+        for (uint32_t size = frame_class_sizes[i] - 1; size <= frame_class_sizes[i] + 1; size++) {
+            struct frame *frame = frame_make_raw(&frames, payload_of(size));
+            bool possible = size <= frame_class_sizes[frame_size_classes - 1];
+            EXPECT((frame != nullptr) == possible);
+            if (frame == nullptr) continue;
+            EXPECT(size <= frame_class_sizes[frame->size_class]);
+            frame_unref(&frames, frame);
+        }
+    }
+    EXPECT_EQ(frames.live, 0);
+    arena_close(&arena);
+}
+
+TEST("a dry size class borrows from the next one, and when all are dry there is no frame")
+{
+    struct arena arena = pool_of(128 * 1024);
+    static struct frame *made[4096];
+    size_t count = 0;
+    while (count < 4096 && (made[count] = frame_make_raw(&frames, payload_of(1))) != nullptr)
+        count += 1;
+    EXPECT_EQ(count, 1024 + 256 + 64 + 16 + 4 + 1);
+    EXPECT_EQ(frames.live, count);
+    while (count > 0)
+        frame_unref(&frames, made[--count]);
+    EXPECT_EQ(frames.live, 0);
+    arena_close(&arena);
+}

@@ -1,0 +1,307 @@
+#include "outbox/outbox.h"
+#include "check.h"
+#include <stdlib.h>
+
+static struct arena arena;
+static struct frame_pool frames;
+static struct outbox_set set;
+static struct outbox box;
+
+static void reserve(struct arena *from, uint32_t storages)
+{
+    frame_pool_init(&frames, from, 4 << 20);
+    outbox_set_init(&set, from, &frames, storages);
+}
+
+/* A worker's outboxes, `storages` of which may be long, and one empty outbox. */
+static void begin(uint32_t storages)
+{
+    struct arena measured = arena_measure();
+    reserve(&measured, storages);
+    if (!arena_open(&arena, measured.used)) abort();
+    reserve(&arena, storages);
+    outbox_init(&box);
+}
+
+/* Everything must have come home. */
+static void end(void)
+{
+    outbox_clear(&set, &box);
+    EXPECT_EQ(frames.live, 0);
+    EXPECT_EQ(set.storage.in_use, 0);
+    EXPECT_EQ(box.bytes, 0);
+    EXPECT(list_is_empty(&set.dirty));
+    arena_close(&arena);
+}
+
+/* A frame of `size` wire bytes, each of them `mark`. */
+static struct frame *make(enum frame_lane lane, uint32_t key, char mark, uint32_t size)
+{
+    static uint8_t wire[130'000];
+    memset(wire, mark, size);
+    struct frame *frame = frame_make_raw(&frames, (struct bytes){wire, size});
+    if (frame == nullptr) abort();
+    frame->lane = lane;
+    frame->state_key = key;
+    return frame;
+}
+
+static enum outbox_answer push(enum frame_lane lane, uint32_t key, char mark, uint32_t size)
+{
+    struct frame *frame = make(lane, key, mark, size);
+    enum outbox_answer answer = outbox_push(&set, &box, frame);
+    frame_unref(&frames, frame);
+    return answer;
+}
+
+/* The marks of what the next send would carry, one for each piece, and how long each is. */
+static struct text gathered(uint32_t max)
+{
+    static char marks[outbox_gather_max];
+    struct iovec pieces[outbox_gather_max];
+    uint32_t count = outbox_gather(&box, pieces, max);
+    for (uint32_t i = 0; i < count; i++)
+        marks[i] = ((char *)pieces[i].iov_base)[0];
+    return (struct text){marks, count};
+}
+
+TEST("frames leave in the order in which they came, and the last one lets the storage go")
+{
+    begin(1);
+    for (char mark = 'a'; mark <= 'j'; mark++)
+        EXPECT_EQ(push(FRAME_EVENT, 0, mark, 10), OUTBOX_QUEUED);
+    EXPECT_EQ(set.storage.in_use, 1);
+    EXPECT_EQ(box.bytes, 100);
+    EXPECT_TEXT(gathered(outbox_gather_max), "abcdefghij");
+    outbox_sent(&set, &box, 100);
+    EXPECT(outbox_is_empty(&box));
+    EXPECT_EQ(set.storage.in_use, 0);
+    EXPECT_EQ(set.frames_sent[FRAME_EVENT], 10);
+    EXPECT_EQ(set.bytes_sent, 100);
+    end();
+}
+
+TEST("a partly sent frame goes on at its next byte")
+{
+    begin(1);
+    (void)!push(FRAME_EVENT, 0, 'a', 10);
+    (void)!push(FRAME_EVENT, 0, 'b', 10);
+    EXPECT_TEXT(gathered(8), "ab");
+    outbox_sent(&set, &box, 13);
+    struct iovec pieces[8];
+    EXPECT_EQ(outbox_gather(&box, pieces, 8), 1);
+    EXPECT_EQ(pieces[0].iov_len, 7);
+    outbox_sent(&set, &box, 7);
+    EXPECT(outbox_is_empty(&box));
+    end();
+}
+
+TEST("a send of one byte at a time delivers every byte once")
+{
+    begin(1);
+    (void)!push(FRAME_EVENT, 0, 'a', 3);
+    (void)!push(FRAME_STATE, 1, 'b', 2);
+    char received[8];
+    uint32_t count = 0;
+    struct iovec pieces[8];
+    while (outbox_gather(&box, pieces, 8) > 0) {
+        received[count++] = *(char *)pieces[0].iov_base;
+        outbox_sent(&set, &box, 1);
+    }
+    EXPECT_TEXT(((struct text){received, count}), "aaabb");
+    end();
+}
+
+TEST("a newer snapshot takes the place of the unsent one of its key, and of no other")
+{
+    begin(1);
+    EXPECT_EQ(push(FRAME_STATE, 1, 'a', 10), OUTBOX_QUEUED);
+    EXPECT_EQ(push(FRAME_STATE, 2, 'x', 10), OUTBOX_QUEUED);
+    EXPECT_EQ(push(FRAME_EVENT, 0, 'e', 10), OUTBOX_QUEUED);
+    EXPECT_EQ(push(FRAME_STATE, 1, 'b', 30), OUTBOX_REPLACED);
+    EXPECT_EQ(box.bytes, 50);
+    EXPECT_EQ(set.conflated, 1);
+    EXPECT_TEXT(gathered(8), "bxe");
+    outbox_sent(&set, &box, 50);
+    end();
+}
+
+TEST("a snapshot in flight is never replaced: the newer one waits behind it")
+{
+    begin(1);
+    (void)!push(FRAME_STATE, 1, 'a', 10);
+    EXPECT_TEXT(gathered(8), "a");
+    EXPECT_EQ(push(FRAME_STATE, 1, 'b', 10), OUTBOX_QUEUED);
+    EXPECT_EQ(push(FRAME_STATE, 1, 'c', 10), OUTBOX_REPLACED);
+    outbox_sent(&set, &box, 10);
+    EXPECT_TEXT(gathered(8), "c");
+    outbox_sent(&set, &box, 10);
+    end();
+}
+
+TEST("a partly sent snapshot is never replaced, armed send or not")
+{
+    begin(1);
+    (void)!push(FRAME_STATE, 1, 'a', 10);
+    (void)gathered(8);
+    outbox_sent(&set, &box, 4);
+    EXPECT_EQ(push(FRAME_STATE, 1, 'b', 10), OUTBOX_QUEUED);
+    struct iovec pieces[8];
+    EXPECT_EQ(outbox_gather(&box, pieces, 8), 2);
+    EXPECT_EQ(pieces[0].iov_len, 6);
+    EXPECT_EQ(*(char *)pieces[0].iov_base, 'a');
+    outbox_sent(&set, &box, 16);
+    end();
+}
+
+TEST("a snapshot that a failed send gave back untouched may be replaced again")
+{
+    begin(1);
+    (void)!push(FRAME_STATE, 1, 'a', 10);
+    (void)gathered(8);
+    outbox_sent(&set, &box, 0);
+    EXPECT_EQ(push(FRAME_STATE, 1, 'b', 10), OUTBOX_REPLACED);
+    EXPECT_TEXT(gathered(8), "b");
+    outbox_sent(&set, &box, 10);
+    end();
+}
+
+TEST("at most one pong waits, and it is the latest (RFC 6455 §5.5.3)")
+{
+    begin(1);
+    EXPECT_EQ(push(FRAME_PONG, 0, 'a', 10), OUTBOX_QUEUED);
+    EXPECT_EQ(push(FRAME_PONG, 0, 'b', 10), OUTBOX_REPLACED);
+    EXPECT_TEXT(gathered(8), "b");
+    EXPECT_EQ(push(FRAME_PONG, 0, 'c', 10), OUTBOX_QUEUED);
+    EXPECT_EQ(push(FRAME_PONG, 0, 'd', 10), OUTBOX_REPLACED);
+    EXPECT_EQ(box.count, 2);
+    outbox_sent(&set, &box, 10);
+    EXPECT_EQ(set.pongs_replaced, 2);
+    end();
+}
+
+TEST("the 257th event finds the outbox full, and nothing changes (S1-15, S2-18)")
+{
+    begin(1);
+    for (uint32_t i = 0; i < outbox_frames_max; i++)
+        EXPECT_EQ(push(FRAME_EVENT, 0, 'e', 10), OUTBOX_QUEUED);
+    EXPECT_EQ(push(FRAME_EVENT, 0, 'f', 10), OUTBOX_FULL);
+    EXPECT_EQ(box.count, outbox_frames_max);
+    EXPECT_EQ(box.bytes, 10 * outbox_frames_max);
+    end();
+}
+
+TEST("a snapshot finds its older version in a full outbox")
+{
+    begin(1);
+    (void)!push(FRAME_STATE, 1, 'a', 10);
+    for (uint32_t i = 1; i < outbox_frames_max; i++)
+        (void)!push(FRAME_EVENT, 0, 'e', 10);
+    EXPECT_EQ(push(FRAME_STATE, 1, 'b', 10), OUTBOX_REPLACED);
+    EXPECT_EQ(push(FRAME_STATE, 2, 'x', 10), OUTBOX_FULL);
+    end();
+}
+
+TEST("bytes are bounded, too, but what is larger than the bound may enter an empty outbox")
+{
+    begin(1);
+    while (box.bytes + 100'000 <= outbox_bytes_max)
+        EXPECT_EQ(push(FRAME_EVENT, 0, 'e', 100'000), OUTBOX_QUEUED);
+    EXPECT_EQ(push(FRAME_EVENT, 0, 'f', 100'000), OUTBOX_FULL);
+    EXPECT_EQ(push(FRAME_EVENT, 0, 'g', 1000), OUTBOX_QUEUED);
+    end();
+}
+
+TEST("a fifth frame needs storage from the pool, and says so when it is dry")
+{
+    begin(0);
+    for (uint32_t i = 0; i < outbox_inline_frames; i++)
+        EXPECT_EQ(push(FRAME_EVENT, 0, 'e', 10), OUTBOX_QUEUED);
+    EXPECT_EQ(push(FRAME_EVENT, 0, 'f', 10), OUTBOX_NO_SPACE);
+    EXPECT_EQ(box.count, outbox_inline_frames);
+    end();
+}
+
+TEST("growing keeps the order, wherever the inline ring had its head and whatever is in flight")
+{
+    for (uint32_t sent = 0; sent <= outbox_inline_frames; sent++) {
+        begin(1);
+        for (uint32_t i = 0; i < outbox_inline_frames; i++)
+            (void)!push(FRAME_EVENT, 0, 'x', 1);
+        (void)gathered(8);
+        outbox_sent(&set, &box, sent);
+        for (uint32_t i = box.count; i < outbox_inline_frames; i++)
+            (void)!push(FRAME_EVENT, 0, 'y', 1);
+        (void)gathered(1);
+        EXPECT_EQ(push(FRAME_EVENT, 0, 'z', 1), OUTBOX_QUEUED);
+        outbox_sent(&set, &box, 0);
+        struct text marks = gathered(8);
+        EXPECT_EQ(marks.size, outbox_inline_frames + 1);
+        EXPECT_EQ(marks.data[outbox_inline_frames], 'z');
+        for (uint32_t i = 0; i < outbox_inline_frames; i++)
+            EXPECT_EQ(marks.data[i], i < outbox_inline_frames - sent ? 'x' : 'y');
+        outbox_sent(&set, &box, outbox_inline_frames + 1);
+        end();
+    }
+}
+
+TEST("making room for a last word spares what the kernel or the peer has part of")
+{
+    begin(1);
+    for (char mark = 'a'; mark <= 'h'; mark++)
+        (void)!push(FRAME_EVENT, 0, mark, 10);
+    (void)gathered(3);
+    EXPECT_EQ(outbox_drop_unsent(&set, &box), 5);
+    EXPECT_EQ(box.bytes, 30);
+    EXPECT_EQ(push(FRAME_CONTROL, 0, 'z', 10), OUTBOX_QUEUED);
+    outbox_sent(&set, &box, 25);
+    EXPECT_TEXT(gathered(8), "cz");
+    outbox_sent(&set, &box, 15);
+    end();
+}
+
+TEST("a dirty outbox is listed once, and not while a send carries all of it")
+{
+    begin(1);
+    (void)!push(FRAME_EVENT, 0, 'a', 10);
+    (void)!push(FRAME_EVENT, 0, 'b', 10);
+    EXPECT(set.dirty.next == &box.dirty_link && set.dirty.previous == &box.dirty_link);
+    (void)gathered(8);
+    EXPECT(list_is_empty(&set.dirty));
+    outbox_sent(&set, &box, 5);
+    EXPECT(!list_is_empty(&set.dirty));
+    end();
+}
+
+TEST("random pushes and sends never lose, repeat or reorder a byte of what was queued")
+{
+    begin(1);
+    uint64_t state = 1;
+    uint32_t queued = 0, received = 0;
+    for (uint32_t step = 0; step < 20'000; step++) {
+        state = state * 6364136223846793005u + 1442695040888963407u;
+        uint32_t dice = (uint32_t)(state >> 33);
+        if (dice % 2 == 0) {
+            uint32_t size = 1 + dice % 300;
+            uint8_t wire[300];
+            for (uint32_t i = 0; i < size; i++)
+                wire[i] = (uint8_t)(queued + i);
+            struct frame *frame = frame_make_raw(&frames, (struct bytes){wire, size});
+            if (outbox_push(&set, &box, frame) == OUTBOX_QUEUED) queued += size;
+            frame_unref(&frames, frame);
+            continue;
+        }
+        struct iovec pieces[outbox_gather_max];
+        uint32_t count = outbox_gather(&box, pieces, 1 + dice % outbox_gather_max), size = 0;
+        for (uint32_t i = 0; i < count; i++)
+            size += (uint32_t)pieces[i].iov_len;
+        uint32_t taken = size > 0 ? dice / 7 % (size + 1) : 0, left = taken;
+        for (uint32_t i = 0; i < count && left > 0; i++)
+            for (size_t j = 0; j < pieces[i].iov_len && left > 0; j++, left--)
+                if (((uint8_t *)pieces[i].iov_base)[j] != (uint8_t)received++) EXPECT(false);
+        outbox_sent(&set, &box, taken);
+    }
+    EXPECT(received > 100'000);
+    EXPECT_EQ(queued - received, box.bytes);
+    end();
+}

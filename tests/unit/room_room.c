@@ -1,0 +1,129 @@
+#include "room/room.h"
+#include "check.h"
+#include <stdlib.h>
+
+static struct arena arena;
+static struct frame_pool frames;
+static struct outbox_set set;
+
+constexpr uint32_t members = 3;
+static struct room room;
+static struct seat seats[members];
+static struct outbox boxes[members];
+
+static void reserve(struct arena *from)
+{
+    frame_pool_init(&frames, from, 1 << 20);
+    outbox_set_init(&set, from, &frames, members);
+}
+
+/* A room with nobody in it. */
+static void begin(void)
+{
+    struct arena measured = arena_measure();
+    reserve(&measured);
+    if (!arena_open(&arena, measured.used)) abort();
+    reserve(&arena);
+    room_init(&room, TEXT("kart"), 0, 1, 500, 120, 1000);
+    for (uint32_t i = 0; i < members; i++)
+        outbox_init(&boxes[i]);
+}
+
+static void end(void)
+{
+    for (uint32_t i = 0; i < members; i++)
+        outbox_clear(&set, &boxes[i]);
+    while (!list_is_empty(&room.seats))
+        room_leave(list_entry(room.seats.next, struct seat, link));
+    room_deinit(&room, &frames);
+    EXPECT_EQ(frames.live, 0);
+    arena_close(&arena);
+}
+
+static struct frame *make(enum frame_lane lane)
+{
+    struct frame *frame = frame_make(&frames, lane, WS_TEXT, (struct bytes){(uint8_t *)"{}", 2});
+    if (frame == nullptr) abort();
+    return frame;
+}
+
+TEST("a broadcast gives every member one reference to the same frame")
+{
+    begin();
+    for (uint32_t i = 0; i < members; i++)
+        room_join(&room, &seats[i], &boxes[i]);
+    room_show(&room, &frames, make(FRAME_STATE));
+    struct list left_behind;
+    list_init(&left_behind);
+    room_broadcast(&room, &set, room.shown, &left_behind);
+    EXPECT_EQ(room.shown->refs, 1 + members);
+    EXPECT_EQ(frames.live, 1);
+    EXPECT(list_is_empty(&left_behind));
+    EXPECT(set.dirty.next == &boxes[0].dirty_link); /* in the order of joining */
+    EXPECT(set.dirty.previous == &boxes[members - 1].dirty_link);
+    end();
+}
+
+TEST("a member whose outbox is full is left behind and the others are not disturbed")
+{
+    begin();
+    for (uint32_t i = 0; i < members; i++)
+        room_join(&room, &seats[i], &boxes[i]);
+    struct frame *event = make(FRAME_EVENT);
+    struct list left_behind;
+    list_init(&left_behind);
+    while (boxes[1].count < outbox_frames_max)
+        (void)!outbox_push(&set, &boxes[1], event);
+    room_broadcast(&room, &set, event, &left_behind);
+    EXPECT(left_behind.next == &seats[1].link && left_behind.previous == &seats[1].link);
+    EXPECT_EQ(boxes[0].count, 1);
+    EXPECT_EQ(boxes[2].count, 1);
+    EXPECT_EQ(room.seat_count, 3);
+    list_take(&left_behind);
+    room_leave(&seats[1]);
+    EXPECT_EQ(room.seat_count, 2);
+    frame_unref(&frames, event);
+    end();
+}
+
+TEST("the last snapshot is kept for joiners and is stale once nobody is there to keep it fresh")
+{
+    begin();
+    EXPECT(room.stale);
+    room_join(&room, &seats[0], &boxes[0]);
+    struct frame *first = make(FRAME_STATE), *second = make(FRAME_STATE);
+    room_show(&room, &frames, first);
+    EXPECT(!room.stale);
+    room_show(&room, &frames, second);
+    EXPECT(room.shown == second);
+    EXPECT_EQ(frames.live, 1);
+    room_leave(&seats[0]);
+    EXPECT(room.stale);
+    end();
+}
+
+TEST("ticks fall on a grid that a late tick does not move, and missed ones are counted")
+{
+    begin();
+    EXPECT_EQ(room.tick_due_ms, 1120);
+    EXPECT_EQ(room_next_tick(&room, 1119), 0);
+    EXPECT_EQ(room.tick_due_ms, 1120);
+    EXPECT_EQ(room_next_tick(&room, 1120), 0);
+    EXPECT_EQ(room.tick_due_ms, 1620);
+    EXPECT_EQ(room_next_tick(&room, 2119), 0);
+    EXPECT_EQ(room.tick_due_ms, 2120);
+    EXPECT_EQ(room_next_tick(&room, 3700), 3);
+    EXPECT_EQ(room.tick_due_ms, 4120);
+    end();
+}
+
+TEST("a name as long as a name may be is kept whole")
+{
+    begin();
+    char name[room_name_size_max];
+    memset(name, 'n', sizeof name);
+    struct room long_named;
+    room_init(&long_named, (struct text){name, sizeof name}, 0, 2, 500, 0, 0);
+    EXPECT(text_equal(room_name(&long_named), (struct text){name, sizeof name}));
+    end();
+}
