@@ -1,0 +1,360 @@
+#include "conn/conn.h"
+#include "conn/inside.h"
+#include <assert.h>
+
+void conn_reserve(struct conn_shared *shared, struct arena *arena)
+{
+    const struct conn_config *config = &shared->config;
+    constexpr uint32_t requests_max = 4096; /* handshakes under way at once */
+    constexpr uint32_t messages_max = 8192; /* messages begun and not finished at once */
+    uint32_t count = config->connections_max;
+    shared->http_limits = (struct http_limits){.head_size_max = http_head_size_max,
+                                               .line_size_max = http_line_size_max,
+                                               .body_size_max = http_body_size_max};
+    pool_init(&shared->conns, arena, sizeof(struct conn), count);
+    pool_init(&shared->request_buffers, arena, http_buffer_size(&shared->http_limits),
+              count < requests_max ? count : requests_max);
+    pool_init(&shared->message_buffers, arena, config->message_size_max + ws_control_payload_max,
+              count < messages_max ? count : messages_max);
+}
+
+bool conn_shared_open(struct conn_shared *shared)
+{
+    list_init(&shared->all);
+    list_init(&shared->waiting);
+    list_init(&shared->drained);
+    shared->ping = frame_make(shared->outboxes->frames, FRAME_CONTROL, WS_PING, (struct bytes){});
+    return shared->ping != nullptr;
+}
+
+void conn_shared_close(struct conn_shared *shared)
+{
+    assert(list_is_empty(&shared->all));
+    frame_unref(shared->outboxes->frames, shared->ping);
+}
+
+void conn_check(const struct conn *conn)
+{
+    assert(conn->phase != CONN_FREE);
+    assert(conn->fd >= 0);
+    assert((conn->reason != CLOSE_NONE) == (conn->phase >= CONN_CLOSING));
+    assert(conn->member == nullptr || conn->phase <= CONN_OPEN);
+    assert(conn->send_armed == (conn->outbox.in_flight > 0));
+    outbox_check(&conn->outbox);
+}
+
+struct conn *conn_of_token(struct conn_shared *shared, struct ring_token token)
+{
+    if (token.slot >= shared->conns.touched) return nullptr;
+    struct conn *conn = pool_at(&shared->conns, token.slot);
+    if (conn->phase == CONN_FREE || (conn->generation & ring_generation_mask) != token.generation)
+        return nullptr;
+    return conn;
+}
+
+struct conn *conn_accept(struct conn_shared *shared, int fd, uint8_t listener)
+{
+    struct conn *conn = pool_take(&shared->conns);
+    if (conn == nullptr) {
+        shared->counters.refused += 1;
+        ring_close_fd(shared->ring, fd);
+        return nullptr;
+    }
+    uint64_t now_ms = instant_ms(shared->now);
+    *conn = (struct conn){.shared = shared,
+                          .timer.kind = shared->timer_kind,
+                          .number = ++shared->counters.accepted,
+                          .opened_ms = now_ms,
+                          .deadline_ms = now_ms + shared->config.handshake_ms,
+                          .fd = fd,
+                          .generation = conn->generation + 1,
+                          .listener = listener,
+                          .phase = CONN_HTTP};
+    (void)!ring_peer(shared->ring, fd, &conn->peer); /* gone already: the receive will tell */
+    list_push(&shared->all, &conn->link);
+    conn_arm_recv(conn);
+    conn_schedule(conn);
+    conn_check(conn);
+    return conn;
+}
+
+static uint64_t earlier(uint64_t deadline_ms, uint64_t other_ms)
+{
+    return other_ms != 0 && other_ms < deadline_ms ? other_ms : deadline_ms;
+}
+
+void conn_schedule(struct conn *conn)
+{
+    uint64_t due_ms = conn->deadline_ms;
+    if (conn->phase == CONN_OPEN) {
+        due_ms = earlier(conn->ping_due_ms, conn->deadline_ms);
+        due_ms = earlier(earlier(due_ms, conn->pong_by_ms), conn->message_by_ms);
+    }
+    wheel_set(conn->shared->wheel, &conn->timer, due_ms);
+}
+
+static uint64_t next_ping_ms(struct conn *conn)
+{
+    uint32_t ping_ms = conn->shared->config.ping_ms;
+    return instant_ms(conn->shared->now) + ping_ms -
+           random_below(conn->shared->random, ping_ms / 5 + 1);
+}
+
+static void send_ping(struct conn *conn)
+{
+    struct conn_shared *shared = conn->shared;
+    conn->ping_due_ms = next_ping_ms(conn);
+    if (conn->pong_by_ms != 0) return; /* one at a time */
+    conn->pong_by_ms = instant_ms(shared->now) + shared->config.pong_ms;
+    shared->counters.pings_sent += 1;
+    enum outbox_answer answer = outbox_push(shared->outboxes, &conn->outbox, shared->ping);
+    if (answer == OUTBOX_FULL || answer == OUTBOX_NO_SPACE) conn_left_behind(conn);
+}
+
+static void on_open_timer(struct conn *conn, uint64_t now_ms)
+{
+    if (conn->pong_by_ms != 0 && now_ms >= conn->pong_by_ms) conn_close(conn, CLOSE_PONG_TIMEOUT);
+    if (conn->message_by_ms != 0 && now_ms >= conn->message_by_ms)
+        conn_close(conn, CLOSE_MESSAGE_TIMEOUT);
+    if (conn->deadline_ms != 0 && now_ms >= conn->deadline_ms) {
+        uint32_t spread_ms = conn->shared->config.restart_retry_ms;
+        conn_close_retry(conn, CLOSE_RESTART,
+                         (uint32_t)random_below(conn->shared->random, (uint64_t)spread_ms + 1));
+    }
+    if (conn->phase == CONN_OPEN && now_ms >= conn->ping_due_ms) send_ping(conn);
+    if (conn->phase == CONN_OPEN) conn_schedule(conn);
+}
+
+void conn_on_timer(struct conn *conn)
+{
+    conn_check(conn);
+    uint64_t now_ms = instant_ms(conn->shared->now);
+    switch (conn->phase) {
+    case CONN_HTTP:
+        if (conn->read_anything)
+            conn_answer_error(conn, 408, TEXT("request_timeout"),
+                              TEXT("The request did not come in time."), (struct text){});
+        else
+            conn_drain(conn, CLOSE_HANDSHAKE_TIMEOUT);
+        break;
+    case CONN_OPEN: on_open_timer(conn, now_ms); break;
+    case CONN_CLOSING: conn_drain(conn, CLOSE_NONE); break;
+    case CONN_DRAINING:
+    case CONN_FREE: assert(false);
+    }
+}
+
+/* The hub lets go; from here on the connection is only ours. */
+static void leave(struct conn *conn, enum close_reason reason, uint16_t code)
+{
+    assert(reason != CLOSE_NONE && conn->phase <= CONN_OPEN);
+    conn->reason = reason;
+    conn->close_code = code;
+    conn->shared->hooks->on_close(conn->shared->hub, conn);
+    conn->member = nullptr;
+}
+
+static enum outbox_answer push_goodbye(struct conn *conn, struct frame *frame)
+{
+    struct outbox_set *outboxes = conn->shared->outboxes;
+    enum outbox_answer answer = outbox_push(outboxes, &conn->outbox, frame);
+    if (answer == OUTBOX_QUEUED) return answer;
+    conn->shared->counters.dropped_for_goodbye += outbox_drop_unsent(outboxes, &conn->outbox);
+    return outbox_push(outboxes, &conn->outbox, frame);
+}
+
+/* Queues the last frame, making room for it if need be; takes over the reference. `frame` is
+ * nullptr when no memory was left. */
+static void say_goodbye(struct conn *conn, struct frame *frame)
+{
+    enum outbox_answer answer = OUTBOX_NO_SPACE;
+    if (frame != nullptr) {
+        answer = push_goodbye(conn, frame);
+        frame_unref(conn->shared->outboxes->frames, frame);
+    }
+    if (answer != OUTBOX_QUEUED) {
+        conn_drain(conn, CLOSE_NONE);
+        return;
+    }
+    conn->phase = CONN_CLOSING;
+    conn->deadline_ms = instant_ms(conn->shared->now) + conn->shared->config.goodbye_ms;
+    conn_schedule(conn);
+    conn_check(conn);
+}
+
+static struct frame *make_close_frame(struct conn *conn, uint16_t code, struct writer *reason)
+{
+    uint8_t payload[ws_control_payload_max];
+    struct writer out = writer_over(payload, sizeof payload);
+    if (code != 1005) { /* the peer's close frame was empty, so is the answer */
+        write_byte(&out, (uint8_t)(code >> 8));
+        write_byte(&out, (uint8_t)code);
+        write_text(&out, text_from(writer_bytes(reason)));
+    }
+    return frame_make(conn->shared->outboxes->frames, FRAME_CONTROL, WS_CLOSE, writer_bytes(&out));
+}
+
+static void close_saying(struct conn *conn, enum close_reason reason, uint16_t code,
+                         struct writer *text)
+{
+    bool can_say = conn->phase == CONN_OPEN && code != 0;
+    leave(conn, reason, code);
+    if (can_say)
+        say_goodbye(conn, make_close_frame(conn, code, text));
+    else
+        conn_drain(conn, CLOSE_NONE);
+}
+
+void conn_close(struct conn *conn, enum close_reason reason)
+{
+    if (conn->phase >= CONN_CLOSING) return;
+    const struct close_info *info = close_info(reason);
+    uint8_t memory[ws_control_payload_max - 2];
+    struct writer text = writer_over(memory, sizeof memory);
+    write_text(&text, info->token);
+    close_saying(conn, reason, info->code, &text);
+}
+
+void conn_close_retry(struct conn *conn, enum close_reason reason, uint32_t retry_ms)
+{
+    if (conn->phase >= CONN_CLOSING) return;
+    const struct close_info *info = close_info(reason);
+    uint8_t memory[ws_control_payload_max - 2];
+    struct writer text = writer_over(memory, sizeof memory);
+    write_text(&text, info->token);
+    write_text(&text, TEXT(";retry_ms="));
+    write_u64(&text, retry_ms);
+    close_saying(conn, reason, info->code, &text);
+}
+
+void conn_restart_at(struct conn *conn, uint64_t due_ms)
+{
+    assert(conn->phase == CONN_OPEN && due_ms > 0);
+    conn->deadline_ms = due_ms;
+    conn_schedule(conn);
+}
+
+void conn_left_behind(struct conn *conn)
+{
+    conn_close(conn, CLOSE_TOO_SLOW);
+}
+
+void conn_on_peer_close(struct conn *conn, uint16_t code)
+{
+    conn->deaf = true; /* what follows a close frame is ignored (RFC 6455 §5.5.1) */
+    conn->peer_done = true;
+    struct writer nothing = {};
+    if (conn->phase == CONN_OPEN)
+        close_saying(conn, CLOSE_PEER_CLOSED, code, &nothing);
+    else if (conn->phase == CONN_CLOSING && outbox_is_empty(&conn->outbox))
+        conn_drain(conn, CLOSE_NONE); /* both have said it: the server closes TCP first (§7.1.1) */
+}
+
+void conn_on_goodbye_sent(struct conn *conn)
+{
+    assert(conn->phase == CONN_CLOSING && outbox_is_empty(&conn->outbox));
+    bool nothing_to_read = conn->deaf || !conn->upgraded;
+    if (conn->peer_done) {
+        conn_drain(conn, CLOSE_NONE);
+    } else if (nothing_to_read && !conn->shut) {
+        conn->shut = true;
+        ring_shutdown(conn->shared->ring, conn->fd, false);
+    }
+}
+
+void conn_upgrade(struct conn *conn, const struct http_upgrade *upgrade,
+                  const struct ws_limits *limits)
+{
+    assert(conn->phase == CONN_HTTP);
+    struct conn_shared *shared = conn->shared;
+    uint8_t memory[512];
+    struct writer out = writer_over(memory, sizeof memory);
+    http_write_upgrade(&out, upgrade);
+    assert(!out.overflow);
+    struct frame *frame = frame_make_raw(shared->outboxes->frames, writer_bytes(&out));
+    if (frame == nullptr || outbox_push(shared->outboxes, &conn->outbox, frame) != OUTBOX_QUEUED) {
+        if (frame != nullptr) frame_unref(shared->outboxes->frames, frame);
+        leave(conn, CLOSE_OVERLOADED, 0);
+        conn_drain(conn, CLOSE_NONE);
+        return;
+    }
+    frame_unref(shared->outboxes->frames, frame);
+    conn->phase = CONN_OPEN;
+    conn->upgraded = true;
+    conn->deadline_ms = 0;
+    ws_reader_init(&conn->ws, limits);
+    conn->ping_due_ms = next_ping_ms(conn);
+    conn_schedule(conn);
+    conn_check(conn);
+}
+
+void conn_answer(struct conn *conn, struct bytes answer)
+{
+    assert(conn->phase == CONN_HTTP);
+    leave(conn, CLOSE_ANSWERED, 0);
+    say_goodbye(conn, frame_make_raw(conn->shared->outboxes->frames, answer));
+}
+
+static void count_refusal(struct conn_shared *shared, struct text code)
+{
+    uint32_t i = 0;
+    while (i < shared->refusal_count && !text_equal(shared->refusals[i].code, code))
+        i += 1;
+    assert(i < conn_refusals_max);
+    if (i == shared->refusal_count)
+        shared->refusals[shared->refusal_count++] = (struct conn_refusal){.code = code};
+    shared->refusals[i].count += 1;
+}
+
+void conn_answer_error(struct conn *conn, uint16_t status, struct text code, struct text message,
+                       struct text extra_headers)
+{
+    struct conn_shared *shared = conn->shared;
+    uint8_t memory[4096], ip_memory[address_text_max];
+    struct writer out = writer_over(memory, sizeof memory),
+                  ip = writer_over(ip_memory, sizeof ip_memory);
+    http_write_error(&out, status, code, message, extra_headers);
+    assert(!out.overflow);
+    count_refusal(shared, code);
+    write_address(&ip, &conn->peer, false);
+    LOG(shared->log, shared->now, LOG_INFO, "refused", LOG_U("conn", conn->number),
+        LOG_T("ip", text_from(writer_bytes(&ip))), LOG_U("status", status), LOG_T("reason", code));
+    conn_answer(conn, writer_bytes(&out));
+}
+
+void conn_drain(struct conn *conn, enum close_reason reason)
+{
+    if (conn->phase == CONN_DRAINING) return;
+    if (conn->phase <= CONN_OPEN && conn->reason == CLOSE_NONE) leave(conn, reason, 0);
+    struct conn_shared *shared = conn->shared;
+    conn->phase = CONN_DRAINING;
+    wheel_clear(shared->wheel, &conn->timer);
+    if (list_is_linked(&conn->turn)) list_remove(&conn->turn);
+    ring_shutdown(shared->ring, conn->fd, true);
+    conn_drain_join(conn);
+}
+
+void conn_drain_join(struct conn *conn)
+{
+    if (conn->recv_armed || conn->send_armed || list_is_linked(&conn->turn)) return;
+    list_push(&conn->shared->drained, &conn->turn);
+}
+
+static void release(struct conn *conn)
+{
+    struct conn_shared *shared = conn->shared;
+    assert(conn->phase == CONN_DRAINING && !conn->recv_armed && !conn->send_armed);
+    outbox_clear(shared->outboxes, &conn->outbox);
+    conn_return_buffers(conn);
+    ring_close_fd(shared->ring, conn->fd);
+    list_remove(&conn->link);
+    conn->phase = CONN_FREE;
+    conn->fd = -1;
+    pool_give(&shared->conns, conn);
+}
+
+void conn_reap(struct conn_shared *shared)
+{
+    for (struct list *link; (link = list_take(&shared->drained)) != nullptr;)
+        release(list_entry(link, struct conn, turn));
+}

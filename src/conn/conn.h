@@ -1,0 +1,209 @@
+/* conn/conn.h: one peer's life, from accept to the last completion.
+ * You are here: ring > tls > http > ws > hub > room > game > outbox > [conn] > ring
+ * Never: knows what a room is. What a peer asks for goes to the hub through conn_hooks.
+ *
+ *   FREE > HTTP > OPEN > CLOSING > DRAINING > FREE
+ *          HTTP ------> CLOSING                     (an HTTP answer is a goodbye, too)
+ *          any phase ------------> DRAINING         (a reason without a code: no goodbye)
+ *
+ *   conn_accept   FREE to HTTP        fd valid, receive armed or waiting to be
+ *   conn_upgrade  HTTP to OPEN        the 101 is queued, the outbox is the room's to use
+ *   conn_answer   HTTP to CLOSING     the answer is queued
+ *   conn_close    OPEN to CLOSING     the hub has let go, a close frame is queued; input is read
+ *                                     for the peer's close frame and else not delivered
+ *   conn_drain    any to DRAINING     the socket is shut down; what is armed comes home
+ *   conn_reap     DRAINING to FREE    nothing armed: the kernel holds none of our memory
+ *
+ * Within CLOSING, our side is shut down once the goodbye is sent when the peer has nothing more
+ * to say that we could read (an HTTP answer, broken framing); then what it still sends is thrown
+ * away, so that no reset destroys the goodbye before it is read (RFC 6455 §7.1.1, RFC 9112
+ * §9.6). */
+#pragma once
+#include "base/address.h"
+#include "base/random.h"
+#include "base/wheel.h"
+#include "conn/reasons.h"
+#include "http/request.h"
+#include "http/respond.h"
+#include "http/upgrade.h"
+#include "outbox/outbox.h"
+#include "ring/ring.h"
+#include "ws/reader.h"
+
+enum conn_phase : uint8_t { CONN_FREE, CONN_HTTP, CONN_OPEN, CONN_CLOSING, CONN_DRAINING };
+
+struct conn;
+
+/* News for the hub. `hub` is conn_shared.hub. */
+struct conn_hooks {
+    /* A whole request has come. Must call conn_upgrade or conn_answer before it returns. The
+     * request is valid during the call. */
+    void (*on_request)(void *hub, struct conn *conn, const struct http_request *request);
+    /* A text or binary message of an OPEN connection; its payload is valid during the call. */
+    void (*on_message)(void *hub, struct conn *conn, const struct ws_message *message);
+    /* The connection leaves HTTP or OPEN: once for each accepted one. conn->reason and
+     * close_code are set; the outbox may not be used any more. */
+    void (*on_close)(void *hub, struct conn *conn);
+};
+
+struct conn_config {
+    uint32_t connections_max;  /* slots */
+    uint32_t handshake_ms;     /* from accept to a whole request */
+    uint32_t ping_ms;          /* from one ping to the next, less a jitter of up to a fifth */
+    uint32_t pong_ms;          /* from a ping to its answer */
+    uint32_t message_ms;       /* from the first byte of a message to its last */
+    uint32_t goodbye_ms;       /* from a goodbye to its answer (2 s) */
+    uint32_t goodbye_bytes;    /* what is read and thrown away meanwhile, at most */
+    uint32_t restart_retry_ms; /* the hints of when to come back are spread from 0 to this */
+    uint32_t message_size_max; /* the largest of all kinds: the size of a message buffer */
+};
+
+/* Counts since start. */
+struct conn_counters {
+    uint64_t accepted;
+    uint64_t refused; /* accepted sockets for which no slot was left */
+    uint64_t bytes_received;
+    uint64_t pings_sent;
+    uint64_t pongs_received;
+    uint64_t unsolicited_pongs;
+    uint64_t sends_partial;       /* sends that the kernel took in part */
+    uint64_t dropped_for_goodbye; /* frames let go of to make room for a goodbye */
+};
+
+/* How often requests were answered with one error code. */
+struct conn_refusal {
+    struct text code; /* static text */
+    uint64_t count;
+};
+constexpr uint32_t conn_refusals_max = 64; /* codes; they all come from tables in the source */
+
+/* What all connections of one worker share. */
+struct conn_shared {
+    struct ring *ring;
+    struct wheel *wheel;
+    struct log *log;
+    struct outbox_set *outboxes;
+    struct random *random;
+    const struct conn_hooks *hooks;
+    void *hub;
+    uint8_t timer_kind; /* what conn.timer.kind shall be */
+    struct conn_config config;
+    struct instant now; /* of this turn of the loop */
+    struct pool conns;
+    /* each holds one request; lent from its first byte to its answer */
+    struct pool request_buffers;
+    struct pool message_buffers; /* each holds one message that did not come whole */
+    struct list all;             /* every connection that is not FREE, in accept order */
+    struct list waiting;         /* those whose receive could not be armed */
+    struct list drained;         /* DRAINING, nothing armed: for conn_reap */
+    struct frame *ping;          /* the one ping frame */
+    struct http_limits http_limits;
+    struct http_request request; /* scratch */
+    struct conn_counters counters;
+    struct conn_refusal refusals[conn_refusals_max];
+    uint32_t refusal_count;
+};
+
+struct conn {
+    struct list link; /* in shared.all; its bytes are the pool's while FREE */
+    struct list turn; /* in shared.waiting or shared.drained */
+    struct conn_shared *shared;
+    struct timer timer; /* the earliest of the deadlines below */
+    struct outbox outbox;
+    union {
+        struct http_reader http; /* while HTTP */
+        struct ws_reader ws;     /* from OPEN on */
+    };
+    uint8_t *request_buffer; /* lent to `http`, or nullptr */
+    void *member;            /* the hub's: whose connection this is; nullptr when nobody's */
+    uint64_t number;         /* the worker's count of connections: its name in logs */
+    uint64_t opened_ms;      /* when it was accepted */
+    uint64_t deadline_ms;    /* HTTP: for the request; OPEN: when to close for a restart, or 0;
+                                     * CLOSING: for the peer's answer */
+    uint64_t ping_due_ms;    /* OPEN: when to ping next */
+    uint64_t pong_by_ms;     /* OPEN: when the answer is due; 0: none is awaited */
+    uint64_t message_by_ms;  /* OPEN: when the begun message must be whole; 0: none is begun */
+    struct address peer;
+    int fd;
+    uint32_t generation; /* counts uses of the slot; survives in the pool */
+    uint32_t discarded;  /* CLOSING: bytes thrown away */
+    uint16_t close_code; /* what was sent or, for PEER_CLOSED, received; 0 or 1006: none */
+    uint8_t listener;    /* the hub's: which listener accepted it */
+    enum conn_phase phase;
+    enum close_reason reason; /* the first one wins */
+    bool upgraded;            /* was OPEN once */
+    bool recv_armed;          /* true exactly while the kernel holds a receive */
+    bool send_armed;          /* true exactly while the kernel holds a send */
+    bool read_anything;       /* at least one byte has come */
+    bool deaf;                /* its input can no longer be understood, or needs not to be */
+    bool peer_done;           /* the peer sent its close frame, or ended its side */
+    bool shut;                /* our side of the socket is shut down */
+};
+
+/* Reserves the pools. `arena` may be measuring. The pointers and the configuration in *shared
+ * must be set before. */
+void conn_reserve(struct conn_shared *shared, struct arena *arena);
+
+/* Makes the lists and the ping frame. False when no frame could be had. */
+[[nodiscard]] bool conn_shared_open(struct conn_shared *shared);
+
+/* Gives the ping frame back. No connection may be left. */
+void conn_shared_close(struct conn_shared *shared);
+
+/* Takes over an accepted descriptor. nullptr when no slot is left: then the descriptor is
+ * closed. */
+[[nodiscard]] struct conn *conn_accept(struct conn_shared *shared, int fd, uint8_t listener);
+
+/* HTTP to OPEN: queues the 101; frames may be pushed to conn->outbox from now on, and follow it.
+ * `limits` is borrowed for the connection's life. When no frame can be had the connection is
+ * closed instead: look at conn->phase. */
+void conn_upgrade(struct conn *conn, const struct http_upgrade *upgrade,
+                  const struct ws_limits *limits);
+
+/* HTTP to CLOSING: queues a whole HTTP answer, which is copied. */
+void conn_answer(struct conn *conn, struct bytes answer);
+
+/* conn_answer with an error body; see http_write_error. Counted and logged by `code`, which must
+ * be static text. */
+void conn_answer_error(struct conn *conn, uint16_t status, struct text code, struct text message,
+                       struct text extra_headers);
+
+/* Whatever goes wrong with a connection is one call. Says goodbye when the reason has a code.
+ * Does nothing when it is closing already: the first reason wins. */
+void conn_close(struct conn *conn, enum close_reason reason);
+
+/* The same, with a hint in the close reason: "restart;retry_ms=1234". */
+void conn_close_retry(struct conn *conn, enum close_reason reason, uint32_t retry_ms);
+
+/* OPEN: closes it for a restart once `due_ms` has come, with a random hint of when to come back. */
+void conn_restart_at(struct conn *conn, uint64_t due_ms);
+
+/* Gives up on the peer without another word. conn->reason must be set already, by a goodbye that
+ * was not answered, or is set to `reason` now. */
+void conn_drain(struct conn *conn, enum close_reason reason);
+
+/* The shared pong, close or room frame found no place: closes as TOO_SLOW. */
+void conn_left_behind(struct conn *conn);
+
+/* Completions of this connection's operations. The caller has checked the generation. */
+void conn_on_recv(struct conn *conn, struct ring_event event);
+void conn_on_send(struct conn *conn, struct ring_event event);
+
+/* Its timer expired. */
+void conn_on_timer(struct conn *conn);
+
+/* Submits one gathered send for what waits in the outbox, unless one is armed. False when the
+ * kernel takes no more operations now; the outbox stays dirty. */
+[[nodiscard]] bool conn_flush(struct conn *conn);
+
+/* Once a turn, after the events: flushes every dirty outbox; arms receives that wait for
+ * buffers; frees what has drained. */
+void conn_flush_dirty(struct conn_shared *shared);
+void conn_arm_waiting(struct conn_shared *shared);
+void conn_reap(struct conn_shared *shared);
+
+/* The connection of a completion, or nullptr when its slot has moved on. */
+[[nodiscard]] struct conn *conn_of_token(struct conn_shared *shared, struct ring_token token);
+
+/* Asserts what the drawing says. */
+void conn_check(const struct conn *conn);

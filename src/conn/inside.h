@@ -1,0 +1,21 @@
+/* conn/inside.h: what the files of conn/ share with each other and with nobody else. */
+#pragma once
+#include "conn/conn.h"
+
+/* recv.c: arms the receive, or puts the connection into shared.waiting. */
+void conn_arm_recv(struct conn *conn);
+
+/* conn.c: sets the timer to the earliest deadline of the phase. */
+void conn_schedule(struct conn *conn);
+
+/* conn.c: the last frame of a goodbye has left; decides what to wait for. */
+void conn_on_goodbye_sent(struct conn *conn);
+
+/* conn.c: the peer's close frame came; `code` is 1005 when it carried none. */
+void conn_on_peer_close(struct conn *conn, uint16_t code);
+
+/* conn.c: DRAINING and perhaps nothing armed any more. */
+void conn_drain_join(struct conn *conn);
+
+/* recv.c: gives back what the readers had been lent. */
+void conn_return_buffers(struct conn *conn);

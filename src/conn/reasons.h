@@ -1,0 +1,47 @@
+/* conn/reasons.h: why connections end. One line a reason: the code and token on the wire, the word
+ * in the log and in ringcast_disconnects_total, and the sentence that explains it. */
+#pragma once
+#include "base/log.h"
+#include "ws/reader.h"
+
+#define CLOSE_REASONS(X) /* name, close code (0: none can be sent), log level, token, sentence */ \
+    X(PEER_CLOSED, 1000, LOG_INFO, "peer_closed", "the peer began the closing handshake")         \
+    X(PEER_LEFT, 0, LOG_INFO, "peer_left", "the peer closed its side without a close frame")      \
+    X(RECV_ERROR, 0, LOG_INFO, "recv_error",                                                      \
+      "the kernel reported a receive error: the peer vanished")                                   \
+    X(SEND_ERROR, 0, LOG_INFO, "send_error",                                                      \
+      "the kernel reported a send error: the peer vanished")                                      \
+    X(ANSWERED, 0, LOG_DEBUG, "answered", "an HTTP request was answered")                         \
+    X(HANDSHAKE_TIMEOUT, 0, LOG_INFO, "handshake_timeout",                                        \
+      "no whole request came before the deadline")                                                \
+    X(MESSAGE_TIMEOUT, 4408, LOG_INFO, "message_timeout",                                         \
+      "a message was begun and not finished in time")                                             \
+    X(PONG_TIMEOUT, 4408, LOG_INFO, "pong_timeout", "a ping was not answered in time")            \
+    X(RESTART, 1012, LOG_INFO, "restart",                                                         \
+      "the server is going down or restarting; come back later")                                  \
+    X(OVERLOADED, 1013, LOG_WARN, "overloaded",                                                   \
+      "a pool of the server is used up; come back later")                                         \
+    X(TOO_SLOW, 4508, LOG_WARN, "slow_consumer", "the outbox was full")
+
+enum close_reason : uint8_t {
+    CLOSE_NONE,
+#define X(name, code, level, token, sentence) CLOSE_##name,
+    CLOSE_REASONS(X)
+#undef X
+#define X(name, code, token, sentence) CLOSE_WS_##name,
+        WS_ERRORS(X)
+#undef X
+            close_reason_count,
+};
+
+/* What a table line says. CLOSE_NONE gives code 0 and "none". */
+struct close_info {
+    uint16_t code;
+    enum log_level level;
+    struct text token;
+    struct text sentence;
+};
+const struct close_info *close_info(enum close_reason reason);
+
+/* The reason for a reader's error, which is not WS_OK. */
+enum close_reason close_reason_of(enum ws_error error);

@@ -1,0 +1,198 @@
+/* conn/recv.c: a peer's bytes on their way in: to the request reader, then to the frame reader. */
+#include "conn/inside.h"
+#include <assert.h>
+#include <errno.h>
+
+void conn_arm_recv(struct conn *conn)
+{
+    assert(!conn->recv_armed && conn->phase != CONN_DRAINING);
+    struct conn_shared *shared = conn->shared;
+    struct ring_token token = {RING_RECV, conn->generation, pool_index(&shared->conns, conn)};
+    conn->recv_armed = ring_recv(shared->ring, token, conn->fd);
+    if (!conn->recv_armed && !list_is_linked(&conn->turn)) list_push(&shared->waiting, &conn->turn);
+}
+
+void conn_arm_waiting(struct conn_shared *shared)
+{
+    if (list_is_empty(&shared->waiting)) return;
+    struct list waiting;
+    list_init(&waiting);
+    list_each (link, &shared->waiting) {
+        list_remove(link);
+        list_push(&waiting, link);
+    }
+    for (struct list *link; (link = list_take(&waiting)) != nullptr;)
+        conn_arm_recv(list_entry(link, struct conn, turn));
+}
+
+void conn_return_buffers(struct conn *conn)
+{
+    struct conn_shared *shared = conn->shared;
+    if (conn->request_buffer != nullptr) pool_give(&shared->request_buffers, conn->request_buffer);
+    conn->request_buffer = nullptr;
+    if (!conn->upgraded) return;
+    struct bytes buffer = ws_reader_reclaim(&conn->ws, true);
+    if (buffer.data != nullptr) pool_give(&shared->message_buffers, buffer.data);
+}
+
+static void read_request(struct conn *conn, struct bytes *input)
+{
+    struct conn_shared *shared = conn->shared;
+    if (conn->request_buffer == nullptr) {
+        conn->request_buffer = pool_take(&shared->request_buffers);
+        if (conn->request_buffer == nullptr) {
+            conn_answer_error(conn, 503, TEXT("overloaded"),
+                              TEXT("Too many handshakes at once; try again."), (struct text){});
+            return;
+        }
+        struct bytes buffer = {conn->request_buffer, http_buffer_size(&shared->http_limits)};
+        http_reader_init(&conn->http, &shared->http_limits, buffer);
+    }
+    switch (http_reader_feed(&conn->http, input, &shared->request)) {
+    case HTTP_NEED_MORE: return;
+    case HTTP_BROKEN:
+        conn_answer_error(conn, http_error_status(conn->http.error),
+                          http_error_code(conn->http.error), http_error_sentence(conn->http.error),
+                          (struct text){});
+        break;
+    case HTTP_REQUEST: shared->hooks->on_request(shared->hub, conn, &shared->request); break;
+    }
+    assert(conn->phase != CONN_HTTP);
+    pool_give(&shared->request_buffers, conn->request_buffer);
+    conn->request_buffer = nullptr;
+}
+
+static bool lend_message_buffer(struct conn *conn)
+{
+    struct pool *pool = &conn->shared->message_buffers;
+    assert(conn->ws.buffer == nullptr && ws_reader_need(&conn->ws) <= pool->object_size);
+    uint8_t *memory = pool_take(pool);
+    if (memory == nullptr) return false;
+    struct bytes old = ws_reader_lend(&conn->ws, (struct bytes){memory, pool->object_size});
+    assert(old.data == nullptr);
+    return true;
+}
+
+static void send_pong(struct conn *conn, struct bytes payload)
+{
+    struct outbox_set *outboxes = conn->shared->outboxes;
+    struct frame *frame = frame_make(outboxes->frames, FRAME_PONG, WS_PONG, payload);
+    enum outbox_answer answer = OUTBOX_NO_SPACE;
+    if (frame != nullptr) {
+        answer = outbox_push(outboxes, &conn->outbox, frame);
+        frame_unref(outboxes->frames, frame);
+    }
+    if (answer == OUTBOX_FULL || answer == OUTBOX_NO_SPACE) conn_left_behind(conn);
+}
+
+static void on_pong(struct conn *conn)
+{
+    struct conn_counters *counters = &conn->shared->counters;
+    *(conn->pong_by_ms != 0 ? &counters->pongs_received : &counters->unsolicited_pongs) += 1;
+    conn->pong_by_ms = 0; /* the timer finds nothing due when it comes, and moves on by itself */
+}
+
+static void on_message(struct conn *conn, const struct ws_message *message)
+{
+    if (message->opcode == WS_CLOSE) {
+        conn_on_peer_close(conn, message->close_code);
+        return;
+    }
+    if (conn->phase != CONN_OPEN) return; /* after our goodbye only the peer's matters */
+    switch (message->opcode) {
+    case WS_PING: send_pong(conn, message->payload); break;
+    case WS_PONG: on_pong(conn); break;
+    case WS_TEXT:
+    case WS_BINARY: conn->shared->hooks->on_message(conn->shared->hub, conn, message); break;
+    case WS_CONTINUATION:
+    case WS_CLOSE: assert(false);
+    }
+}
+
+/* All input is consumed: gives the message buffer back when it is not needed, and watches a
+ * message that was begun. */
+static void rest(struct conn *conn)
+{
+    struct bytes buffer = ws_reader_reclaim(&conn->ws, false);
+    if (buffer.data != nullptr) pool_give(&conn->shared->message_buffers, buffer.data);
+    if (conn->phase != CONN_OPEN) return;
+    if (!ws_reader_is_midway(&conn->ws)) {
+        conn->message_by_ms = 0;
+    } else if (conn->message_by_ms == 0) {
+        conn->message_by_ms = instant_ms(conn->shared->now) + conn->shared->config.message_ms;
+        conn_schedule(conn);
+    }
+}
+
+static void read_messages(struct conn *conn, struct bytes *input)
+{
+    struct ws_message message;
+    while (!conn->deaf && conn->phase != CONN_DRAINING) {
+        switch (ws_reader_feed(&conn->ws, input, &message)) {
+        case WS_NEED_MORE: rest(conn); return;
+        case WS_NEED_BUFFER:
+            if (lend_message_buffer(conn)) break;
+            conn->deaf = true;
+            conn_close(conn, CLOSE_OVERLOADED);
+            return;
+        case WS_MESSAGE: on_message(conn, &message); break;
+        case WS_BROKEN:
+            conn->deaf = true;
+            conn_close(conn, close_reason_of(conn->ws.error));
+            return;
+        }
+    }
+}
+
+/* After a goodbye: what comes is read for the peer's close frame at most, and not for ever. */
+static void discard(struct conn *conn, size_t size)
+{
+    conn->discarded += (uint32_t)size;
+    if (conn->discarded > conn->shared->config.goodbye_bytes) conn_drain(conn, CLOSE_NONE);
+}
+
+static void conn_read(struct conn *conn, struct bytes input)
+{
+    size_t size = input.size;
+    conn->shared->counters.bytes_received += size;
+    conn->read_anything = true;
+    if (conn->phase == CONN_HTTP) read_request(conn, &input);
+    if (conn->upgraded && input.size > 0) read_messages(conn, &input);
+    if (conn->phase == CONN_CLOSING) discard(conn, size);
+    /* A protocol error may have been met after the goodbye had left: nothing more can be read. */
+    if (conn->phase == CONN_CLOSING && outbox_is_empty(&conn->outbox)) conn_on_goodbye_sent(conn);
+}
+
+/* The peer ended its side. A goodbye that is still on its way is let through: `nc` ends its side
+ * right after its request. */
+static void on_end_of_stream(struct conn *conn)
+{
+    conn->peer_done = true;
+    if (conn->phase == CONN_CLOSING && !outbox_is_empty(&conn->outbox)) return;
+    conn_drain(conn, CLOSE_PEER_LEFT);
+}
+
+void conn_on_recv(struct conn *conn, struct ring_event event)
+{
+    assert(conn->recv_armed);
+    if (event.last) conn->recv_armed = false;
+    if (conn->phase == CONN_DRAINING) {
+        conn_drain_join(conn);
+        return;
+    }
+    conn_check(conn);
+    if (event.result == -ENOBUFS) { /* our shortage, not the peer's fault */
+        list_push(&conn->shared->waiting, &conn->turn);
+        return;
+    }
+    if (event.result < 0) {
+        conn_drain(conn, CLOSE_RECV_ERROR);
+        return;
+    }
+    if (event.result == 0) {
+        on_end_of_stream(conn);
+        return;
+    }
+    conn_read(conn, event.data);
+    if (event.last && conn->phase != CONN_DRAINING && !conn->peer_done) conn_arm_recv(conn);
+}
