@@ -1,0 +1,158 @@
+#include "hub/api.h"
+#include "hub/json.h"
+#include "hub/rooms.h"
+#include "hub/routes.h"
+
+static void answer(struct worker *worker, struct conn *conn, uint16_t status, struct text type,
+                   struct text body)
+{
+    /* The body lies in the first half of the scratch memory. */
+    struct writer out =
+        writer_over(worker->scratch + sizeof worker->scratch / 2, sizeof worker->scratch / 2);
+    http_write_response(
+        &out, &(struct http_response){.status = status, .content_type = type, .body = body});
+    if (out.overflow)
+        conn_answer_error(conn, 500, TEXT("too_large"),
+                          TEXT("The answer is larger than this server can give."), (struct text){});
+    else
+        conn_answer(conn, writer_bytes(&out));
+}
+
+static struct writer body_writer(struct worker *worker)
+{
+    return writer_over(worker->scratch, sizeof worker->scratch / 2);
+}
+
+static bool require(struct conn *conn, const struct http_request *request, struct text method)
+{
+    if (text_equal(request->method, method)) return true;
+    bool get = text_equal(method, TEXT("GET"));
+    conn_answer_error(conn, 405, TEXT("method_not_allowed"),
+                      get ? TEXT("Use GET here.") : TEXT("Use POST here."),
+                      get ? TEXT("Allow: GET\r\n") : TEXT("Allow: POST\r\n"));
+    return false;
+}
+
+static void answer_metrics(struct worker *worker, struct conn *conn)
+{
+    struct writer body = body_writer(worker);
+    metrics_write(worker, &body);
+    answer(worker, conn, 200, TEXT("text/plain; version=0.0.4; charset=utf-8"),
+           text_from(writer_bytes(&body)));
+}
+
+static void answer_ready(struct worker *worker, struct conn *conn)
+{
+    bool ready = worker->phase == WORKER_RUNNING;
+    answer(worker, conn, ready ? 200 : 503, TEXT("application/json"),
+           ready ? TEXT("{\"status\":\"ok\"}") : TEXT("{\"status\":\"draining\"}"));
+}
+
+static bool is_authorized(const struct worker *worker, const struct http_request *request)
+{
+    size_t count = 0;
+    const struct http_header *header = http_find(request, TEXT("Authorization"), &count);
+    struct text key = worker->config->api_key;
+    if (header == nullptr || count != 1 || key.size == 0 || header->value.size <= 7) return false;
+    struct text scheme = {header->value.data, 7};
+    return text_equal_nocase(scheme, TEXT("Bearer ")) &&
+           secret_equal(text_trim(text_skip(header->value, 7)), key);
+}
+
+static void refuse_key(struct worker *worker, struct conn *conn)
+{
+    struct text message =
+        worker->config->api_key.size > 0
+            ? TEXT("Send Authorization: Bearer KEY, the key of RINGCAST_API_KEY.")
+            : TEXT("Commands are off: this server was started without RINGCAST_API_KEY.");
+    conn_answer_error(conn, 401, TEXT("unauthorized"), message,
+                      TEXT("WWW-Authenticate: Bearer\r\n"));
+}
+
+static void answer_command(struct worker *worker, struct conn *conn, enum game_answer result,
+                           struct writer *state, struct writer *reply)
+{
+    struct text sentence = text_from(writer_bytes(reply));
+    switch (result) {
+    case GAME_NOT_UNDERSTOOD:
+        conn_answer_error(conn, 400, TEXT("not_understood"), sentence, (struct text){});
+        return;
+    case GAME_REFUSED:
+        conn_answer_error(conn, 409, TEXT("refused"), sentence, (struct text){});
+        return;
+    case GAME_UNCHANGED:
+        if (sentence.size == 0) break;
+        *state = body_writer(worker);
+        write_text(state, TEXT("{\"message\":\""));
+        write_json_escaped(state, sentence);
+        write_text(state, TEXT("\"}"));
+        break;
+    case GAME_DONE: break;
+    }
+    answer(worker, conn, 200, TEXT("application/json"), text_from(writer_bytes(state)));
+}
+
+static void on_command(struct worker *worker, struct conn *conn, const struct http_request *request,
+                       struct text name)
+{
+    if (!require(conn, request, TEXT("POST"))) return;
+    if (!is_authorized(worker, request)) {
+        refuse_key(worker, conn);
+        return;
+    }
+    struct hub_room *room = rooms_find(worker, name);
+    if (room == nullptr) {
+        conn_answer_error(conn, 404, TEXT("no_such_room"),
+                          TEXT("There is no such race; it opens when somebody joins."),
+                          (struct text){});
+        return;
+    }
+    uint8_t reply_memory[1024];
+    struct writer reply = writer_over(reply_memory, sizeof reply_memory),
+                  state = body_writer(worker);
+    struct text command;
+    struct text problem = json_read_string_member(request->body, TEXT("command"), &command);
+    if (problem.size > 0) {
+        write_text(&reply, problem);
+        write_text(&reply, TEXT(" Send {\"command\":\"/host help\"} to learn what is understood."));
+        answer_command(worker, conn, GAME_NOT_UNDERSTOOD, &state, &reply);
+        return;
+    }
+    answer_command(worker, conn, rooms_command(worker, room, command, &state, &reply), &state,
+                   &reply);
+}
+
+/* /v1/rooms/kart/commands gives "kart", /v1/rooms/kart/ID/commands gives "kart/ID"; else
+ * nothing. */
+static struct text commanded_room(uint8_t memory[static room_name_size_max], struct text path)
+{
+    const struct text before = TEXT("/v1/rooms/kart"), behind = TEXT("/commands");
+    if (!text_starts(path, before) || path.size < before.size + behind.size) return (struct text){};
+    struct text middle = {path.data + before.size, path.size - before.size - behind.size};
+    if (!text_equal((struct text){middle.data + middle.size, behind.size}, behind))
+        return (struct text){};
+    if (middle.size == 0) return TEXT("kart");
+    if (middle.data[0] != '/' || !routes_is_room_id(text_skip(middle, 1))) return (struct text){};
+    return routes_room_name(memory, text_skip(middle, 1));
+}
+
+void api_on_request(struct worker *worker, struct conn *conn, const struct http_request *request)
+{
+    struct text path = request->path;
+    uint8_t memory[room_name_size_max];
+    struct text room = commanded_room(memory, path);
+    if (room.size > 0) {
+        on_command(worker, conn, request, room);
+    } else if (text_equal(path, TEXT("/metrics"))) {
+        if (require(conn, request, TEXT("GET"))) answer_metrics(worker, conn);
+    } else if (text_equal(path, TEXT("/readyz"))) {
+        if (require(conn, request, TEXT("GET"))) answer_ready(worker, conn);
+    } else if (text_equal(path, TEXT("/healthz")) || text_equal(path, TEXT("/health"))) {
+        if (require(conn, request, TEXT("GET")))
+            answer(worker, conn, 200, TEXT("application/json"), TEXT("{\"status\":\"ok\"}"));
+    } else {
+        conn_answer_error(conn, 404, TEXT("not_found"),
+                          TEXT("Here are /metrics, /healthz, /readyz and /v1/rooms/kart/commands."),
+                          (struct text){});
+    }
+}

@@ -1,0 +1,11 @@
+/* hub/api.h: the internal listener: what operators, load balancers and trusted backends ask.
+ *   GET  /metrics                          Prometheus text
+ *   GET  /healthz, /health                 200 while the loop turns
+ *   GET  /readyz                           200, or 503 while draining
+ *   POST /v1/rooms/kart/commands           {"command":"/host bonus 500"}, with the API key
+ *   POST /v1/rooms/kart/{id}/commands      the same for a further race */
+#pragma once
+#include "hub/worker.h"
+
+/* Answers. */
+void api_on_request(struct worker *worker, struct conn *conn, const struct http_request *request);

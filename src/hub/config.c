@@ -1,0 +1,329 @@
+#include "hub/config.h"
+#include "limits.h"
+#include <stddef.h>
+
+enum option_type : uint8_t {
+    OPTION_FLAG,
+    OPTION_ADDRESS,
+    OPTION_COUNT,
+    OPTION_DURATION,
+    OPTION_SIZE,
+    OPTION_ORIGIN,
+    OPTION_LOG_LEVEL,
+    OPTION_LOG_FORMAT,
+};
+
+struct option {
+    const char *name;  /* "kart-tick": the flag is --kart-tick, the variable RINGCAST_KART_TICK */
+    const char *value; /* what the help calls its value; nullptr for a flag */
+    const char *standard; /* nullptr: off, or nothing */
+    const char *dev;      /* the default under --dev, where it differs */
+    const char *meaning;
+    uint64_t least, most; /* of counts, durations (ms) and sizes */
+    size_t offset;        /* in struct config */
+    enum option_type type;
+};
+
+#define AT(field) offsetof(struct config, field)
+static const struct option options[] = {
+    {"dev", nullptr, nullptr, nullptr,
+     "a demo on loopback: any origin, API key \"dev\", races that run by themselves", 0, 0, AT(dev),
+     OPTION_FLAG},
+    {"listen", "ADDR", ":8080", "127.0.0.1:8080", "where clients connect", 0, 0, AT(listen),
+     OPTION_ADDRESS},
+    {"admin", "ADDR", "127.0.0.1:9090", nullptr,
+     "the internal listener: /metrics, /healthz, /readyz, commands", 0, 0, AT(admin),
+     OPTION_ADDRESS},
+    {"connections", "N", "0", nullptr, "clients at once; 0: as many as descriptors permit", 0,
+     10'000'000, AT(connections), OPTION_COUNT},
+    {"rooms", "N", "1024", nullptr, "further races at once (/ws/kart/ID)", 0, 1'000'000, AT(rooms),
+     OPTION_COUNT},
+    {"allow-origin", "URL", nullptr, nullptr,
+     "scheme://host[:port] of web pages that may connect beside the server's own; may be repeated, "
+     "in the environment "
+     "separated by commas; \"*\" allows any",
+     0, 0, AT(origins), OPTION_ORIGIN},
+    {"ping", "TIME", "25s", nullptr, "from one ping to the next, less up to a fifth", 100,
+     86'400'000, AT(ping_ms), OPTION_DURATION},
+    {"pong", "TIME", "10s", nullptr, "for a ping's answer; then the client is gone", 100,
+     86'400'000, AT(pong_ms), OPTION_DURATION},
+    {"handshake", "TIME", "5s", nullptr, "from the connection to a whole request", 100, 86'400'000,
+     AT(handshake_ms), OPTION_DURATION},
+    {"message", "TIME", "15s", nullptr, "from a message's first byte to its last", 100, 86'400'000,
+     AT(message_ms), OPTION_DURATION},
+    {"drain", "TIME", "30s", "5s",
+     "how long a shutdown may take; clients are closed evenly over it", 0, 86'400'000, AT(drain_ms),
+     OPTION_DURATION},
+    {"not-sent-low", "SIZE", "16KiB", nullptr,
+     "TCP_NOTSENT_LOWAT: unsent bytes that the kernel may hold of a client", 1024, 1'073'741'824,
+     AT(not_sent_low), OPTION_SIZE},
+    {"send-buffer", "SIZE", "0", nullptr, "SO_SNDBUF of a client; 0: the kernel's own choice", 0,
+     1'073'741'824, AT(send_buffer), OPTION_SIZE},
+    {"kart-tick", "TIME", "500ms", nullptr, "from one state to the next", 1, 3'600'000,
+     AT(kart_tick_ms), OPTION_DURATION},
+    {"kart-payload", "SIZE", "0", nullptr, "pad the state to this size, for load tests", 0, 65'536,
+     AT(kart_payload), OPTION_SIZE},
+    {"kart-stamp", nullptr, nullptr, nullptr,
+     "add time and sequence number to the state, for load tests", 0, 0, AT(kart_stamp),
+     OPTION_FLAG},
+    {"kart-autostart", nullptr, nullptr, "on", "races start by themselves, one after the other", 0,
+     0, AT(kart_autostart), OPTION_FLAG},
+    {"log-level", "LEVEL", "info", nullptr, "debug, info, warn or error", 0, 0, AT(log_level),
+     OPTION_LOG_LEVEL},
+    {"log-format", "FORMAT", "auto", nullptr,
+     "logfmt, json, or auto: logfmt on a terminal, else json", 0, 0, AT(log_format),
+     OPTION_LOG_FORMAT},
+    {"log-burst", "N", "1000", nullptr, "info lines a second at most; the rest is counted", 1,
+     1'000'000, AT(log_burst), OPTION_COUNT},
+};
+constexpr size_t option_count = sizeof options / sizeof *options;
+
+static bool parse_scaled(struct text text, const struct text *units, const uint64_t *factors,
+                         size_t count, uint32_t *value)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (text.size <= units[i].size) continue;
+        struct text number = {text.data, text.size - units[i].size};
+        uint64_t plain = 0;
+        if (!text_equal(text_skip(text, number.size), units[i]) || !text_to_u64(number, &plain))
+            continue;
+        if (plain > UINT32_MAX / factors[i]) return false;
+        *value = (uint32_t)(plain * factors[i]);
+        return true;
+    }
+    return false;
+}
+
+bool config_parse_duration(struct text text, uint32_t *ms)
+{
+    const struct text units[] = {TEXT("ms"), TEXT("s"), TEXT("m"), TEXT("h"), TEXT("")};
+    const uint64_t factors[] = {1, 1000, 60'000, 3'600'000, 1};
+    return parse_scaled(text, units, factors, 5, ms);
+}
+
+bool config_parse_size(struct text text, uint32_t *bytes)
+{
+    const struct text units[] = {TEXT("KiB"), TEXT("MiB"), TEXT("")};
+    const uint64_t factors[] = {1024, 1024 * 1024, 1};
+    return parse_scaled(text, units, factors, 3, bytes);
+}
+
+static bool set_number(struct config *config, const struct option *option, struct text value)
+{
+    uint32_t *field = (uint32_t *)((char *)config + option->offset);
+    uint64_t number = 0;
+    uint32_t scaled = 0;
+    switch (option->type) {
+    case OPTION_DURATION:
+        if (!config_parse_duration(value, &scaled)) return false;
+        number = scaled;
+        break;
+    case OPTION_SIZE:
+        if (!config_parse_size(value, &scaled)) return false;
+        number = scaled;
+        break;
+    default:
+        if (!text_to_u64(value, &number)) return false;
+    }
+    if (number < option->least || number > option->most) return false;
+    *field = (uint32_t)number;
+    return true;
+}
+
+/* One of the words, as its position in `words`. */
+static bool set_choice(uint8_t *field, struct text value, const char *const *words, uint8_t count)
+{
+    for (uint8_t i = 0; i < count; i++) {
+        if (!text_equal(value, text_of(words[i]))) continue;
+        *field = i;
+        return true;
+    }
+    return false;
+}
+
+/* scheme://host[:port], nothing behind it. */
+static bool is_origin(struct text origin)
+{
+    if (text_equal(origin, TEXT("*"))) return true;
+    size_t host = 0;
+    while (host + 3 <= origin.size && memcmp(origin.data + host, "://", 3) != 0)
+        host += 1;
+    if (host == 0 || host + 3 >= origin.size) return false;
+    return memchr(origin.data + host + 3, '/', origin.size - host - 3) == nullptr;
+}
+
+static bool set_origins(struct config *config, struct text list)
+{
+    while (list.size > 0) {
+        const char *comma = memchr(list.data, ',', list.size);
+        size_t size = comma != nullptr ? (size_t)(comma - list.data) : list.size;
+        struct text origin = text_trim((struct text){list.data, size});
+        if (!is_origin(origin) || config->origin_count == config_origins_max) return false;
+        config->origins[config->origin_count++] = origin;
+        list = text_skip(list, comma != nullptr ? size + 1 : size);
+    }
+    return true;
+}
+
+static bool set_flag(bool *field, struct text value)
+{
+    bool on = text_equal(value, TEXT("on")) || text_equal(value, TEXT("true")) ||
+              text_equal(value, TEXT("1"));
+    bool off = text_equal(value, TEXT("off")) || text_equal(value, TEXT("false")) ||
+               text_equal(value, TEXT("0"));
+    if (on || off) *field = on;
+    return on || off;
+}
+
+static bool set(struct config *config, const struct option *option, struct text value)
+{
+    static const char *const levels[] = {"debug", "info", "warn", "error"};
+    static const char *const formats[] = {"auto", "logfmt", "json"};
+    void *field = (char *)config + option->offset;
+    switch (option->type) {
+    case OPTION_FLAG: return set_flag(field, value);
+    case OPTION_ADDRESS: return address_parse(value, field);
+    case OPTION_ORIGIN: return set_origins(config, value);
+    case OPTION_LOG_LEVEL: return set_choice(field, value, levels, 4);
+    case OPTION_LOG_FORMAT: return set_choice(field, value, formats, 3);
+    case OPTION_COUNT:
+    case OPTION_DURATION:
+    case OPTION_SIZE: return set_number(config, option, value);
+    }
+    return false;
+}
+
+static const struct option *find_option(struct text name)
+{
+    for (size_t i = 0; i < option_count; i++)
+        if (text_equal(name, text_of(options[i].name))) return &options[i];
+    return nullptr;
+}
+
+static bool refuse(struct writer *why, const char *prefix, const struct option *option,
+                   struct text value)
+{
+    write_format(why, "%s%s cannot be \"%.*s\": %s", prefix, option->name, TEXT_ARG(value),
+                 option->meaning);
+    if (option->most > 0)
+        write_format(why, " (%llu to %llu%s)", (unsigned long long)option->least,
+                     (unsigned long long)option->most,
+                     option->type == OPTION_DURATION ? " ms" : "");
+    return false;
+}
+
+/* The flag in words[*index], with its value behind '=' or in the next word. */
+static bool read_flag(struct config *config, int *index, int count, char **words,
+                      struct writer *why)
+{
+    struct text word = text_of(words[*index]);
+    if (!text_starts(word, TEXT("--"))) {
+        write_format(why, "unexpected word \"%.*s\"; options begin with --", TEXT_ARG(word));
+        return false;
+    }
+    struct text name = text_skip(word, 2), value = TEXT("on");
+    const char *equals = memchr(name.data, '=', name.size);
+    if (equals != nullptr) {
+        value = text_of(equals + 1);
+        name.size = (size_t)(equals - name.data);
+    }
+    const struct option *option = find_option(name);
+    if (option == nullptr) {
+        write_format(why, "unknown option --%.*s; see ringcast serve --help", TEXT_ARG(name));
+        return false;
+    }
+    if (equals == nullptr && option->type != OPTION_FLAG) {
+        if (*index + 1 >= count) {
+            write_format(why, "--%s needs a value: %s", option->name, option->meaning);
+            return false;
+        }
+        value = text_of(words[++*index]);
+    }
+    return set(config, option, value) || refuse(why, "--", option, value);
+}
+
+/* The value of RINGCAST_<NAME>, or empty. Dashes in the name are underscores, letters are
+ * capitals. */
+static struct text variable(char **environment, struct text prefix, struct text name)
+{
+    for (; *environment != nullptr; environment++) {
+        struct text entry = text_of(*environment);
+        if (!text_starts(entry, prefix)) continue;
+        entry = text_skip(entry, prefix.size);
+        size_t i = 0;
+        for (; i < name.size && i < entry.size; i++) {
+            char c = name.data[i] == '-' ? '_' : name.data[i];
+            if (c >= 'a' && c <= 'z') c = (char)(c - 'a' + 'A');
+            if (entry.data[i] != c) break;
+        }
+        if (i == name.size && i < entry.size && entry.data[i] == '=')
+            return text_skip(entry, i + 1);
+    }
+    return (struct text){};
+}
+
+static bool read_environment(struct config *config, char **environment, struct writer *why)
+{
+    static char listen_text[16] = ":";
+    struct text port = variable(environment, (struct text){}, TEXT("port"));
+    if (port.size > 0 && port.size < sizeof listen_text - 1) {
+        memcpy(listen_text + 1, port.data, port.size);
+        const struct option *option = find_option(TEXT("listen"));
+        if (!set(config, option, (struct text){listen_text, port.size + 1}))
+            return refuse(why, "PORT: ", option, port);
+    }
+    for (size_t i = 0; i < option_count; i++) {
+        struct text value = variable(environment, TEXT("RINGCAST_"), text_of(options[i].name));
+        if (value.size > 0 && !set(config, &options[i], value))
+            return refuse(why, "RINGCAST: ", &options[i], value);
+    }
+    return true;
+}
+
+/* Defaults depend on --dev, so it is looked for before anything else is read. */
+static bool wants_dev(int count, char **words, char **environment)
+{
+    struct text value = variable(environment, TEXT("RINGCAST_"), TEXT("dev"));
+    bool dev = false;
+    if (value.size > 0) (void)!set_flag(&dev, value);
+    for (int i = 0; i < count; i++)
+        if (text_equal(text_of(words[i]), TEXT("--dev"))) dev = true;
+    return dev;
+}
+
+bool config_read(struct config *config, int count, char **words, char **environment,
+                 struct writer *why)
+{
+    *config = (struct config){.dev = wants_dev(count, words, environment)};
+    for (size_t i = 0; i < option_count; i++) {
+        const char *value =
+            config->dev && options[i].dev != nullptr ? options[i].dev : options[i].standard;
+        if (value != nullptr && !set(config, &options[i], text_of(value)))
+            return refuse(why, "default of ", &options[i], text_of(value));
+    }
+    if (!read_environment(config, environment, why)) return false;
+    uint32_t from_environment = config->origin_count;
+    for (int i = 0; i < count; i++) {
+        bool first_origin = config->origin_count == from_environment && from_environment > 0;
+        if (first_origin && text_starts(text_of(words[i]), TEXT("--allow-origin")))
+            config->origin_count = from_environment =
+                0; /* flags take the place of the environment */
+        if (!read_flag(config, &i, count, words, why)) return false;
+    }
+    config->api_key = variable(environment, TEXT("RINGCAST_"), TEXT("api-key"));
+    if (config->dev && config->api_key.size == 0) config->api_key = TEXT("dev");
+    return true;
+}
+
+void config_write_help(struct writer *out)
+{
+    for (size_t i = 0; i < option_count; i++) {
+        const struct option *option = &options[i];
+        write_format(out, "  --%s%s%s\n        %s", option->name,
+                     option->value != nullptr ? " " : "",
+                     option->value != nullptr ? option->value : "", option->meaning);
+        if (option->standard != nullptr) write_format(out, " [%s]", option->standard);
+        if (option->dev != nullptr) write_format(out, " [--dev: %s]", option->dev);
+        write_byte(out, '\n');
+    }
+}

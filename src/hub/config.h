@@ -1,0 +1,49 @@
+/* hub/config.h: what an operator may choose: flag, then RINGCAST_* in the environment, then
+ * default. One table (config.c) says for each option what it is called, what it may be and what
+ * it means; the help text, the flags and the environment all come from it. */
+#pragma once
+#include "base/address.h"
+#include "base/log.h"
+
+constexpr uint32_t config_origins_max = 32;
+
+struct config {
+    bool dev;              /* a demo: any origin, a known key, a race that runs by itself */
+    struct address listen; /* the public listener */
+    struct address admin;  /* the internal one: metrics, health, commands */
+    uint32_t connections;  /* at once, both listeners; 0: as many as descriptors permit */
+    uint32_t rooms;        /* further races at once */
+    uint32_t ping_ms;
+    uint32_t pong_ms;
+    uint32_t handshake_ms;
+    uint32_t message_ms;
+    uint32_t drain_ms;
+    uint32_t not_sent_low;                   /* bytes */
+    uint32_t send_buffer;                    /* bytes; 0: the kernel's choice */
+    struct text origins[config_origins_max]; /* allowed beside the server's own; "*": any */
+    uint32_t origin_count;
+    uint32_t kart_tick_ms;
+    uint32_t kart_payload; /* bytes; 0: no padding */
+    bool kart_stamp;
+    bool kart_autostart;
+    enum log_level log_level;
+    enum : uint8_t { LOG_FORMAT_AUTO, LOG_FORMAT_LOGFMT, LOG_FORMAT_JSON } log_format;
+    uint32_t log_burst;  /* info lines a second */
+    struct text api_key; /* RINGCAST_API_KEY; empty: commands are off */
+};
+
+/* Fills *config from the words after `serve` and the environment. On a mistake returns false
+ * with one sentence in *why, which names the option and the remedy. Texts in *config point into
+ * the arguments and the environment, which live as long as the process. */
+[[nodiscard]] bool config_read(struct config *config, int count, char **words, char **environment,
+                               struct writer *why);
+
+/* Every option with its default and meaning, for --help. */
+void config_write_help(struct writer *out);
+
+/* "500ms", "25s", "2m", "1h" or a bare number of milliseconds. False when it is none of these,
+ * or more than 2^32-1 ms. */
+[[nodiscard]] bool config_parse_duration(struct text text, uint32_t *ms);
+
+/* "4096", "64KiB", "1MiB". False when it is none of these, or more than 2^32-1 bytes. */
+[[nodiscard]] bool config_parse_size(struct text text, uint32_t *bytes);

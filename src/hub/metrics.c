@@ -1,0 +1,217 @@
+#include "hub/metrics.h"
+#include "hub/worker.h"
+
+/* Exact codes first, then "3xxx" and "4xxx". A label per code that a stranger invents would have
+ * no bound. */
+static const uint16_t exact_codes[] = {1000, 1001, 1002, 1003, 1005, 1007, 1008,
+                                       1009, 1010, 1011, 1012, 1013, 1014};
+constexpr size_t exact_count = sizeof exact_codes / sizeof *exact_codes;
+static_assert(exact_count + 2 <= peer_code_buckets);
+
+static size_t bucket_of(uint16_t code)
+{
+    for (size_t i = 0; i < exact_count; i++)
+        if (exact_codes[i] == code) return i;
+    return code < 4000 ? exact_count : exact_count + 1;
+}
+
+void metrics_count_close(struct metrics *metrics, enum close_reason reason, uint16_t code)
+{
+    if (reason == CLOSE_PEER_CLOSED)
+        metrics->closed_by_peer[bucket_of(code)] += 1;
+    else
+        metrics->closed[reason] += 1;
+}
+
+static void head(struct writer *out, const char *name, const char *type, const char *help)
+{
+    write_format(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+}
+
+static void single(struct writer *out, const char *name, const char *type, const char *help,
+                   uint64_t value)
+{
+    head(out, name, type, help);
+    write_format(out, "%s %llu\n", name, (unsigned long long)value);
+}
+
+static void labelled(struct writer *out, const char *name, const char *label, const char *value,
+                     uint64_t count)
+{
+    write_format(out, "%s{%s=\"%s\"} %llu\n", name, label, value, (unsigned long long)count);
+}
+
+static void write_kind(const struct worker *worker, struct writer *out, const char *name,
+                       const char *type, const char *help,
+                       uint64_t (*value)(const struct kind_metrics *))
+{
+    head(out, name, type, help);
+    for (size_t i = 0; i < game_kinds; i++)
+        labelled(out, name, "kind", games[i]->name, value(&worker->metrics.kinds[i]));
+}
+
+#define KIND_VALUE(field)                                         \
+    static uint64_t kind_##field(const struct kind_metrics *kind) \
+    {                                                             \
+        return kind->field;                                       \
+    }
+KIND_VALUE(accepted)
+KIND_VALUE(connections)
+KIND_VALUE(rooms)
+KIND_VALUE(encodes)
+KIND_VALUE(ticks)
+KIND_VALUE(tick_overruns)
+KIND_VALUE(commands)
+
+static void write_kinds(const struct worker *worker, struct writer *out)
+{
+    write_kind(worker, out, "ringcast_connections", "gauge", "WebSocket clients, by room kind.",
+               kind_connections);
+    write_kind(worker, out, "ringcast_members", "gauge", "Seats taken in rooms.", kind_connections);
+    write_kind(worker, out, "ringcast_connections_accepted_total", "counter",
+               "Upgrades into a room.", kind_accepted);
+    write_kind(worker, out, "ringcast_rooms", "gauge", "Rooms that exist.", kind_rooms);
+    write_kind(worker, out, "ringcast_frame_encodes_total", "counter",
+               "Snapshots encoded, whatever the number of members.", kind_encodes);
+    write_kind(worker, out, "ringcast_ticks_total", "counter", "Ticks of rooms with members.",
+               kind_ticks);
+    write_kind(worker, out, "ringcast_tick_overruns_total", "counter",
+               "Ticks missed by a late worker.", kind_tick_overruns);
+    write_kind(worker, out, "ringcast_commands_total", "counter", "Host commands accepted.",
+               kind_commands);
+    head(out, "ringcast_messages_received_total", "counter", "Whole messages from clients.");
+    for (size_t i = 0; i < game_kinds; i++) {
+        const struct kind_metrics *kind = &worker->metrics.kinds[i];
+        write_format(out, "ringcast_messages_received_total{kind=\"%s\",type=\"text\"} %llu\n",
+                     games[i]->name, (unsigned long long)kind->texts);
+        write_format(out, "ringcast_messages_received_total{kind=\"%s\",type=\"binary\"} %llu\n",
+                     games[i]->name, (unsigned long long)kind->binaries);
+    }
+}
+
+static void write_peer_closes(const struct metrics *metrics, struct writer *out)
+{
+    for (size_t i = 0; i < exact_count + 2; i++) {
+        if (metrics->closed_by_peer[i] == 0) continue;
+        write_format(out, "ringcast_disconnects_total{code=\"");
+        if (i < exact_count)
+            write_u64(out, exact_codes[i]);
+        else
+            write_text(out, i == exact_count ? TEXT("3xxx") : TEXT("4xxx"));
+        write_format(out, "\",reason=\"peer_closed\"} %llu\n",
+                     (unsigned long long)metrics->closed_by_peer[i]);
+    }
+}
+
+static void write_closes(const struct worker *worker, struct writer *out)
+{
+    const struct metrics *metrics = &worker->metrics;
+    head(out, "ringcast_disconnects_total", "counter",
+         "WebSocket connections that ended (1006: no close frame).");
+    for (size_t i = 1; i < close_reason_count; i++) {
+        if (metrics->closed[i] == 0) continue;
+        const struct close_info *info = close_info((enum close_reason)i);
+        write_format(out, "ringcast_disconnects_total{code=\"%u\",reason=\"%.*s\"} %llu\n",
+                     info->code != 0 ? info->code : 1006, TEXT_ARG(info->token),
+                     (unsigned long long)metrics->closed[i]);
+    }
+    write_peer_closes(metrics, out);
+    head(out, "ringcast_handshakes_rejected_total", "counter",
+         "Requests answered with an error, by its code.");
+    for (size_t i = 0; i < worker->conns.refusal_count; i++) {
+        const struct conn_refusal *refusal = &worker->conns.refusals[i];
+        write_format(out, "ringcast_handshakes_rejected_total{reason=\"%.*s\"} %llu\n",
+                     TEXT_ARG(refusal->code), (unsigned long long)refusal->count);
+    }
+    head(out, "ringcast_http_connections_ended_total", "counter",
+         "Connections that ended without an upgrade.");
+    for (size_t i = 1; i < close_reason_count; i++) {
+        if (metrics->never_upgraded[i] == 0) continue;
+        write_format(out, "ringcast_http_connections_ended_total{reason=\"%.*s\"} %llu\n",
+                     TEXT_ARG(close_info((enum close_reason)i)->token),
+                     (unsigned long long)metrics->never_upgraded[i]);
+    }
+}
+
+static void write_traffic(const struct worker *worker, struct writer *out)
+{
+    static const char *const lanes[frame_lanes] = {"event", "state", "pong", "control"};
+    const struct outbox_set *outboxes = &worker->outboxes;
+    const struct conn_counters *conns = &worker->conns.counters;
+    head(out, "ringcast_frames_sent_total", "counter",
+         "Frames wholly taken by the kernel, one for each receiver.");
+    for (size_t i = 0; i < frame_lanes; i++)
+        labelled(out, "ringcast_frames_sent_total", "lane", lanes[i], outboxes->frames_sent[i]);
+    single(out, "ringcast_bytes_sent_total", "counter", "Bytes taken by the kernel.",
+           outboxes->bytes_sent);
+    single(out, "ringcast_bytes_received_total", "counter", "Bytes received.",
+           conns->bytes_received);
+    single(out, "ringcast_sends_partial_total", "counter", "Sends of which the kernel took a part.",
+           conns->sends_partial);
+    head(out, "ringcast_dropped_total", "counter",
+         "Frames that were queued for a client and not sent.");
+    write_format(out, "ringcast_dropped_total{policy=\"conflate\",reason=\"slow\"} %llu\n",
+                 (unsigned long long)outboxes->conflated);
+    write_format(out, "ringcast_dropped_total{policy=\"latest_pong\",reason=\"slow\"} %llu\n",
+                 (unsigned long long)outboxes->pongs_replaced);
+    write_format(out, "ringcast_dropped_total{policy=\"close\",reason=\"goodbye\"} %llu\n",
+                 (unsigned long long)conns->dropped_for_goodbye);
+    write_format(out, "ringcast_dropped_total{policy=\"close\",reason=\"gone\"} %llu\n",
+                 (unsigned long long)outboxes->dropped_gone);
+    single(out, "ringcast_pings_sent_total", "counter", "Pings queued.", conns->pings_sent);
+    single(out, "ringcast_pongs_received_total", "counter", "Pongs that answered a ping.",
+           conns->pongs_received);
+    single(out, "ringcast_pongs_unsolicited_total", "counter", "Pongs that nobody had asked for.",
+           conns->unsolicited_pongs);
+    single(out, "ringcast_snapshots_failed_total", "counter",
+           "Ticks skipped for want of frame memory.", worker->metrics.snapshots_failed);
+}
+
+static void write_memory(const struct worker *worker, struct writer *out)
+{
+    const struct conn_shared *conns = &worker->conns;
+    const struct ring_stats *ring = &worker->ring.stats;
+    single(out, "ringcast_connections_open", "gauge",
+           "Sockets of both listeners, handshakes included.", conns->conns.in_use);
+    single(out, "ringcast_connections_max", "gauge", "Sockets that there is room for.",
+           conns->conns.capacity);
+    single(out, "ringcast_connections_refused_total", "counter",
+           "Sockets closed at once: no slot was left.", conns->counters.refused);
+    single(out, "ringcast_frames_live", "gauge", "Frames with at least one reference.",
+           worker->frames.live);
+    single(out, "ringcast_outbox_storage_in_use", "gauge",
+           "Outboxes that hold more than four frames.", worker->outboxes.storage.in_use);
+    single(out, "ringcast_message_buffers_in_use", "gauge", "Messages begun and not finished.",
+           conns->message_buffers.in_use);
+    single(out, "ringcast_request_buffers_in_use", "gauge", "Requests begun and not answered.",
+           conns->request_buffers.in_use);
+    single(out, "ringcast_receive_buffers_free", "gauge",
+           "Receive buffers that the kernel may fill.", ring_receive_buffers - ring->buffers_out);
+    single(out, "ringcast_receive_buffers_exhausted_total", "counter",
+           "Receives that waited for a buffer.", ring->out_of_buffers);
+    single(out, "ringcast_uring_sq_full_total", "counter",
+           "Operations that found the submission queue full.", ring->queue_full);
+    single(out, "ringcast_uring_cq_overflow_total", "counter",
+           "Times the completion queue had overflowed.", ring->overflows);
+    single(out, "ringcast_uring_waits_total", "counter",
+           "Times the worker went to the kernel to wait.", ring->waits);
+    single(out, "ringcast_accept_pauses_total", "counter",
+           "Times accepting stopped for want of descriptors.",
+           worker->listeners[LISTENER_PUBLIC].pauses + worker->listeners[LISTENER_ADMIN].pauses);
+    single(out, "ringcast_log_lines_dropped_total", "counter",
+           "Log lines that found the log's buffer full.", worker->log.dropped);
+    single(out, "ringcast_timers", "gauge", "Deadlines that are set.", worker->wheel.count);
+    single(out, "ringcast_memory_reserved_bytes", "gauge", "Address space reserved at start.",
+           worker->arena.used);
+}
+
+void metrics_write(const struct worker *worker, struct writer *out)
+{
+    head(out, "ringcast_build_info", "gauge", "1, labelled with what is running.");
+    write_format(out, "ringcast_build_info{version=\"%s\",commit=\"%s\",backend=\"%s\"} 1\n",
+                 RINGCAST_VERSION, RINGCAST_COMMIT, worker->ring.backend->name);
+    write_kinds(worker, out);
+    write_closes(worker, out);
+    write_traffic(worker, out);
+    write_memory(worker, out);
+}

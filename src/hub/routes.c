@@ -1,0 +1,106 @@
+#include "hub/routes.h"
+#include "hub/rooms.h"
+
+bool routes_is_room_id(struct text id)
+{
+    if (id.size == 0 || id.size > room_id_size_max) return false;
+    for (size_t i = 0; i < id.size; i++) {
+        char c = id.data[i];
+        bool allowed = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                       c == '_' || c == '-';
+        if (!allowed) return false;
+    }
+    return true;
+}
+
+struct text routes_room_name(uint8_t memory[static room_name_size_max], struct text id)
+{
+    struct writer out = writer_over(memory, room_name_size_max);
+    write_text(&out, TEXT("kart/"));
+    write_text(&out, id);
+    return text_from(writer_bytes(&out));
+}
+
+static void refuse_upgrade(struct conn *conn, enum http_refusal refusal, const struct game *game)
+{
+    uint8_t memory[256];
+    struct writer message = writer_over(memory, sizeof memory);
+    write_text(&message, http_refusal_sentence(refusal));
+    if (refusal == HTTP_REFUSE_PROTOCOL) {
+        write_text(&message, TEXT(" Spoken here: "));
+        write_text(&message, game->protocol);
+        write_byte(&message, '.');
+    }
+    conn_answer_error(conn, http_refusal_status(refusal), http_refusal_code(refusal),
+                      text_from(writer_bytes(&message)), (struct text){});
+}
+
+static bool any_origin(const struct config *config)
+{
+    for (uint32_t i = 0; i < config->origin_count; i++)
+        if (text_equal(config->origins[i], TEXT("*"))) return true;
+    return config->dev;
+}
+
+static void log_connected(struct worker *worker, const struct conn *conn,
+                          const struct hub_room *room)
+{
+    uint8_t memory[address_text_max];
+    struct writer ip = writer_over(memory, sizeof memory);
+    write_address(&ip, &conn->peer, false);
+    LOG(&worker->log, worker->now, LOG_INFO, "connected", LOG_U("conn", conn->number),
+        LOG_T("ip", text_from(writer_bytes(&ip))),
+        LOG_T("kind", text_of(games[room->room.kind]->name)),
+        LOG_T("room", room_name(&room->room)));
+}
+
+static void open_websocket(struct worker *worker, struct conn *conn,
+                           const struct http_request *request, enum game_kind kind,
+                           struct text name)
+{
+    const struct config *config = worker->config;
+    struct http_upgrade_policy policy = {.any_origin = any_origin(config),
+                                         .origins = config->origins,
+                                         .origin_count = config->origin_count,
+                                         .protocols = &games[kind]->protocol,
+                                         .protocol_count = 1};
+    struct http_upgrade upgrade;
+    enum http_refusal refusal = http_upgrade_check(request, &policy, &upgrade);
+    if (refusal != HTTP_UPGRADE_OK) {
+        refuse_upgrade(conn, refusal, games[kind]);
+        return;
+    }
+    struct hub_room *room = rooms_find(worker, name);
+    if (room == nullptr) room = rooms_open(worker, kind, name, false);
+    if (room == nullptr) {
+        conn_answer_error(conn, 503, TEXT("too_many_rooms"),
+                          TEXT("No further race can be opened now; try again later."),
+                          (struct text){});
+        return;
+    }
+    conn_upgrade(conn, &upgrade, &worker->ws_limits[kind]);
+    if (conn->phase == CONN_OPEN && rooms_enter(worker, room, conn))
+        log_connected(worker, conn, room);
+}
+
+void routes_on_request(struct worker *worker, struct conn *conn, const struct http_request *request)
+{
+    if (worker->phase == WORKER_DRAINING) {
+        conn_answer_error(conn, 503, TEXT("draining"),
+                          TEXT("This server is going down; try another one."), (struct text){});
+        return;
+    }
+    const struct text further = TEXT("/ws/kart/");
+    uint8_t memory[room_name_size_max];
+    if (text_equal(request->path, TEXT("/ws"))) {
+        open_websocket(worker, conn, request, GAME_KART, TEXT("kart"));
+    } else if (text_starts(request->path, further) &&
+               routes_is_room_id(text_skip(request->path, further.size))) {
+        struct text name = routes_room_name(memory, text_skip(request->path, further.size));
+        open_websocket(worker, conn, request, GAME_KART, name);
+    } else {
+        conn_answer_error(conn, 404, TEXT("not_found"),
+                          TEXT("There is nothing here; the race is a WebSocket at /ws."),
+                          (struct text){});
+    }
+}

@@ -1,0 +1,15 @@
+/* hub/routes.h: the public listener: which paths there are and who may open a WebSocket on them.
+ *   GET /ws            the race
+ *   GET /ws/kart/{id}  a race of its own, made by the first who comes, gone with the last */
+#pragma once
+#include "hub/worker.h"
+
+/* Answers or upgrades. */
+void routes_on_request(struct worker *worker, struct conn *conn,
+                       const struct http_request *request);
+
+/* True for [A-Za-z0-9_-]{1,64}: what may follow /ws/kart/. */
+bool routes_is_room_id(struct text id);
+
+/* "kart/" and the id, in `memory`; the result points there. The id must be valid. */
+struct text routes_room_name(uint8_t memory[static room_name_size_max], struct text id);

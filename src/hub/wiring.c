@@ -1,0 +1,88 @@
+#include "hub/wiring.h"
+#include "hub/api.h"
+#include "hub/rooms.h"
+#include "hub/routes.h"
+#include <assert.h>
+
+static void on_request(void *hub, struct conn *conn, const struct http_request *request)
+{
+    struct worker *worker = hub;
+    if (conn->listener == LISTENER_ADMIN)
+        api_on_request(worker, conn, request);
+    else
+        routes_on_request(worker, conn, request);
+}
+
+/* kart takes nothing from its members: what they send was validated by the reader, is counted
+ * and forgotten (S0-9). */
+static void on_message(void *hub, struct conn *conn, const struct ws_message *message)
+{
+    struct worker *worker = hub;
+    if (conn->member == nullptr) return;
+    struct member *member = conn->member;
+    struct kind_metrics *metrics = &worker->metrics.kinds[member->seat.room->kind];
+    *(message->opcode == WS_TEXT ? &metrics->texts : &metrics->binaries) += 1;
+}
+
+static const char *initiator(enum close_reason reason)
+{
+    switch (reason) {
+    case CLOSE_PEER_CLOSED:
+    case CLOSE_PEER_LEFT: return "client";
+    case CLOSE_RECV_ERROR:
+    case CLOSE_SEND_ERROR: return "network";
+    default: return "server";
+    }
+}
+
+static void log_close(struct worker *worker, const struct conn *conn, struct text room)
+{
+    const struct close_info *info = close_info(conn->reason);
+    uint8_t memory[address_text_max];
+    struct writer ip = writer_over(memory, sizeof memory);
+    write_address(&ip, &conn->peer, false);
+    LOG(&worker->log, worker->now, info->level, conn->upgraded ? "disconnected" : "request_ended",
+        LOG_U("conn", conn->number), LOG_T("ip", text_from(writer_bytes(&ip))), LOG_T("room", room),
+        LOG_U("code", conn->close_code != 0 || !conn->upgraded ? conn->close_code : 1006),
+        LOG_T("reason", info->token), LOG_T("initiator", text_of(initiator(conn->reason))),
+        LOG_U("dur_ms", instant_ms(worker->now) - conn->opened_ms));
+}
+
+static void on_close(void *hub, struct conn *conn)
+{
+    struct worker *worker = hub;
+    struct member *member = conn->member;
+    log_close(worker, conn, member != nullptr ? room_name(member->seat.room) : TEXT("-"));
+    if (conn->upgraded)
+        metrics_count_close(&worker->metrics, conn->reason, conn->close_code);
+    else
+        worker->metrics.never_upgraded[conn->reason] += 1;
+    if (member != nullptr) rooms_leave(worker, member);
+    assert(worker->listener_conns[conn->listener] > 0);
+    worker->listener_conns[conn->listener] -= 1;
+}
+
+const struct conn_hooks wiring_hooks = {
+    .on_request = on_request, .on_message = on_message, .on_close = on_close};
+
+/* So many slots are kept for saying 503 to those who come when the rest is taken. */
+static uint32_t slots_for_refusals(const struct worker *worker)
+{
+    return worker->conns.conns.capacity / 64 + 1;
+}
+
+void wiring_on_accept(struct worker *worker, enum listener_kind listener, int fd)
+{
+    struct pool *slots = &worker->conns.conns;
+    bool full = slots->capacity - slots->in_use <= slots_for_refusals(worker);
+    struct conn *conn = conn_accept(&worker->conns, fd, (uint8_t)listener);
+    if (conn == nullptr) return;
+    worker->listener_conns[listener] += 1;
+    if (listener == LISTENER_ADMIN) return;
+    if (worker->phase == WORKER_DRAINING)
+        conn_answer_error(conn, 503, TEXT("draining"),
+                          TEXT("This server is going down; try another one."), (struct text){});
+    else if (full)
+        conn_answer_error(conn, 503, TEXT("full"),
+                          TEXT("All connections are taken; try again later."), (struct text){});
+}

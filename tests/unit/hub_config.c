@@ -1,0 +1,143 @@
+#include "check.h"
+#include "hub/config.h"
+
+static struct config config;
+static struct text why;
+
+/* Reads the words and the environment, both ending in nullptr. */
+static bool reads(char **words, char **environment)
+{
+    static char memory[512];
+    struct writer out = writer_over(memory, sizeof memory);
+    int count = 0;
+    while (words[count] != nullptr)
+        count += 1;
+    bool ok = config_read(&config, count, words, environment, &out);
+    why = text_from(writer_bytes(&out));
+    return ok;
+}
+#define WORDS(...) ((char *[]){__VA_ARGS__ __VA_OPT__(, ) nullptr})
+
+TEST("without a word everything has its default")
+{
+    EXPECT(reads(WORDS(), WORDS()));
+    EXPECT(!config.dev);
+    EXPECT_EQ(config.listen.port, 8080);
+    EXPECT(!address_is_loopback(&config.listen));
+    EXPECT(address_is_loopback(&config.admin));
+    EXPECT_EQ(config.admin.port, 9090);
+    EXPECT_EQ(config.ping_ms, 25'000);
+    EXPECT_EQ(config.pong_ms, 10'000);
+    EXPECT_EQ(config.handshake_ms, 5'000);
+    EXPECT_EQ(config.drain_ms, 30'000);
+    EXPECT_EQ(config.kart_tick_ms, 500);
+    EXPECT_EQ(config.api_key.size, 0);
+}
+
+TEST("--dev is loopback, a known key, a short drain and a race that runs")
+{
+    EXPECT(reads(WORDS("--dev"), WORDS()));
+    EXPECT(config.dev && config.kart_autostart);
+    EXPECT(address_is_loopback(&config.listen));
+    EXPECT_EQ(config.drain_ms, 5'000);
+    EXPECT_TEXT(config.api_key, "dev");
+    EXPECT(reads(WORDS(), WORDS("RINGCAST_DEV=1", "RINGCAST_API_KEY=secret")));
+    EXPECT(config.dev);
+    EXPECT_TEXT(config.api_key, "secret");
+}
+
+TEST(
+    "a flag wins over the environment, the environment over the default, RINGCAST_LISTEN over PORT")
+{
+    EXPECT(
+        reads(WORDS("--ping", "3s"), WORDS("RINGCAST_PING=2s", "RINGCAST_PONG=1s", "PORT=7000")));
+    EXPECT_EQ(config.ping_ms, 3'000);
+    EXPECT_EQ(config.pong_ms, 1'000);
+    EXPECT_EQ(config.listen.port, 7000);
+    EXPECT(reads(WORDS(), WORDS("PORT=7000", "RINGCAST_LISTEN=127.0.0.1:7001")));
+    EXPECT_EQ(config.listen.port, 7001);
+}
+
+TEST("a value stands behind an equals sign or in the next word")
+{
+    EXPECT(reads(WORDS("--kart-tick=20ms", "--kart-payload", "2KiB", "--kart-stamp"), WORDS()));
+    EXPECT_EQ(config.kart_tick_ms, 20);
+    EXPECT_EQ(config.kart_payload, 2048);
+    EXPECT(config.kart_stamp);
+    EXPECT(reads(WORDS("--dev", "--kart-autostart=off"), WORDS()));
+    EXPECT(!config.kart_autostart);
+}
+
+TEST("a mistake is told in one sentence that names the option")
+{
+    static const struct {
+        char *word, *value;
+        const char *named;
+    } wrong[] = {
+        {"--pign", "3s", "--pign"},
+        {"--ping", "3 s", "--ping"},
+        {"--ping", "1ms", "--ping"},
+        {"--ping", nullptr, "--ping"},
+        {"serve", nullptr, "\"serve\""},
+        {"--listen", "here", "--listen"},
+        {"--kart-payload", "65537", "--kart-payload"},
+        {"--log-level", "loud", "--log-level"},
+        {"--kart-stamp=maybe", nullptr, "--kart-stamp"},
+        {"--rooms", "-1", "--rooms"},
+        {"--allow-origin", "example.com", "--allow-origin"},
+        {"--allow-origin", "http://a/b", "--allow-origin"},
+    };
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        EXPECT(!reads(WORDS(wrong[i].word, wrong[i].value), WORDS()));
+        bool named = false;
+        for (size_t at = 0; at + strlen(wrong[i].named) <= why.size; at++)
+            named = named || memcmp(why.data + at, wrong[i].named, strlen(wrong[i].named)) == 0;
+        EXPECT(named);
+    }
+}
+
+TEST("a mistake in the environment is a mistake, too")
+{
+    EXPECT(!reads(WORDS(), WORDS("RINGCAST_PING=soon")));
+    EXPECT(!reads(WORDS(), WORDS("PORT=http")));
+    EXPECT(reads(WORDS(), WORDS("RINGCAST_PING=", "OTHER=x")));
+}
+
+TEST("origins add up, and flags take the place of the environment's")
+{
+    EXPECT(reads(WORDS(), WORDS("RINGCAST_ALLOW_ORIGIN=https://a.example, https://b.example:444")));
+    EXPECT_EQ(config.origin_count, 2);
+    EXPECT_TEXT(config.origins[1], "https://b.example:444");
+    EXPECT(reads(WORDS("--allow-origin", "http://c", "--allow-origin=*"),
+                 WORDS("RINGCAST_ALLOW_ORIGIN=http://a")));
+    EXPECT_EQ(config.origin_count, 2);
+    EXPECT_TEXT(config.origins[0], "http://c");
+    EXPECT_TEXT(config.origins[1], "*");
+}
+
+TEST("durations and sizes have units, and what does not fit is refused")
+{
+    uint32_t value = 0;
+    EXPECT(config_parse_duration(TEXT("250ms"), &value) && value == 250);
+    EXPECT(config_parse_duration(TEXT("2m"), &value) && value == 120'000);
+    EXPECT(config_parse_duration(TEXT("1h"), &value) && value == 3'600'000);
+    EXPECT(config_parse_duration(TEXT("7"), &value) && value == 7);
+    EXPECT(!config_parse_duration(TEXT("4294968s"), &value));
+    EXPECT(!config_parse_duration(TEXT("s"), &value));
+    EXPECT(!config_parse_duration(TEXT("1.5s"), &value));
+    EXPECT(config_parse_size(TEXT("16KiB"), &value) && value == 16'384);
+    EXPECT(config_parse_size(TEXT("1MiB"), &value) && value == 1'048'576);
+    EXPECT(!config_parse_size(TEXT("4096MiB"), &value));
+    EXPECT(!config_parse_size(TEXT("1KB"), &value));
+}
+
+TEST("the help names every option that is read")
+{
+    static uint8_t memory[16 * 1024];
+    struct writer out = writer_over(memory, sizeof memory);
+    config_write_help(&out);
+    EXPECT(!out.overflow);
+    write_byte(&out, '\0');
+    EXPECT(strstr((char *)memory, "--kart-payload SIZE") != nullptr);
+    EXPECT(strstr((char *)memory, "--dev\n") != nullptr);
+}
