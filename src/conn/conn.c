@@ -57,7 +57,7 @@ struct conn *conn_accept(struct conn_shared *shared, int fd, uint8_t listener)
     struct conn *conn = pool_take(&shared->conns);
     if (conn == nullptr) {
         shared->counters.refused += 1;
-        ring_close_fd(shared->ring, fd);
+        ring_close_fd(shared->ring, fd, false);
         return nullptr;
     }
     uint64_t now_ms = instant_ms(shared->now);
@@ -177,9 +177,20 @@ static void say_goodbye(struct conn *conn, struct frame *frame)
         return;
     }
     conn->phase = CONN_CLOSING;
-    conn->deadline_ms = instant_ms(conn->shared->now) + conn->shared->config.goodbye_ms;
-    conn_schedule(conn);
+    conn->closing_ms = instant_ms(conn->shared->now);
+    conn_extend_goodbye(conn);
     conn_check(conn);
+}
+
+void conn_extend_goodbye(struct conn *conn)
+{
+    constexpr uint32_t extensions_max =
+        5; /* a peer that takes a byte at a time is not waited for */
+    uint32_t goodbye_ms = conn->shared->config.goodbye_ms;
+    uint64_t last_ms = conn->closing_ms + extensions_max * goodbye_ms;
+    conn->deadline_ms = instant_ms(conn->shared->now) + goodbye_ms;
+    if (conn->deadline_ms > last_ms) conn->deadline_ms = last_ms;
+    conn_schedule(conn);
 }
 
 static struct frame *make_close_frame(struct conn *conn, uint16_t code, struct writer *reason)
@@ -292,6 +303,7 @@ void conn_answer(struct conn *conn, struct bytes answer)
 {
     assert(conn->phase == CONN_HTTP);
     leave(conn, CLOSE_ANSWERED, 0);
+    if (conn->bodiless) answer.size = http_head_size(text_from(answer)); /* RFC 9110 §9.3.2 */
     say_goodbye(conn, frame_make_raw(conn->shared->outboxes->frames, answer));
 }
 
@@ -327,10 +339,12 @@ void conn_drain(struct conn *conn, enum close_reason reason)
     if (conn->phase == CONN_DRAINING) return;
     if (conn->phase <= CONN_OPEN && conn->reason == CLOSE_NONE) leave(conn, reason, 0);
     struct conn_shared *shared = conn->shared;
+    conn->given_up = conn->phase == CONN_CLOSING && !conn->peer_done;
     conn->phase = CONN_DRAINING;
     wheel_clear(shared->wheel, &conn->timer);
     if (list_is_linked(&conn->turn)) list_remove(&conn->turn);
     ring_shutdown(shared->ring, conn->fd, true);
+    conn_cancel_recv(conn);
     conn_drain_join(conn);
 }
 
@@ -346,7 +360,8 @@ static void release(struct conn *conn)
     assert(conn->phase == CONN_DRAINING && !conn->recv_armed && !conn->send_armed);
     outbox_clear(shared->outboxes, &conn->outbox);
     conn_return_buffers(conn);
-    ring_close_fd(shared->ring, conn->fd);
+    ring_close_fd(shared->ring, conn->fd, conn->given_up);
+    shared->hooks->on_release(shared->hub, conn);
     list_remove(&conn->link);
     conn->phase = CONN_FREE;
     conn->fd = -1;

@@ -44,6 +44,8 @@ struct conn_hooks {
     /* The connection leaves HTTP or OPEN: once for each accepted one. conn->reason and
      * close_code are set; the outbox may not be used any more. */
     void (*on_close)(void *hub, struct conn *conn);
+    /* Its socket is closed and its slot is about to be free: once for each accepted one, last. */
+    void (*on_release)(void *hub, struct conn *conn);
 };
 
 struct conn_config {
@@ -119,9 +121,10 @@ struct conn {
     uint64_t number;         /* the worker's count of connections: its name in logs */
     uint64_t opened_ms;      /* when it was accepted */
     uint64_t deadline_ms;    /* HTTP: for the request; OPEN: when to close for a restart, or 0;
-                                     * CLOSING: for the peer's answer */
+                                     * CLOSING: for the peer to take the goodbye and answer it */
     uint64_t ping_due_ms;    /* OPEN: when to ping next */
     uint64_t pong_by_ms;     /* OPEN: when the answer is due; 0: none is awaited */
+    uint64_t closing_ms;     /* CLOSING: since when */
     uint64_t message_by_ms;  /* OPEN: when the begun message must be whole; 0: none is begun */
     struct address peer;
     int fd;
@@ -131,12 +134,14 @@ struct conn {
     uint8_t listener;    /* the hub's: which listener accepted it */
     enum conn_phase phase;
     enum close_reason reason; /* the first one wins */
+    bool bodiless;            /* the request was a HEAD: the answer is only its head */
     bool upgraded;            /* was OPEN once */
     bool recv_armed;          /* true exactly while the kernel holds a receive */
     bool send_armed;          /* true exactly while the kernel holds a send */
     bool read_anything;       /* at least one byte has come */
     bool deaf;                /* its input can no longer be understood, or needs not to be */
     bool peer_done;           /* the peer sent its close frame, or ended its side */
+    bool given_up;            /* the peer did not take or answer our goodbye: reset it */
     bool shut;                /* our side of the socket is shut down */
 };
 

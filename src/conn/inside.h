@@ -5,8 +5,15 @@
 /* recv.c: arms the receive, or puts the connection into shared.waiting. */
 void conn_arm_recv(struct conn *conn);
 
+/* recv.c: asks for the end of the receive of a DRAINING connection, now or when the kernel takes
+ * operations again. */
+void conn_cancel_recv(struct conn *conn);
+
 /* conn.c: sets the timer to the earliest deadline of the phase. */
 void conn_schedule(struct conn *conn);
+
+/* conn.c: part of a goodbye has left: the rest gets as long again, up to a bound. */
+void conn_extend_goodbye(struct conn *conn);
 
 /* conn.c: the last frame of a goodbye has left; decides what to wait for. */
 void conn_on_goodbye_sent(struct conn *conn);

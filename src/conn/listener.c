@@ -64,7 +64,7 @@ int listener_take(struct listener *listener, struct ring *ring)
     assert(listener->phase == LISTENER_ENDING);
     int fd = ring_accept_now(ring, listener->fd);
     if (fd >= 0 || fd == -ECONNABORTED || fd == -EINTR) return fd;
-    ring_close_fd(ring, listener->fd);
+    ring_close_fd(ring, listener->fd, false);
     listener->fd = -1;
     listener->phase = LISTENER_CLOSED;
     return -EAGAIN;

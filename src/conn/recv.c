@@ -21,8 +21,28 @@ void conn_arm_waiting(struct conn_shared *shared)
         list_remove(link);
         list_push(&waiting, link);
     }
-    for (struct list *link; (link = list_take(&waiting)) != nullptr;)
-        conn_arm_recv(list_entry(link, struct conn, turn));
+    for (struct list *link; (link = list_take(&waiting)) != nullptr;) {
+        struct conn *conn = list_entry(link, struct conn, turn);
+        if (conn->phase != CONN_DRAINING) {
+            conn_arm_recv(conn);
+        } else {
+            conn_cancel_recv(conn);
+            conn_drain_join(conn);
+        }
+    }
+}
+
+/* A shutdown alone would not do: a receive goes on while bytes are waiting, and a peer that sends
+ * without end would keep it armed. */
+void conn_cancel_recv(struct conn *conn)
+{
+    assert(conn->phase == CONN_DRAINING);
+    if (!conn->recv_armed) return;
+    struct conn_shared *shared = conn->shared;
+    uint32_t slot = pool_index(&shared->conns, conn);
+    struct ring_token token = {RING_CANCEL, conn->generation, slot};
+    struct ring_token target = {RING_RECV, conn->generation, slot};
+    if (!ring_cancel(shared->ring, token, target)) list_push(&shared->waiting, &conn->turn);
 }
 
 void conn_return_buffers(struct conn *conn)
@@ -55,7 +75,10 @@ static void read_request(struct conn *conn, struct bytes *input)
                           http_error_code(conn->http.error), http_error_sentence(conn->http.error),
                           (struct text){});
         break;
-    case HTTP_REQUEST: shared->hooks->on_request(shared->hub, conn, &shared->request); break;
+    case HTTP_REQUEST:
+        conn->bodiless = text_equal(shared->request.method, TEXT("HEAD"));
+        shared->hooks->on_request(shared->hub, conn, &shared->request);
+        break;
     }
     assert(conn->phase != CONN_HTTP);
     pool_give(&shared->request_buffers, conn->request_buffer);

@@ -45,5 +45,6 @@ void conn_on_send(struct conn *conn, struct ring_event event)
         conn_drain(conn, CLOSE_SEND_ERROR);
         return;
     }
+    if (conn->phase == CONN_CLOSING) conn_extend_goodbye(conn);
     if (conn->phase == CONN_CLOSING && outbox_is_empty(&conn->outbox)) conn_on_goodbye_sent(conn);
 }

@@ -145,3 +145,9 @@ struct text http_status_phrase(uint16_t status)
         if (phrases[i].status == status) return phrases[i].phrase;
     return TEXT("Unknown");
 }
+
+size_t http_head_size(struct text answer)
+{
+    const char *end = memmem(answer.data, answer.size, "\r\n\r\n", 4);
+    return end != nullptr ? (size_t)(end - answer.data) + 4 : answer.size;
+}

@@ -29,6 +29,9 @@ void http_write_error(struct writer *out, uint16_t status, struct text code, str
 /* 101 with Sec-WebSocket-Accept, and Sec-WebSocket-Protocol when one was chosen. */
 void http_write_upgrade(struct writer *out, const struct http_upgrade *upgrade);
 
+/* How many bytes of an answer are its head, the empty line included: what HEAD is answered with. */
+size_t http_head_size(struct text answer);
+
 /* The reason phrase: "Not Found" for 404; "Unknown" for a status that this server never sends.
  * Static. */
 struct text http_status_phrase(uint16_t status);

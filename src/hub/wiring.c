@@ -58,23 +58,35 @@ static void on_close(void *hub, struct conn *conn)
     else
         worker->metrics.never_upgraded[conn->reason] += 1;
     if (member != nullptr) rooms_leave(worker, member);
+}
+
+static void on_release(void *hub, struct conn *conn)
+{
+    struct worker *worker = hub;
     assert(worker->listener_conns[conn->listener] > 0);
     worker->listener_conns[conn->listener] -= 1;
 }
 
-const struct conn_hooks wiring_hooks = {
-    .on_request = on_request, .on_message = on_message, .on_close = on_close};
+const struct conn_hooks wiring_hooks = {.on_request = on_request,
+                                        .on_message = on_message,
+                                        .on_close = on_close,
+                                        .on_release = on_release};
 
-/* So many slots are kept for saying 503 to those who come when the rest is taken. */
-static uint32_t slots_for_refusals(const struct worker *worker)
+/* The slots beyond --connections: some for saying 503 to who comes when the rest is taken, the last
+ * ones for the internal listener, which must answer also then. */
+static bool keep_out(struct worker *worker, enum listener_kind listener, int fd)
 {
-    return worker->conns.conns.capacity / 64 + 1;
+    const struct pool *slots = &worker->conns.conns;
+    if (listener == LISTENER_ADMIN || slots->in_use < slots->capacity - admin_slots) return false;
+    worker->conns.counters.refused += 1;
+    ring_close_fd(&worker->ring, fd, false);
+    return true;
 }
 
 void wiring_on_accept(struct worker *worker, enum listener_kind listener, int fd)
 {
-    struct pool *slots = &worker->conns.conns;
-    bool full = slots->capacity - slots->in_use <= slots_for_refusals(worker);
+    if (keep_out(worker, listener, fd)) return;
+    bool full = worker->conns.conns.in_use >= worker->config->connections;
     struct conn *conn = conn_accept(&worker->conns, fd, (uint8_t)listener);
     if (conn == nullptr) return;
     worker->listener_conns[listener] += 1;

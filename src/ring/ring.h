@@ -83,7 +83,7 @@ struct ring_backend {
     bool (*write)(struct ring *ring, struct ring_token token, int fd, struct bytes data);
     bool (*cancel)(struct ring *ring, struct ring_token token, struct ring_token target);
     void (*shutdown)(struct ring *ring, int fd, bool both);
-    void (*close_fd)(struct ring *ring, int fd);
+    void (*close_fd)(struct ring *ring, int fd, bool reset);
     bool (*peer)(struct ring *ring, int fd, struct address *address);
     bool (*wake_arm)(struct ring *ring, struct ring_token token);
     void (*wake)(struct ring *ring);
@@ -180,10 +180,12 @@ static inline void ring_shutdown(struct ring *ring, int fd, bool both)
     ring->backend->shutdown(ring, fd, both);
 }
 
-/* Closes a descriptor. No operation on it may be armed. */
-static inline void ring_close_fd(struct ring *ring, int fd)
+/* Closes a descriptor. No operation on it may be armed. With `reset` the kernel forgets what it
+ * has not yet sent and tells the peer so: for a peer that was given up, whom the kernel would else
+ * go on serving. */
+static inline void ring_close_fd(struct ring *ring, int fd, bool reset)
 {
-    ring->backend->close_fd(ring, fd);
+    ring->backend->close_fd(ring, fd, reset);
 }
 
 /* Who is at the other end. False when the connection is already gone. */

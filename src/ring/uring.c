@@ -169,8 +169,10 @@ static void uring_shutdown(struct ring *, int fd, bool both)
     shutdown(fd, both ? SHUT_RDWR : SHUT_WR); /* a connection that is gone already needs none */
 }
 
-static void uring_close_fd(struct ring *, int fd)
+static void uring_close_fd(struct ring *, int fd, bool reset)
 {
+    const struct linger at_once = {.l_onoff = 1, .l_linger = 0};
+    if (reset) setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
     close(fd);
 }
 

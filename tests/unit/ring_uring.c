@@ -217,7 +217,7 @@ TEST("one accept gives every connection, a cancel ends it, and what still waits 
         EXPECT(event.result >= 0 && !event.last);
         struct address peer;
         EXPECT(ring_peer(&ring, event.result, &peer) && address_is_loopback(&peer));
-        ring_close_fd(&ring, event.result);
+        ring_close_fd(&ring, event.result, false);
         close(fd);
     }
     EXPECT_EQ(ring_accept_now(&ring, listen_fd), -EAGAIN);
@@ -233,7 +233,7 @@ TEST("one accept gives every connection, a cancel ends it, and what still waits 
     int accepted = ring_accept_now(&ring, listen_fd);
     EXPECT(accepted >= 0);
     EXPECT_EQ(ring_accept_now(&ring, listen_fd), -EAGAIN);
-    ring_close_fd(&ring, accepted);
+    ring_close_fd(&ring, accepted, false);
     close(fd);
     close(listen_fd);
     end();
