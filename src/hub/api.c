@@ -114,9 +114,8 @@ static void on_command(struct worker *worker, struct conn *conn, const struct ht
     struct text problem = json_read_string_member(request->body, TEXT("command"), &command);
     if (problem.size > 0) {
         write_text(&reply, problem);
-        write_text(&reply, TEXT(" Send {\"command\":\"/host help\"} to learn what is understood."));
-        answer_command(worker, conn, GAME_NOT_UNDERSTOOD, &state, &reply);
-        return;
+        write_text(&reply, TEXT(" Send {\"command\":\"...\"}. "));
+        command = (struct text){}; /* which no game understands: it adds what it does */
     }
     answer_command(worker, conn, rooms_command(worker, room, command, &state, &reply), &state,
                    &reply);

@@ -200,11 +200,11 @@ static const struct option *find_option(struct text name)
     return nullptr;
 }
 
-static bool refuse(struct writer *why, const char *prefix, const struct option *option,
+static bool refuse(struct writer *why, struct text name, const struct option *option,
                    struct text value)
 {
-    write_format(why, "%s%s cannot be \"%.*s\": %s", prefix, option->name, TEXT_ARG(value),
-                 option->meaning);
+    write_text(why, name);
+    write_format(why, " cannot be \"%.*s\": %s", TEXT_ARG(value), option->meaning);
     if (option->most > 0)
         write_format(why, " (%llu to %llu%s)", (unsigned long long)option->least,
                      (unsigned long long)option->most,
@@ -239,43 +239,55 @@ static bool read_flag(struct config *config, int *index, int count, char **words
         }
         value = text_of(words[++*index]);
     }
-    return set(config, option, value) || refuse(why, "--", option, value);
+    return set(config, option, value) ||
+           refuse(why, (struct text){word.data, name.size + 2}, option, value);
 }
 
-/* The value of RINGCAST_<NAME>, or empty. Dashes in the name are underscores, letters are
- * capitals. */
-static struct text variable(char **environment, struct text prefix, struct text name)
+/* The value of a variable, or empty. */
+static struct text variable(char **environment, struct text name)
 {
     for (; *environment != nullptr; environment++) {
         struct text entry = text_of(*environment);
-        if (!text_starts(entry, prefix)) continue;
-        entry = text_skip(entry, prefix.size);
-        size_t i = 0;
-        for (; i < name.size && i < entry.size; i++) {
-            char c = name.data[i] == '-' ? '_' : name.data[i];
-            if (c >= 'a' && c <= 'z') c = (char)(c - 'a' + 'A');
-            if (entry.data[i] != c) break;
-        }
-        if (i == name.size && i < entry.size && entry.data[i] == '=')
-            return text_skip(entry, i + 1);
+        if (entry.size > name.size && entry.data[name.size] == '=' && text_starts(entry, name))
+            return text_skip(entry, name.size + 1);
     }
     return (struct text){};
 }
 
+constexpr size_t variable_name_max = 64;
+
+/* "kart-tick" gives "RINGCAST_KART_TICK", in `memory`. */
+static struct text variable_name(char memory[static variable_name_max], const char *option)
+{
+    struct writer out = writer_over(memory, variable_name_max);
+    write_text(&out, TEXT("RINGCAST_"));
+    for (; *option != '\0'; option++) {
+        bool letter = *option >= 'a' && *option <= 'z';
+        write_byte(&out, (uint8_t)(letter ? *option - 'a' + 'A' : '_'));
+    }
+    return text_from(writer_bytes(&out));
+}
+
+/* PORT, as platforms set it: that port on every address. */
+static bool read_port(struct config *config, struct text port, struct writer *why)
+{
+    uint64_t number = 0;
+    if (!text_to_u64(port, &number) || number > UINT16_MAX)
+        return refuse(why, TEXT("PORT"), find_option(TEXT("listen")), port);
+    config->listen = (struct address){.port = (uint16_t)number};
+    return true;
+}
+
 static bool read_environment(struct config *config, char **environment, struct writer *why)
 {
-    static char listen_text[16] = ":";
-    struct text port = variable(environment, (struct text){}, TEXT("port"));
-    if (port.size > 0 && port.size < sizeof listen_text - 1) {
-        memcpy(listen_text + 1, port.data, port.size);
-        const struct option *option = find_option(TEXT("listen"));
-        if (!set(config, option, (struct text){listen_text, port.size + 1}))
-            return refuse(why, "PORT: ", option, port);
-    }
+    struct text port = variable(environment, TEXT("PORT"));
+    if (port.size > 0 && !read_port(config, port, why)) return false;
     for (size_t i = 0; i < option_count; i++) {
-        struct text value = variable(environment, TEXT("RINGCAST_"), text_of(options[i].name));
+        char memory[variable_name_max];
+        struct text name = variable_name(memory, options[i].name);
+        struct text value = variable(environment, name);
         if (value.size > 0 && !set(config, &options[i], value))
-            return refuse(why, "RINGCAST: ", &options[i], value);
+            return refuse(why, name, &options[i], value);
     }
     return true;
 }
@@ -283,7 +295,7 @@ static bool read_environment(struct config *config, char **environment, struct w
 /* Defaults depend on --dev, so it is looked for before anything else is read. */
 static bool wants_dev(int count, char **words, char **environment)
 {
-    struct text value = variable(environment, TEXT("RINGCAST_"), TEXT("dev"));
+    struct text value = variable(environment, TEXT("RINGCAST_DEV"));
     bool dev = false;
     if (value.size > 0) (void)!set_flag(&dev, value);
     for (int i = 0; i < count; i++)
@@ -299,7 +311,7 @@ bool config_read(struct config *config, int count, char **words, char **environm
         const char *value =
             config->dev && options[i].dev != nullptr ? options[i].dev : options[i].standard;
         if (value != nullptr && !set(config, &options[i], text_of(value)))
-            return refuse(why, "default of ", &options[i], text_of(value));
+            return refuse(why, text_of(options[i].name), &options[i], text_of(value));
     }
     if (!read_environment(config, environment, why)) return false;
     uint32_t from_environment = config->origin_count;
@@ -310,7 +322,7 @@ bool config_read(struct config *config, int count, char **words, char **environm
                 0; /* flags take the place of the environment */
         if (!read_flag(config, &i, count, words, why)) return false;
     }
-    config->api_key = variable(environment, TEXT("RINGCAST_"), TEXT("api-key"));
+    config->api_key = variable(environment, TEXT("RINGCAST_API_KEY"));
     if (config->dev && config->api_key.size == 0) config->api_key = TEXT("dev");
     return true;
 }

@@ -9,7 +9,9 @@
 constexpr uint32_t drain_step_ms = 20;
 constexpr uint32_t goodbye_ms = 2000;               /* THREATS.md U7 */
 constexpr uint32_t goodbye_bytes = 4 * 1024 * 1024; /* U8 */
-constexpr uint32_t events_a_turn_max = 4096;        /* then timers and flushes get their turn */
+constexpr uint64_t turn_ns_max = 1'000'000;         /* of events; then timers and flushes */
+constexpr uint32_t turn_bytes_a_look = 16 * 1024;   /* after so much work the clock is looked at */
+constexpr uint32_t turn_bytes_an_event = 512;       /* what an event costs beside its bytes */
 
 /* ---- memory ---- */
 
@@ -31,7 +33,8 @@ static size_t state_size_largest(void)
 
 static struct conn_config conn_config_of(const struct config *config)
 {
-    return (struct conn_config){.connections_max = config->connections,
+    return (struct conn_config){.connections_max =
+                                    config->connections + refusal_slots + admin_slots,
                                 .handshake_ms = config->handshake_ms,
                                 .ping_ms = config->ping_ms,
                                 .pong_ms = config->pong_ms,
@@ -388,7 +391,8 @@ static void worker_wait(struct worker *worker)
     write_log(worker);
     if (!worker->wake_armed) arm_wake(worker);
     uint64_t next_ms = wheel_next_ms(&worker->wheel);
-    bool again = !list_is_empty(&worker->outboxes.dirty) ||
+    bool again = worker->event_next < worker->event_count ||
+                 !list_is_empty(&worker->outboxes.dirty) ||
                  !list_is_empty(&worker->conns.waiting) || !worker->wake_armed;
     uint64_t until_ns = again                              ? 0
                         : next_ms < UINT64_MAX / 1'000'000 ? next_ms * 1'000'000
@@ -396,18 +400,28 @@ static void worker_wait(struct worker *worker)
     set_now(worker, ring_wait(&worker->ring, until_ns));
 }
 
+/* Handles events until none is there or the turn's time is up; a flood from one client then waits
+ * for the timers and sends of all others (THREATS.md F13). What was taken is kept for the next
+ * turn. */
 static void worker_take_events(struct worker *worker)
 {
-    uint32_t taken = 0, count;
-    do {
-        count = ring_take(&worker->ring, worker->events, worker_events_max);
-        for (uint32_t i = 0; i < count; i++) {
-            on_event(worker, worker->events[i]);
-            ring_give(&worker->ring, &worker->events[i]);
+    uint64_t until_ns = worker->now.ns + turn_ns_max;
+    uint32_t bytes = 0; /* since the clock was last read */
+    for (;;) {
+        if (worker->event_next == worker->event_count) {
+            conn_arm_waiting(&worker->conns);
+            worker->event_next = 0;
+            worker->event_count = ring_take(&worker->ring, worker->events, worker_events_max);
+            if (worker->event_count == 0) return;
         }
-        conn_arm_waiting(&worker->conns);
-        taken += count;
-    } while (count > 0 && taken < events_a_turn_max);
+        struct ring_event event = worker->events[worker->event_next++];
+        on_event(worker, event);
+        ring_give(&worker->ring, &event);
+        bytes += turn_bytes_an_event + (uint32_t)event.data.size;
+        if (bytes < turn_bytes_a_look) continue;
+        bytes = 0;
+        if (ring_now(&worker->ring).ns >= until_ns) return;
+    }
 }
 
 static void worker_run_timers(struct worker *worker)

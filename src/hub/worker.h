@@ -45,8 +45,7 @@ struct worker {
     struct outbox_set outboxes;
     struct conn_shared conns;
     struct listener listeners[listener_kinds];
-    uint32_t listener_conns
-        [listener_kinds]; /* connections of each that hold a slot's attention: not yet left */
+    uint32_t listener_conns[listener_kinds]; /* sockets of each that are not yet closed */
     struct pool members;
     struct pool room_pool;
     struct table rooms_by_name;
@@ -64,6 +63,7 @@ struct worker {
     struct mailbox inbox;
     struct metrics metrics;
     struct ring_event events[worker_events_max];
+    uint32_t event_next, event_count;       /* those of `events` that are still to be handled */
     uint8_t scratch[snapshot_size_max * 2]; /* for one snapshot or one answer at a time */
 };
 
@@ -86,6 +86,10 @@ void worker_post_drain(struct worker *worker);
 /* Gives the memory back. */
 void worker_free(struct worker *worker);
 
-/* How many descriptors beside connections the process needs: rings, listeners, stderr and the
- * like. */
-constexpr uint32_t descriptors_reserved = 64;
+/* Slots beyond the configured connections: for saying 503, and for the internal listener. */
+constexpr uint32_t refusal_slots = 64;
+constexpr uint32_t admin_slots = 16;
+
+/* How many descriptors beside clients the process needs: the slots above, ring, listeners, stderr
+ * and the like. */
+constexpr uint32_t descriptors_reserved = 128;

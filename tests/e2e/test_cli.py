@@ -1,0 +1,232 @@
+"""tests/e2e/test_cli.py: the command line, the environment, the log (CONVENTIONS.md 4.1, 4.3, 4.6)."""
+import contextlib
+import json
+import re
+import signal
+import socket
+import subprocess
+import time
+
+from harness import (Server, binary, environment, expect_error, free_port, request, wait_until)
+from rawclient import CLOSE, TEXT, close_payload, upgrade_request, Client
+
+
+def run(*arguments, env=None):
+    """A run that must end by itself."""
+    return subprocess.run([binary(), *arguments], env=environment(env or {}), timeout=10,
+                          stdin=subprocess.DEVNULL, capture_output=True, text=True)
+
+
+def test_usage_errors():
+    """a wrong command line is exit 2, with a sentence on stderr that names what is wrong"""
+    for arguments, word in ((["serve", "--nonsense"], "nonsense"), (["serve", "--listen"], "listen"),
+                            (["serve", "--listen", "nowhere"], "nowhere"), (["frobnicate"], "frobnicate"),
+                            (["serve", "--listen", "127.0.0.1:99999"], "99999"),
+                            (["serve", "--ping", "soon"], "soon"), (["serve", "--ping", "-1s"], "-1s"),
+                            (["serve", "--ping", "5"], "5"), (["serve", "--kart-tick", "0ms"], "0"),
+                            (["serve", "--kart-payload", "99999999"], "99999999"),
+                            (["serve", "--connections", "-1"], "-1"), (["serve", "--rooms", "x"], "x"),
+                            (["serve", "--log-level", "loud"], "loud"),
+                            (["serve", "--log-format", "xml"], "xml"), (["serve", "extra"], "extra"),
+                            (["--dev=maybe", "serve"], "dev"), (["serve", ""], "")):
+        done = run(*arguments)
+        assert done.returncode == 2, (arguments, done.returncode, done.stderr)
+        assert word in done.stderr and not done.stdout, (arguments, done.stdout, done.stderr)
+
+
+def test_help():
+    """--help is on stdout, exit 0, and names every option that it has"""
+    for arguments in (["--help"], ["serve", "--help"]):
+        done = run(*arguments)
+        assert done.returncode == 0 and not done.stderr, (arguments, done.stderr)
+    for option in ("--listen", "--admin", "--dev", "--ping", "--pong", "--handshake", "--drain",
+                   "--kart-tick", "--kart-payload", "--kart-stamp", "--kart-autostart",
+                   "--allow-origin", "--connections", "--rooms", "--log-level", "--log-format"):
+        assert option in done.stdout, f"--help does not know {option}"
+
+
+def test_version():
+    """`ringcast version` says which, exit 0"""
+    done = run("version")
+    assert done.returncode == 0 and re.search(r"\d+\.\d+", done.stdout), done.stdout + done.stderr
+
+
+def test_no_command():
+    """without a command there is a hint, exit 2"""
+    done = run()
+    assert done.returncode == 2 and "serve" in done.stderr, (done.returncode, done.stderr)
+
+
+def test_address_in_use():
+    """an address that is taken is exit 71 with a sentence that names it"""
+    with contextlib.closing(socket.socket()) as taken:
+        port = free_port()
+        taken.bind(("127.0.0.1", port))
+        taken.listen()
+        address = f"127.0.0.1:{port}"
+        for options in (("--listen", address, "--admin", f"127.0.0.1:{free_port()}"),
+                        ("--listen", f"127.0.0.1:{free_port()}", "--admin", address)):
+            done = run("serve", "--dev", *options)
+            assert done.returncode == 71, (done.returncode, done.stderr)
+            assert str(port) in done.stderr, done.stderr
+
+
+def test_two_servers_on_one_address():
+    """a second server on the same address does not quietly share it: exit 71"""
+    with Server("--dev") as server:
+        done = run_briefly("serve", "--dev", "--listen", f"127.0.0.1:{server.port}",
+                           "--admin", f"127.0.0.1:{free_port()}")
+        assert done == 71, f"exit {done}"
+        with server.client() as client:
+            client.read_state()
+
+
+def run_briefly(*arguments):
+    """The exit code of a run that may not end; then None."""
+    process = subprocess.Popen([binary(), *arguments], env=environment({}), stdin=subprocess.DEVNULL,
+                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        return process.wait(3)
+    except subprocess.TimeoutExpired:
+        return None
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_environment():
+    """RINGCAST_<OPTION> sets an option, a flag goes before it"""
+    env = {"RINGCAST_KART_TICK": "50ms", "RINGCAST_KART_STAMP": "true", "RINGCAST_KART_PAYLOAD": "333"}
+    with Server("--dev", env=env) as server, server.client() as client:
+        start = time.monotonic()
+        texts = [client.read_state_text() for _ in range(10)]
+        assert time.monotonic() - start < 2 and all(len(text) == 333 for text in texts)
+        assert '"s":' in texts[0]
+    with Server("--dev", "--kart-payload", "222", env=env) as server, server.client() as client:
+        assert len(client.read_state_text()) == 222
+
+
+def test_environment_errors():
+    """a wrong value in the environment is an error that names the variable"""
+    done = run("serve", "--dev", env={"RINGCAST_PING": "soon"})
+    assert done.returncode in (2, 78), done.returncode
+    assert "RINGCAST_PING" in done.stderr and "soon" in done.stderr, done.stderr
+
+
+def test_port_variable():
+    """PORT chooses the public port when no address is given"""
+    port, admin = free_port(), free_port()
+    process = subprocess.Popen([binary(), "serve", "--dev", "--admin", f"127.0.0.1:{admin}"],
+                               env=environment({"PORT": str(port)}), stdin=subprocess.DEVNULL,
+                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        def join():
+            with contextlib.suppress(OSError):
+                return Client(port)
+        with wait_until(join, 5, f"it listens on {port}") as client:
+            client.read_state()
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_banner_under_dev():
+    """--dev says loudly that it is for development; without it nothing says so"""
+    with Server("--dev") as server:
+        assert "dev" in server.log_text().lower(), server.log_text()
+    with Server() as server:
+        assert not server.log_lines(level="error"), server.log_text()
+
+
+def test_log_lines():
+    """every line is logfmt with time, level and event; each close is one line with its reason"""
+    with Server("--dev") as server:
+        with server.client() as client:
+            client.leave()
+        with server.client() as client:
+            client.send(TEXT, b"x", mask=False)
+            client.read_close()
+        client = server.client()
+        client.read_state()
+        client.socket.close()
+        wait_until(lambda: server.log_lines(reason="peer_left"), 3, server.log_text)
+        time.sleep(0.1)  # a second line about one of them would have come by now
+        for reason, code in (("peer_closed", "1000"), ("unmasked_frame", "1002"), ("peer_left", None)):
+            lines = server.log_lines(reason=reason)
+            assert len(lines) == 1, (reason, lines)
+            assert code is None or lines[0]["code"] == code, lines
+            assert "conn" in lines[0] and "127.0.0.1" in lines[0]["ip"], lines
+        for line in server.log_text().splitlines():
+            assert re.match(r"(time|ts)=\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z ", line), line
+            assert re.search(r"Z level=(debug|info|warn|error) (worker=\d+ )?event=[a-z_]+( |$)", line), line
+
+
+def test_json_log():
+    """with --log-format json every line is one JSON object"""
+    with Server("--dev", "--log-format", "json", "--drain", "1s") as server:
+        with server.client("/ws?name=%22%0Ax") as client:
+            client.send(CLOSE, close_payload(4000, b'"quoted"\nand broken'))
+            client.read_close()
+        server.signal(signal.SIGTERM)
+        assert server.wait_exit(5) == 0
+        lines = [json.loads(line) for line in server.log_text().splitlines()]
+        assert all({"level", "event"} <= set(line) for line in lines), lines
+        assert any(line["event"] == "listening" for line in lines)
+        assert [line["code"] for line in lines if line.get("reason") == "peer_closed"] in ([4000], ["4000"])
+
+
+def test_no_secrets_in_the_log():
+    """neither keys nor tokens in URLs nor what members say are in the log (THREATS H24)"""
+    secrets = ("k3y-of-the-host", "tok3n-in-the-query", "b3arer-of-a-member", "c00kie-value", "s3cret-chat")
+    with Server("--log-level", "debug", env={"RINGCAST_API_KEY": secrets[0]}) as server:
+        server.do("/host bonus 5")
+        expect_error(server.command("/host bonus 5", key="wr0ng-key-tried"), 401)
+        path = f"/v1/rooms/kart/commands?key={secrets[0]}"
+        expect_error(request(server.admin, "POST", path, body=b"{"), 401)
+        headers = (f"Authorization: Bearer {secrets[2]}", f"Cookie: session={secrets[3]}")
+        for path in (f"/ws?token={secrets[1]}", f"/ws/kart/a.b?token={secrets[1]}"):
+            with Client(server.port, handshake=False) as client:
+                client.send_bytes(upgrade_request(server.port, path, headers=headers))
+                if client.read_response().status == 101:
+                    client.send(TEXT, secrets[4].encode())
+                    client.send(CLOSE, close_payload(1000, secrets[4].encode()))
+                    client.read_close()
+        time.sleep(0.2)
+        for secret in secrets + ("wr0ng-key-tried",):
+            assert secret not in server.log_text(), f"{secret} is in the log"
+
+
+def test_hostile_text_cannot_forge_log_lines():
+    """line breaks and escapes from peers never reach the log as such"""
+    with Server("--dev", "--log-level", "debug") as server:
+        with server.client("/ws?x=%0Alevel=error%20event=forged") as client:
+            client.send(CLOSE, close_payload(1000, b"\nlevel=error event=forged\x1b[31m"))
+            client.read_close()
+        with contextlib.suppress(Exception):
+            server.client("/ws/kart/%0Alevel=error%20event=forged").socket.close()
+        time.sleep(0.2)
+        assert not server.log_lines(event="forged"), server.log_text()
+        assert "\x1b" not in server.log_text()
+
+
+def test_stuck_log_reader():
+    """when nobody reads stderr the server goes on (THREATS O7)"""
+    port, admin = free_port(), free_port()
+    process = subprocess.Popen([binary(), "serve", "--dev", "--listen", f"127.0.0.1:{port}", "--admin",
+                                f"127.0.0.1:{admin}", "--log-level", "debug"], env=environment({}),
+                               stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    try:
+        def join():
+            with contextlib.suppress(OSError):
+                return Client(port)
+        with wait_until(join, 5, "it listens") as member:
+            for _ in range(1500):  # far more lines than a pipe holds
+                with Client(port) as client:
+                    client.send(TEXT, b"", mask=False)
+            assert member.is_alive() and member.read_state(2.0)
+        process.send_signal(signal.SIGTERM)
+        process.stderr.close()
+        assert process.wait(10) == 0
+    finally:
+        process.kill()
+        process.wait()

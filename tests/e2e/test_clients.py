@@ -1,0 +1,127 @@
+"""tests/e2e/test_clients.py: clients that people use: Python's `websockets` and npm's `ws`."""
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+from harness import FOLDER, Server, Skip
+
+sys.path.insert(0, str(FOLDER.parent / "tools"))
+import tools  # noqa: E402
+
+
+def bring_websockets():
+    folder = tools.python_path()
+    if folder is None:
+        raise Skip("the package `websockets` could not be brought")
+    sys.path.insert(0, folder)
+
+
+def run_node(server, seconds=0):
+    found = tools.node_path()
+    if found is None:
+        raise Skip("node and npm's `ws` could not be brought")
+    node, modules = found
+    url = f"ws://127.0.0.1:{server.port}/ws"
+    done = subprocess.run([node, str(FOLDER / "ws_client.js"), url, str(seconds)], timeout=40,
+                          env=os.environ | {"NODE_PATH": modules}, capture_output=True, text=True)
+    assert done.returncode == 0 and done.stdout == "ok\n", done.stdout + done.stderr
+
+
+def check_state(text):
+    assert isinstance(text, str)
+    state = json.loads(text)
+    assert list(state) == ["phase", "pot", "time_remaining_ms"], text
+
+
+def test_websockets_sync():
+    """Python's websockets, sync: connects, reads states, pings, talks, closes cleanly"""
+    bring_websockets()
+    from websockets.sync.client import connect
+    with Server("--dev") as server:
+        with connect(f"ws://127.0.0.1:{server.port}/ws", subprotocols=["ringcast.bare"]) as client:
+            assert client.subprotocol == "ringcast.bare"
+            check_state(client.recv(timeout=2))
+            client.send("CONFIRM_READY")
+            client.send(b"\x00\xff")
+            client.send(["in ", "pieces"])
+            assert client.ping().wait(2), "no pong"
+            for _ in range(3):
+                check_state(client.recv(timeout=2))
+            server.do("/host pot 1234")
+            assert any(json.loads(client.recv(timeout=2))["pot"] == 1234 for _ in range(3))
+        assert client.protocol.close_rcvd.code == 1000, client.protocol.close_rcvd
+        server.wait_metric(0, "ringcast_connections", kind="kart")
+
+
+def test_websockets_async():
+    """Python's websockets, asyncio: 50 clients at once get every state and stay while they pong"""
+    bring_websockets()
+    from websockets.asyncio.client import connect
+
+    async def one(url):
+        async with connect(url, ping_interval=0.5, ping_timeout=5) as client:
+            texts = [await asyncio.wait_for(client.recv(), 3) for _ in range(8)]
+            await client.close(1001, "done")
+            assert client.close_code == 1001
+            return texts
+
+    async def everyone(url):
+        return await asyncio.gather(*(one(url) for _ in range(50)))
+
+    with Server("--dev", "--ping", "1s", "--pong", "1s") as server:
+        start = time.monotonic()
+        for texts in asyncio.run(everyone(f"ws://127.0.0.1:{server.port}/ws")):
+            for text in texts:
+                check_state(text)
+        assert time.monotonic() - start > 2.5, "eight states take seven ticks"
+        assert server.metric("ringcast_disconnects_total", reason="pong_timeout") == 0
+
+
+def test_websockets_refused():
+    """Python's websockets is told why: 404 for a room that cannot be"""
+    bring_websockets()
+    from websockets.exceptions import InvalidStatus
+    from websockets.sync.client import connect
+    with Server("--dev") as server:
+        try:
+            connect(f"ws://127.0.0.1:{server.port}/ws/kart/a.b").close()
+            raise AssertionError("it was let in")
+        except InvalidStatus as why:
+            assert why.response.status_code == 404
+            assert json.loads(why.response.body)["error"]["code"]
+
+
+def test_websockets_is_told_of_the_drain():
+    """Python's websockets sees 1012 and the retry hint when the server goes"""
+    bring_websockets()
+    from websockets.exceptions import ConnectionClosed
+    from websockets.sync.client import connect
+    with Server("--dev", "--drain", "1s") as server:
+        with connect(f"ws://127.0.0.1:{server.port}/ws") as client:
+            client.recv(timeout=2)
+            server.signal(signal.SIGTERM)
+            try:
+                while True:
+                    client.recv(timeout=3)
+            except ConnectionClosed as why:
+                assert why.rcvd.code == 1012, why
+                assert why.rcvd.reason.startswith("restart;retry_ms="), why
+        assert server.wait_exit(4) == 0
+
+
+def test_node_ws():
+    """npm's ws: connects, reads states, pings, talks, closes cleanly"""
+    with Server("--dev") as server:
+        run_node(server)
+        server.wait_metric(0, "ringcast_connections", kind="kart")
+
+
+def test_node_ws_stays():
+    """npm's ws answers pings and stays"""
+    with Server("--dev", "--ping", "1s", "--pong", "1s") as server:
+        run_node(server, seconds=4)
+        assert server.metric("ringcast_disconnects_total", reason="pong_timeout") == 0
