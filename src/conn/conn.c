@@ -11,6 +11,7 @@ void conn_reserve(struct conn_shared *shared, struct arena *arena)
     shared->http_limits = (struct http_limits){.head_size_max = http_head_size_max,
                                                .line_size_max = http_line_size_max,
                                                .body_size_max = http_body_size_max};
+    shared->retained = arena_take(arena, conn_retained_max * sizeof *shared->retained);
     pool_init(&shared->conns, arena, sizeof(struct conn), count);
     pool_init(&shared->request_buffers, arena, http_buffer_size(&shared->http_limits),
               count < requests_max ? count : requests_max);
@@ -20,6 +21,7 @@ void conn_reserve(struct conn_shared *shared, struct arena *arena)
 
 bool conn_shared_open(struct conn_shared *shared)
 {
+    shared->round = 1;
     list_init(&shared->all);
     list_init(&shared->waiting);
     list_init(&shared->drained);
@@ -29,7 +31,7 @@ bool conn_shared_open(struct conn_shared *shared)
 
 void conn_shared_close(struct conn_shared *shared)
 {
-    assert(list_is_empty(&shared->all));
+    assert(list_is_empty(&shared->all) && shared->retained_count == 0);
     frame_unref(shared->outboxes->frames, shared->ping);
 }
 
@@ -368,8 +370,14 @@ static void release(struct conn *conn)
     pool_give(&shared->conns, conn);
 }
 
+/* A send past the outbox names the descriptor, so that must not be used again before its outcome
+ * is known. */
 void conn_reap(struct conn_shared *shared)
 {
-    for (struct list *link; (link = list_take(&shared->drained)) != nullptr;)
-        release(list_entry(link, struct conn, turn));
+    list_each (link, &shared->drained) {
+        struct conn *conn = list_entry(link, struct conn, turn);
+        if (conn_is_passing(conn)) continue;
+        list_remove(link);
+        release(conn);
+    }
 }

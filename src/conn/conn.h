@@ -69,6 +69,8 @@ struct conn_counters {
     uint64_t pongs_received;
     uint64_t unsolicited_pongs;
     uint64_t sends_partial;       /* sends that the kernel took in part */
+    uint64_t sends_now;           /* frames sent past an outbox */
+    uint64_t sends_now_short;     /* of them, those that the kernel did not take whole */
     uint64_t dropped_for_goodbye; /* frames let go of to make room for a goodbye */
 };
 
@@ -98,7 +100,13 @@ struct conn_shared {
     struct list all;             /* every connection that is not FREE, in accept order */
     struct list waiting;         /* those whose receive could not be armed */
     struct list drained;         /* DRAINING, nothing armed: for conn_reap */
-    struct frame *ping;          /* the one ping frame */
+    bool send_now;               /* frames may be sent past an empty outbox; see conn/send.c */
+    uint32_t round;              /* counts conn_settle; from 1 */
+    struct frame *
+        *retained; /* frames that were sent past outboxes in this round, a reference each */
+    uint32_t retained_count;
+    uint32_t unsubmitted; /* sends since the ring was last told to submit */
+    struct frame *ping;   /* the one ping frame */
     struct http_limits http_limits;
     struct http_request request; /* scratch */
     struct conn_counters counters;
@@ -126,7 +134,9 @@ struct conn {
     uint64_t pong_by_ms;     /* OPEN: when the answer is due; 0: none is awaited */
     uint64_t closing_ms;     /* CLOSING: since when */
     uint64_t message_by_ms;  /* OPEN: when the begun message must be whole; 0: none is begun */
+    struct frame *passing;   /* what was sent past the outbox in round `passed` */
     struct address peer;
+    uint32_t passed; /* the round of that; its outcome is unknown while it is shared.round */
     int fd;
     uint32_t generation; /* counts uses of the slot; survives in the pool */
     uint32_t discarded;  /* CLOSING: bytes thrown away */
@@ -139,6 +149,7 @@ struct conn {
     bool recv_armed;          /* true exactly while the kernel holds a receive */
     bool send_armed;          /* true exactly while the kernel holds a send */
     bool read_anything;       /* at least one byte has come */
+    bool behind;              /* a send fell short: frames go by the outbox until it is empty */
     bool deaf;                /* its input can no longer be understood, or needs not to be */
     bool peer_done;           /* the peer sent its close frame, or ended its side */
     bool given_up;            /* the peer did not take or answer our goodbye: reset it */
@@ -193,6 +204,11 @@ void conn_left_behind(struct conn *conn);
 /* Completions of this connection's operations. The caller has checked the generation. */
 void conn_on_recv(struct conn *conn, struct ring_event event);
 void conn_on_send(struct conn *conn, struct ring_event event);
+
+void conn_on_send_now(struct conn *conn, struct ring_event event);
+
+/* The ring is settled and all its events are handled: what was sent past outboxes is over. */
+void conn_settle(struct conn_shared *shared);
 
 /* Its timer expired. */
 void conn_on_timer(struct conn *conn);

@@ -15,6 +15,14 @@ void conn_schedule(struct conn *conn);
 /* conn.c: part of a goodbye has left: the rest gets as long again, up to a bound. */
 void conn_extend_goodbye(struct conn *conn);
 
+constexpr uint32_t conn_retained_max = 4096; /* frames sent past outboxes in one round */
+
+/* True while a frame was sent past the outbox and the outcome is not known. */
+static inline bool conn_is_passing(const struct conn *conn)
+{
+    return conn->passed == conn->shared->round;
+}
+
 /* conn.c: the last frame of a goodbye has left; decides what to wait for. */
 void conn_on_goodbye_sent(struct conn *conn);
 

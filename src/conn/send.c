@@ -1,18 +1,53 @@
-/* conn/send.c: what waits in an outbox on its way out: one gathered send at a time.
+/* conn/send.c: what waits in an outbox on its way out. Two ways:
  *
- *   dirty > conn_flush > [send armed] > conn_on_send > clean, or dirty again with the rest */
+ *   gathered   outbox dirty > [send armed] > conn_on_send > clean, or dirty again with the rest
+ *   past it    a single frame, and the peer keeps up: one send that never waits and, taken whole,
+ *              posts no event > conn_settle
+ *                                    fell short > conn_on_send_now > back to the outbox's front
+ *
+ * The second is for the many who keep up, and as cheap as the kernel lets it be. What makes it
+ * sound: one such send to a connection a round (a round ends by conn_settle, when the outcome of
+ * all is known); none while a send is armed, while more than that frame is queued, after a
+ * shortfall until the outbox has been emptied, or when a goodbye is under way. Until then what is
+ * pushed stays in the outbox, which is held. The frames live until the round's end, and so do the
+ * descriptors. */
 #include "conn/inside.h"
 #include <assert.h>
+#include <errno.h>
 
-bool conn_flush(struct conn *conn)
+static struct ring_token token_of(const struct conn *conn, enum ring_op op)
 {
-    if (conn->send_armed || conn->phase == CONN_DRAINING || outbox_is_empty(&conn->outbox))
-        return true;
+    return (struct ring_token){op, conn->generation, pool_index(&conn->shared->conns, conn)};
+}
+
+/* The round holds one reference to each frame, however many peers it went to. */
+static bool retain(struct conn_shared *shared, struct frame *frame)
+{
+    if (frame->retained == shared->round) return true;
+    if (shared->retained_count == conn_retained_max) return false;
+    frame->retained = shared->round;
+    shared->retained[shared->retained_count++] = frame_ref(frame);
+    return true;
+}
+
+static bool send_past(struct conn *conn, struct frame *frame)
+{
+    struct conn_shared *shared = conn->shared;
+    struct bytes wire = {frame->wire, frame->wire_size};
+    if (!ring_send_now(shared->ring, token_of(conn, RING_SEND_NOW), conn->fd, wire)) return false;
+    conn->passing = frame;
+    conn->passed = shared->round;
+    outbox_pass(shared->outboxes, &conn->outbox);
+    shared->counters.sends_now += 1;
+    return true;
+}
+
+static bool send_gathered(struct conn *conn)
+{
     struct conn_shared *shared = conn->shared;
     struct iovec pieces[outbox_gather_max];
     uint32_t count = outbox_gather(&conn->outbox, pieces, outbox_gather_max);
-    struct ring_token token = {RING_SEND, conn->generation, pool_index(&shared->conns, conn)};
-    if (!ring_send(shared->ring, token, conn->fd, pieces, count)) {
+    if (!ring_send(shared->ring, token_of(conn, RING_SEND), conn->fd, pieces, count)) {
         outbox_sent(shared->outboxes, &conn->outbox, 0);
         return false;
     }
@@ -20,11 +55,35 @@ bool conn_flush(struct conn *conn)
     return true;
 }
 
+bool conn_flush(struct conn *conn)
+{
+    struct conn_shared *shared = conn->shared;
+    if (conn->send_armed || conn->phase == CONN_DRAINING || outbox_is_empty(&conn->outbox))
+        return true;
+    if (conn_is_passing(conn)) {
+        outbox_hold(shared->outboxes, &conn->outbox);
+        return true;
+    }
+    if (shared->send_now && !conn->behind && conn->phase == CONN_OPEN) {
+        struct frame *frame = outbox_single(&conn->outbox);
+        if (frame != nullptr && retain(shared, frame)) return send_past(conn, frame);
+    }
+    return send_gathered(conn);
+}
+
 void conn_flush_dirty(struct conn_shared *shared)
 {
+    constexpr uint32_t sends_a_submit = 128; /* so the first peers need not wait for the last */
     for (struct list *link; (link = list_take(&shared->outboxes->dirty)) != nullptr;) {
         struct outbox *box = list_entry(link, struct outbox, dirty_link);
-        if (!conn_flush(list_entry(box, struct conn, outbox))) return;
+        struct conn *conn = list_entry(box, struct conn, outbox);
+        if (!conn_flush(conn)) {
+            outbox_mark_dirty(shared->outboxes, box);
+            return;
+        }
+        if (++shared->unsubmitted < sends_a_submit) continue;
+        shared->unsubmitted = 0;
+        ring_submit(shared->ring);
     }
 }
 
@@ -36,6 +95,7 @@ void conn_on_send(struct conn *conn, struct ring_event event)
     uint32_t wanted = conn->outbox.bytes;
     outbox_sent(shared->outboxes, &conn->outbox, event.result > 0 ? (uint32_t)event.result : 0);
     if (event.result > 0 && (uint32_t)event.result < wanted) shared->counters.sends_partial += 1;
+    if (outbox_is_empty(&conn->outbox)) conn->behind = false;
     if (conn->phase == CONN_DRAINING) {
         conn_drain_join(conn);
         return;
@@ -47,4 +107,31 @@ void conn_on_send(struct conn *conn, struct ring_event event)
     }
     if (conn->phase == CONN_CLOSING) conn_extend_goodbye(conn);
     if (conn->phase == CONN_CLOSING && outbox_is_empty(&conn->outbox)) conn_on_goodbye_sent(conn);
+}
+
+void conn_on_send_now(struct conn *conn, struct ring_event event)
+{
+    assert(conn_is_passing(conn) && !conn->send_armed && event.last);
+    struct conn_shared *shared = conn->shared;
+    conn->passed = 0; /* the outcome is known */
+    conn->behind = true;
+    shared->counters.sends_now_short += 1;
+    if (conn->phase == CONN_DRAINING) return;
+    conn_check(conn);
+    if (event.result < 0 && event.result != -EAGAIN) {
+        conn_drain(conn, CLOSE_SEND_ERROR);
+        return;
+    }
+    uint32_t taken = event.result > 0 ? (uint32_t)event.result : 0;
+    if (!outbox_put_back(shared->outboxes, &conn->outbox, conn->passing, taken))
+        conn_drain(conn, CLOSE_TOO_SLOW); /* no goodbye: it would come inside a frame */
+}
+
+void conn_settle(struct conn_shared *shared)
+{
+    shared->round += 1;
+    if (shared->round == 0) shared->round = 1; /* 0 is "never" */
+    while (shared->retained_count > 0)
+        frame_unref(shared->outboxes->frames, shared->retained[--shared->retained_count]);
+    outbox_release_held(shared->outboxes);
 }

@@ -22,6 +22,7 @@ struct config {
     uint32_t send_buffer;                    /* bytes; 0: the kernel's choice */
     struct text origins[config_origins_max]; /* allowed beside the server's own; "*": any */
     uint32_t origin_count;
+    bool send_past; /* frames may be sent past an empty outbox */
     uint32_t kart_tick_ms;
     uint32_t kart_payload; /* bytes; 0: no padding */
     bool kart_stamp;

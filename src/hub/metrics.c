@@ -148,6 +148,11 @@ static void write_traffic(const struct worker *worker, struct writer *out)
            conns->bytes_received);
     single(out, "ringcast_sends_partial_total", "counter", "Sends of which the kernel took a part.",
            conns->sends_partial);
+    single(out, "ringcast_sends_fast_total", "counter", "Frames sent past an empty outbox.",
+           conns->sends_now);
+    single(out, "ringcast_sends_fast_short_total", "counter",
+           "Frames sent past an outbox of which the kernel took a part, or nothing.",
+           conns->sends_now_short);
     head(out, "ringcast_dropped_total", "counter",
          "Frames that were queued for a client and not sent.");
     write_format(out, "ringcast_dropped_total{policy=\"conflate\",reason=\"slow\"} %llu\n",

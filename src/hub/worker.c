@@ -189,7 +189,8 @@ static void log_start(struct worker *worker)
     size_t memory = worker_memory(worker->config, &per_connection);
     LOG(&worker->log, worker->now, LOG_INFO, "starting", LOG_T("version", TEXT(RINGCAST_VERSION)),
         LOG_T("commit", TEXT(RINGCAST_COMMIT)),
-        LOG_T("backend", text_of(worker->ring.backend->name)));
+        LOG_T("backend", text_of(worker->ring.backend->name)),
+        LOG_T("send_path", worker->conns.send_now ? TEXT("fast") : TEXT("plain")));
     LOG(&worker->log, worker->now, LOG_INFO, "limits",
         LOG_U("connections", worker->config->connections), LOG_U("rooms", worker->config->rooms),
         LOG_U("reserved_mib", memory >> 20), LOG_U("connection_bytes", per_connection),
@@ -219,6 +220,7 @@ static int start(struct worker *worker)
     bool opened = conn_shared_open(&worker->conns) &&
                   rooms_open(worker, GAME_KART, TEXT("kart"), true) != nullptr;
     assert(opened); /* the pools are empty: this cannot fail */
+    worker->conns.send_now = worker->config->send_past && ring_send_now_works(&worker->ring);
     arm_wake(worker);
     log_start(worker);
     return 0;
@@ -343,6 +345,10 @@ static void on_event(struct worker *worker, struct ring_event event)
         conn = conn_of_token(&worker->conns, event.token);
         if (conn != nullptr) conn_on_send(conn, event);
         break;
+    case RING_SEND_NOW:
+        conn = conn_of_token(&worker->conns, event.token);
+        if (conn != nullptr) conn_on_send_now(conn, event);
+        break;
     case RING_WRITE: on_log_written(worker, event.result); break;
     case RING_WAKE:
         worker->wake_armed = false;
@@ -393,6 +399,7 @@ static void worker_wait(struct worker *worker)
     uint64_t next_ms = wheel_next_ms(&worker->wheel);
     bool again = worker->event_next < worker->event_count ||
                  !list_is_empty(&worker->outboxes.dirty) ||
+                 !list_is_empty(&worker->outboxes.held) || !list_is_empty(&worker->conns.drained) ||
                  !list_is_empty(&worker->conns.waiting) || !worker->wake_armed;
     uint64_t until_ns = again                              ? 0
                         : next_ms < UINT64_MAX / 1'000'000 ? next_ms * 1'000'000
@@ -424,6 +431,12 @@ static void worker_take_events(struct worker *worker)
     }
 }
 
+static void worker_settle(struct worker *worker)
+{
+    if (worker->event_next == worker->event_count && ring_settled(&worker->ring))
+        conn_settle(&worker->conns);
+}
+
 static void worker_run_timers(struct worker *worker)
 {
     set_now(worker, ring_now(&worker->ring));
@@ -449,6 +462,7 @@ static void last_turn(struct worker *worker, uint64_t until_ns)
     write_log(worker);
     set_now(worker, ring_wait(&worker->ring, until_ns));
     worker_take_events(worker);
+    worker_settle(worker);
     conn_reap(&worker->conns);
 }
 
@@ -486,6 +500,7 @@ int worker_run(struct worker *worker)
     while (worker->phase != WORKER_STOPPED) {
         worker_wait(worker);        /* one system call: submit, then sleep */
         worker_take_events(worker); /* bytes in: requests, messages, rooms' inputs */
+        worker_settle(worker);      /* what was sent past outboxes is over */
         worker_run_timers(worker);  /* deadlines; rooms tick: rules, snapshots, shared frames */
         conn_flush_dirty(&worker->conns); /* frames out: one send per dirty outbox */
         conn_reap(&worker->conns);        /* drained connections become free slots */

@@ -21,6 +21,7 @@ constexpr size_t frame_lanes = 4;
 struct frame {
     uint32_t refs;      /* holders; 0 only while it lies in its pool */
     uint32_t wire_size; /* bytes on the wire, header included */
+    uint32_t retained;  /* conn/'s: the round in which it was last sent past an outbox */
     uint32_t state_key; /* FRAME_STATE: which snapshot this is a version of */
     enum frame_lane lane;
     uint8_t size_class; /* index into frame_pool.classes */

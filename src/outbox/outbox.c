@@ -7,6 +7,7 @@ void outbox_set_init(struct outbox_set *set, struct arena *arena, struct frame_p
     *set = (struct outbox_set){.frames = frames};
     pool_init(&set->storage, arena, outbox_frames_max * sizeof(struct frame *), capacity);
     list_init(&set->dirty);
+    list_init(&set->held);
 }
 
 void outbox_init(struct outbox *box)
@@ -29,7 +30,8 @@ static struct frame **slot_at(struct outbox *box, uint32_t position)
     return &slots[(box->head + position) & mask];
 }
 
-static_assert((outbox_inline_frames & (outbox_inline_frames - 1)) == 0, "the index is masked");
+constexpr uint32_t few_mask = outbox_inline_frames - 1;
+static_assert((outbox_inline_frames & few_mask) == 0, "the index is masked");
 
 /* Oldest frames that nobody may touch: the kernel reads them, or the peer has part of one. */
 static uint32_t pinned(const struct outbox *box)
@@ -37,7 +39,7 @@ static uint32_t pinned(const struct outbox *box)
     return box->in_flight > 0 ? box->in_flight : box->head_sent > 0 ? 1 : 0;
 }
 
-static void mark_dirty(struct outbox_set *set, struct outbox *box)
+void outbox_mark_dirty(struct outbox_set *set, struct outbox *box)
 {
     if (!list_is_linked(&box->dirty_link)) list_push(&set->dirty, &box->dirty_link);
 }
@@ -102,7 +104,7 @@ enum outbox_answer outbox_push(struct outbox_set *set, struct outbox *box, struc
     *slot_at(box, box->count) = frame_ref(frame);
     box->count += 1;
     box->bytes += frame->wire_size;
-    mark_dirty(set, box);
+    outbox_mark_dirty(set, box);
     return OUTBOX_QUEUED;
 }
 
@@ -147,8 +149,58 @@ void outbox_sent(struct outbox_set *set, struct outbox *box, uint32_t size)
         let_go_of_oldest(set, box);
     }
     shrink_when_empty(set, box);
-    if (box->count > 0) mark_dirty(set, box);
+    if (box->count > 0) outbox_mark_dirty(set, box);
     outbox_check(box);
+}
+
+struct frame *outbox_single(const struct outbox *box)
+{
+    if (box->count != 1 || box->head_sent > 0 || box->in_flight > 0) return nullptr;
+    return box->slots != nullptr ? box->slots[box->head] : box->few[box->head & few_mask];
+}
+
+void outbox_pass(struct outbox_set *set, struct outbox *box)
+{
+    assert(outbox_single(box) != nullptr);
+    mark_clean(box);
+    set->bytes_sent += box->bytes;
+    box->bytes = 0;
+    let_go_of_oldest(set, box);
+    shrink_when_empty(set, box);
+}
+
+bool outbox_put_back(struct outbox_set *set, struct outbox *box, struct frame *frame, uint32_t size)
+{
+    assert(size < frame->wire_size && box->in_flight == 0 && box->head_sent == 0);
+    set->bytes_sent -= frame->wire_size - size;
+    set->frames_sent[frame->lane] -= 1;
+    for (uint32_t i = 0; i < box->count && size == 0; i++) {
+        if (!is_newer_version(frame, *slot_at(box, i))) continue;
+        *(frame->lane == FRAME_STATE ? &set->conflated : &set->pongs_replaced) += 1;
+        return true;
+    }
+    if (box->count == outbox_frames_max) return false;
+    if (box->slots == nullptr && box->count == outbox_inline_frames && !grow(set, box))
+        return false;
+    box->head = (uint16_t)((box->head - 1u) & (outbox_frames_max - 1));
+    box->count += 1;
+    *slot_at(box, 0) = frame_ref(frame);
+    box->head_sent = size;
+    box->bytes += frame->wire_size - size;
+    outbox_mark_dirty(set, box);
+    return true;
+}
+
+void outbox_hold(struct outbox_set *set, struct outbox *box)
+{
+    mark_clean(box);
+    list_push(&set->held, &box->dirty_link);
+}
+
+void outbox_release_held(struct outbox_set *set)
+{
+    for (struct list *link; (link = list_take(&set->held)) != nullptr;)
+        list_push(&set->dirty, link);
 }
 
 uint32_t outbox_drop_unsent(struct outbox_set *set, struct outbox *box)

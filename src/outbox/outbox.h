@@ -37,6 +37,7 @@ struct outbox {
 struct outbox_set {
     struct pool storage; /* of outbox_frames_max pointers each */
     struct frame_pool *frames;
+    struct list held;  /* outboxes that wait for the outcome of a send past them */
     struct list dirty; /* outboxes to flush, in the order in which they were pushed to */
     uint64_t frames_sent[frame_lanes];
     uint64_t bytes_sent;
@@ -79,6 +80,29 @@ enum outbox_answer : uint8_t {
  * are wholly sent are let go, the rest is unsent again and, when any is left, the outbox is
  * dirty. */
 void outbox_sent(struct outbox_set *set, struct outbox *box, uint32_t size);
+
+/* The only frame in it, when there is just one and nothing of it is sent or in flight; else
+ * nullptr. */
+[[nodiscard]] struct frame *outbox_single(const struct outbox *box);
+
+/* The frame of outbox_single has been handed to the kernel whole; the outbox lets go of it and is
+ * empty and clean. The caller holds a reference of its own until the outcome is known. */
+void outbox_pass(struct outbox_set *set, struct outbox *box);
+
+/* The kernel took only `size` bytes of a frame that had passed: it goes back to the front, before
+ * whatever has been pushed since, unless none of it was sent and a newer version of it is here.
+ * False when there is no room: the peer has lost its place in the stream. */
+[[nodiscard]] bool outbox_put_back(struct outbox_set *set, struct outbox *box, struct frame *frame,
+                                   uint32_t size);
+
+/* Lists the outbox for the next flush, unless it is listed already. */
+void outbox_mark_dirty(struct outbox_set *set, struct outbox *box);
+
+/* Takes a dirty outbox off the list until outbox_release_held: it may not be flushed now. */
+void outbox_hold(struct outbox_set *set, struct outbox *box);
+
+/* Every held outbox is dirty again. */
+void outbox_release_held(struct outbox_set *set);
 
 /* Lets go of everything that is not pinned, so that a last word fits in. Returns how many frames
  * were dropped. */

@@ -15,6 +15,9 @@ enum ring_op : uint8_t {
     RING_ACCEPT, /* result: a new connection's descriptor */
     RING_RECV,   /* result: bytes in `data`, 0 at the end of the stream */
     RING_SEND,   /* result: bytes that the kernel has taken, maybe fewer than asked */
+    /* a ring_send_now fell short: result is what the kernel took, or -EAGAIN when it took nothing;
+     * one that was taken whole posts no event */
+    RING_SEND_NOW,
     RING_WRITE,  /* result: bytes written */
     RING_WAKE,   /* another thread called ring_wake, once or more */
     RING_CANCEL, /* result: 0 or -errno; the cancelled operation tells its own end */
@@ -80,6 +83,8 @@ struct ring_backend {
     void (*give)(struct ring *ring, const struct ring_event *event);
     bool (*send)(struct ring *ring, struct ring_token token, int fd, const struct iovec *pieces,
                  uint32_t count);
+    bool (*send_now)(struct ring *ring, struct ring_token token, int fd, struct bytes data);
+    bool (*settled)(struct ring *ring);
     bool (*write)(struct ring *ring, struct ring_token token, int fd, struct bytes data);
     bool (*cancel)(struct ring *ring, struct ring_token token, struct ring_token target);
     void (*shutdown)(struct ring *ring, int fd, bool both);
@@ -157,6 +162,28 @@ static inline void ring_give(struct ring *ring, const struct ring_event *event)
 {
     return ring->backend->send(ring, token, fd, pieces, count);
 }
+
+/* Sends what the peer's socket takes at once, and never waits. When that is all of it, nothing
+ * is posted: the cheapest send there is. `data` belongs to the kernel until ring_settled. One
+ * such send to a socket at a time, and none beside an armed ring_send: their order would be
+ * lost. */
+[[nodiscard]] static inline bool ring_send_now(struct ring *ring, struct ring_token token, int fd,
+                                               struct bytes data)
+{
+    return ring->backend->send_now(ring, token, fd, data);
+}
+
+/* True when the outcome of every ring_send_now so far is known: the kernel has taken all that was
+ * submitted, and each shortfall is among the events that ring_take has given. */
+[[nodiscard]] static inline bool ring_settled(struct ring *ring)
+{
+    return ring->backend->settled(ring);
+}
+
+/* Tries ring_send_now on a connection to ourselves: whole, in part and not at all. False when this
+ * kernel does not account for every byte as promised above; then it must not be used. Takes no
+ * longer than a few milliseconds. The ring must be idle. */
+[[nodiscard]] bool ring_send_now_works(struct ring *ring);
 
 /* Writes to a file or pipe. `data` belongs to the kernel until the event. */
 [[nodiscard]] static inline bool ring_write(struct ring *ring, struct ring_token token, int fd,

@@ -28,6 +28,10 @@ struct uring {
     uint32_t messages_used;
     uint32_t pieces_used;
     uint32_t pieces_max;
+    bool now_queued;     /* a send_now lies in the queue that the kernel has not yet taken */
+    bool now_out;        /* some were taken whose outcome is not yet known to have been told */
+    bool now_overflowed; /* completions had overflowed when they were taken */
+    uint32_t now_tail;   /* their shortfalls lie before this place in the completion queue */
     int wake_fd;
     uint64_t wake_count; /* the eventfd's value is read into here */
 };
@@ -50,6 +54,24 @@ static struct ring_token unpack(uint64_t data)
                                .slot = (uint32_t)data};
 }
 
+static unsigned kernel_flags(struct uring *uring)
+{
+    return __atomic_load_n(uring->ring.sq.kflags, __ATOMIC_RELAXED);
+}
+
+/* When the kernel has taken everything: the copies of gathered sends are its own, and each send_now
+ * is over, its shortfall posted before the completion queue's present end or in the overflow. */
+static void after_submit(struct uring *uring)
+{
+    if (io_uring_sq_ready(&uring->ring) > 0) return;
+    uring->messages_used = uring->pieces_used = 0;
+    if (!uring->now_queued) return;
+    uring->now_queued = false;
+    uring->now_out = true;
+    uring->now_tail = __atomic_load_n(uring->ring.cq.ktail, __ATOMIC_ACQUIRE);
+    uring->now_overflowed = (kernel_flags(uring) & IORING_SQ_CQ_OVERFLOW) != 0;
+}
+
 /* -EAGAIN, -EBUSY and -EINTR mean "not now": what was not taken stays in the queue for the next
  * time. */
 static void uring_submit(struct ring *ring)
@@ -59,7 +81,7 @@ static void uring_submit(struct ring *ring)
     int taken = io_uring_submit(&uring->ring);
     assert(taken >= 0 || taken == -EAGAIN || taken == -EBUSY || taken == -EINTR ||
            taken == -ENOMEM);
-    if (io_uring_sq_ready(&uring->ring) == 0) uring->messages_used = uring->pieces_used = 0;
+    after_submit(uring);
 }
 
 static struct io_uring_sqe *take_entry(struct ring *ring, struct ring_token token)
@@ -144,6 +166,34 @@ static bool uring_send(struct ring *ring, struct ring_token token, int fd,
     uring->pieces_used += count;
     *message = (struct msghdr){.msg_iov = copy, .msg_iovlen = count};
     io_uring_prep_sendmsg(entry, fd, message, MSG_NOSIGNAL);
+    return true;
+}
+
+/* MSG_DONTWAIT never arms anything, MSG_WAITALL makes a short send an error that is told, and
+ * CQE_SKIP_SUCCESS tells nothing else. Without MSG_WAITALL short sends would pass in silence. */
+static bool uring_send_now(struct ring *ring, struct ring_token token, int fd, struct bytes data)
+{
+    struct io_uring_sqe *entry = take_entry(ring, token);
+    if (entry == nullptr) return false;
+    io_uring_prep_send(entry, fd, data.data, data.size, MSG_NOSIGNAL | MSG_DONTWAIT | MSG_WAITALL);
+    entry->flags |= IOSQE_CQE_SKIP_SUCCESS;
+    uring_of(ring)->now_queued = true;
+    return true;
+}
+
+static bool uring_settled(struct ring *ring)
+{
+    struct uring *uring = uring_of(ring);
+    if (uring->now_queued) return false;
+    if (!uring->now_out) return true;
+    if (uring->now_overflowed) {
+        if (kernel_flags(uring) & IORING_SQ_CQ_OVERFLOW) return false;
+        uring->now_overflowed = false; /* they are in the queue now, before its present end */
+        uring->now_tail = __atomic_load_n(uring->ring.cq.ktail, __ATOMIC_ACQUIRE);
+    }
+    uint32_t head = *uring->ring.cq.khead; /* only we move it */
+    if ((int32_t)(head - uring->now_tail) < 0) return false;
+    uring->now_out = false;
     return true;
 }
 
@@ -291,7 +341,7 @@ static void uring_wait(struct ring *ring, uint64_t until_ns)
                                                                   &timeout, nullptr);
     assert(taken >= 0 || taken == -ETIME || taken == -EINTR || taken == -EAGAIN ||
            taken == -EBUSY || taken == -ENOMEM);
-    if (io_uring_sq_ready(&uring->ring) == 0) uring->messages_used = uring->pieces_used = 0;
+    after_submit(uring);
 }
 
 /* With DEFER_TASKRUN the kernel makes about twenty completions a visit and says by
@@ -300,7 +350,7 @@ static void uring_wait(struct ring *ring, uint64_t until_ns)
 static bool kernel_has_more(struct ring *ring)
 {
     struct uring *uring = uring_of(ring);
-    unsigned flags = __atomic_load_n(uring->ring.sq.kflags, __ATOMIC_RELAXED);
+    unsigned flags = kernel_flags(uring);
     if (flags & IORING_SQ_CQ_OVERFLOW) ring->stats.overflows += 1;
     return (flags & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) != 0;
 }
@@ -419,6 +469,8 @@ static const struct ring_backend uring_backend = {
     .recv = uring_recv,
     .give = uring_give,
     .send = uring_send,
+    .send_now = uring_send_now,
+    .settled = uring_settled,
     .write = uring_write,
     .cancel = uring_cancel,
     .shutdown = uring_shutdown,
