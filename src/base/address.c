@@ -50,3 +50,9 @@ bool address_is_loopback(const struct address *address)
     static const uint8_t one[16] = {[15] = 1};
     return address->is_v4 ? address->ip[12] == 127 : memcmp(address->ip, one, sizeof one) == 0;
 }
+
+bool address_is_any(const struct address *address)
+{
+    static const uint8_t zeros[16];
+    return !address->is_v4 && memcmp(address->ip, zeros, sizeof zeros) == 0;
+}

@@ -18,5 +18,8 @@ constexpr size_t address_text_max = 48; /* "[ffff:...:255.255.255.255]:65535" fi
  * and then without brackets. */
 void write_address(struct writer *writer, const struct address *address, bool with_port);
 
+/* True for "every address", as ":8080" gives. */
+bool address_is_any(const struct address *address);
+
 /* True for 127.0.0.0/8 and ::1. */
 bool address_is_loopback(const struct address *address);

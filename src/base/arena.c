@@ -3,9 +3,6 @@
 #include <stdckdint.h>
 #include <sys/mman.h>
 
-/* Every piece starts on its own page, so what two owners touch never shares one. */
-constexpr size_t arena_page = 4096;
-
 /* False when the rounded size is not a size any more. */
 static bool page_up(size_t size, size_t *rounded)
 {
@@ -27,6 +24,8 @@ bool arena_open(struct arena *arena, size_t capacity)
     void *memory = mmap(nullptr, size, PROT_READ | PROT_WRITE,
                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (memory == MAP_FAILED) return false;
+    (void)!madvise(memory, size,
+                   MADV_NOHUGEPAGE); /* a kernel without huge pages refuses: as well */
     *arena = (struct arena){.memory = memory, .capacity = size};
     return true;
 }

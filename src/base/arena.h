@@ -9,11 +9,14 @@ struct arena {
     size_t capacity; /* bytes */
 };
 
+/* Every piece starts on its own page, so what two owners touch never shares one. */
+constexpr size_t arena_page = 4096;
+
 /* An arena that gives nullptr and counts: its `used` is what arena_open must be asked for. */
 struct arena arena_measure(void);
 
 /* Reserves address space of `capacity` bytes, all zeros; the kernel gives pages only as they are
- * touched. False when the kernel refuses. */
+ * touched, and small ones, so that the first touch does not cost 2 MiB. False when it refuses. */
 [[nodiscard]] bool arena_open(struct arena *arena, size_t capacity);
 
 /* Gives the memory back to the kernel; nothing from it may be used afterwards. */

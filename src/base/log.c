@@ -278,10 +278,12 @@ void log_init(struct log *log, enum log_level level_min, bool json, uint16_t wor
 void log_event(struct log *log, struct instant now, enum log_level level, const char *event,
                const struct log_field *fields, size_t count)
 {
-    assert(level <= LOG_ERROR);
+    assert(level <= LOG_NOTICE);
+    bool exempt = level == LOG_NOTICE || level >= LOG_WARN;
+    if (level == LOG_NOTICE) level = LOG_INFO;
     if (level < log->level_min) return;
     log_refill(log, now);
-    if (level < LOG_WARN) {
+    if (!exempt) {
         if (log->budget == 0) {
             log->suppressed += 1;
             return;
@@ -309,4 +311,13 @@ void log_consume(struct log *log, size_t size)
         log->head = 0;
     }
     if (log->used == 0) log->head = 0; // the next lines lie in one piece
+}
+
+void log_discard(struct log *log, size_t size)
+{
+    struct bytes pending = log_pending(log);
+    assert(size <= pending.size);
+    for (size_t i = 0; i < size; i++)
+        log->dropped += pending.data[i] == '\n' ? 1 : 0;
+    log_consume(log, size);
 }

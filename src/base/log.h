@@ -6,7 +6,13 @@
 #include "base/bytes.h"
 #include "base/clock.h"
 
-enum log_level : uint8_t { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
+enum log_level : uint8_t {
+    LOG_DEBUG,
+    LOG_INFO,
+    LOG_WARN,
+    LOG_ERROR,
+    LOG_NOTICE, /* an info line outside the budget: what happens to the server itself */
+};
 
 /* One key and its value. Keys are stable: CONVENTIONS names them, scripts read them. */
 struct log_field {
@@ -62,6 +68,10 @@ void log_event(struct log *log, struct instant now, enum log_level level, const 
  * across the wrap) and start with a line's start unless log_consume stopped inside one. Valid until
  * log_consume. */
 struct bytes log_pending(const struct log *log);
+
+/* The first `size` bytes of log_pending were not written and never will be: their lines count as
+ * dropped. */
+void log_discard(struct log *log, size_t size);
 
 /* The first `size` bytes of log_pending have been written; a part of a line is fine. */
 void log_consume(struct log *log, size_t size);

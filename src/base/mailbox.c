@@ -91,3 +91,38 @@ bool mailbox_take(struct mailbox *box, struct mail *mail)
     box->head += 1;
     return true;
 }
+
+/* Release: what the borrower read and wrote comes before the lender's use. The lender takes the
+ * whole list at once, so there is no window in which one is popped and pushed again (ABA). */
+void mailbox_return(struct mailbox_returns *returns, struct mailbox_return *back)
+{
+    struct mailbox_return *newest = atomic_load_explicit(&returns->newest, memory_order_relaxed);
+    do {
+        back->next = newest;
+    } while (!atomic_compare_exchange_weak_explicit(&returns->newest, &newest, back,
+                                                    memory_order_release, memory_order_relaxed));
+}
+
+struct mailbox_return *mailbox_take_returns(struct mailbox_returns *returns)
+{
+    /* Most of the time nothing is there: a look costs less than an exchange. */
+    if (atomic_load_explicit(&returns->newest, memory_order_relaxed) == nullptr) return nullptr;
+    return atomic_exchange_explicit(&returns->newest, nullptr, memory_order_acquire);
+}
+
+/* Nothing but the count itself is agreed on, so no order is needed. */
+bool quota_take(struct quota *quota)
+{
+    uint32_t taken = atomic_load_explicit(&quota->taken, memory_order_relaxed);
+    do {
+        if (taken >= quota->most) return false;
+    } while (!atomic_compare_exchange_weak_explicit(&quota->taken, &taken, taken + 1,
+                                                    memory_order_relaxed, memory_order_relaxed));
+    return true;
+}
+
+void quota_give(struct quota *quota)
+{
+    uint32_t before = atomic_fetch_sub_explicit(&quota->taken, 1, memory_order_relaxed);
+    assert(before > 0);
+}

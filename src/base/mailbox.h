@@ -63,3 +63,37 @@ void mailbox_quiet(struct mailbox *box);
 /* The receiver's thread: the oldest mail; false when there is none, or when its sender is not done
  * (it will ring). */
 [[nodiscard]] bool mailbox_take(struct mailbox *box, struct mail *mail);
+
+/* --- What comes home ------------------------------------------------------------------------- */
+
+/* Lives in something that was lent by mail. It is its own place in the list of returns, so giving
+ * back never fails. */
+struct mailbox_return {
+    struct mailbox_return *next;
+    uint32_t kind; /* the lender's: what this lives in */
+};
+
+/* The lender's list: pushed to by any thread, taken whole by the lender. Zeros: empty. */
+struct mailbox_returns {
+    alignas(64) struct mailbox_return *_Atomic newest;
+};
+
+/* Any thread: gives one back; the giver may not touch it afterwards. The lender is not woken. */
+void mailbox_return(struct mailbox_returns *returns, struct mailbox_return *back);
+
+/* The lender's thread: all that came home, newest first, linked by `next`; nullptr when none did. */
+[[nodiscard]] struct mailbox_return *mailbox_take_returns(struct mailbox_returns *returns);
+
+/* --- What all workers have a share of -------------------------------------------------------- */
+
+/* A number of things that there may be at once, whoever has them. */
+struct quota {
+    alignas(64) _Atomic uint32_t taken;
+    uint32_t most;
+};
+
+/* Any thread: one more; false when there are as many as may be. */
+[[nodiscard]] bool quota_take(struct quota *quota);
+
+/* Any thread: one less. */
+void quota_give(struct quota *quota);

@@ -10,6 +10,7 @@ struct pool {
     uint32_t touched;    /* objects that were ever taken */
     uint32_t in_use;     /* objects out now */
     uint32_t free_first; /* index of the first free touched object, or pool_none */
+    uint32_t trim_below; /* pool_trim looks again when no more than this are out */
 };
 constexpr uint32_t pool_none = UINT32_MAX;
 
@@ -18,11 +19,17 @@ constexpr uint32_t pool_none = UINT32_MAX;
 void pool_init(struct pool *pool, struct arena *arena, size_t object_size, uint32_t capacity);
 
 /* An object, or nullptr when all are out. Its first 8 bytes are undefined; the rest is zero at
- * first, later what it last held. */
+ * first, later what it last held or, after pool_trim, zero again. */
 [[nodiscard]] void *pool_take(struct pool *pool);
 
 /* Gives an object back; its first 8 bytes now belong to the pool. */
 void pool_give(struct pool *pool, void *object);
+
+/* Gives the memory behind the last object in use back to the kernel, when no more than a quarter of
+ * what was touched is in use and it is worth a system call. It looks at every touched object, but
+ * asks of the same crowd only a few times, so it may be called whenever something has come home.
+ * True when memory was given back. */
+bool pool_trim(struct pool *pool);
 
 /* An object's number, below capacity, and the object of a number. */
 static inline uint32_t pool_index(const struct pool *pool, const void *object)

@@ -6,6 +6,7 @@
  * inputs give the same bytes on every machine. */
 #pragma once
 #include "base/bytes.h"
+#include "room/room.h"
 
 /* Time inside a game: the hub's monotonic clock, in both units. Only differences mean anything. */
 struct game_time {
@@ -42,7 +43,7 @@ struct game {
     struct text protocol;      /* the WebSocket subprotocol of its dialect */
     size_t state_size;         /* bytes */
     uint32_t message_size_max; /* bytes of one inbound message */
-    uint32_t tick_ms_default;
+    enum outbox_policy policy; /* what a member gets who reads too slowly; outbox/policy.h */
 
     /* A new room. `seed` is its only source of chance. `options` is borrowed for the room's
      * life. */
@@ -51,13 +52,17 @@ struct game {
 
     /* The room's clock moved: rules that depend on time run up to `now`. Called at every tick,
      * and before every command and snapshot, so that the answer never depends on when the last
-     * tick was. */
-    void (*advance)(void *state, struct game_time now);
+     * tick was. True when more has changed than what passing time changes by itself: then a joiner
+     * must not be shown an older snapshot. */
+    bool (*advance)(void *state, struct game_time now);
 
     /* A trusted producer's command, one line of text ("/host bonus 500"). `reply` takes a
      * sentence for the answers that want one; plain text, the caller escapes it. */
     enum game_answer (*command)(void *state, struct text command, struct game_time now,
                                 struct writer *reply);
+
+    /* Writes which commands are understood, as one sentence. */
+    void (*help)(struct writer *out);
 
     /* The whole state as this kind's dialect shows it, after advance. What does not fit sets
      * out->overflow. */

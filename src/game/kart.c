@@ -89,13 +89,14 @@ static void kart_skip_races(struct kart *kart, uint64_t late_ms)
     kart->ends_ms += (late_ms / kart_race_ms - 1) * kart_race_ms;
 }
 
-static void kart_advance(void *state, struct game_time now)
+static bool kart_advance(void *state, struct game_time now)
 {
     struct kart *kart = state;
-    if (!kart_has_clock(kart) || kart->paused || kart->ends_ms > now.ms) return;
+    if (!kart_has_clock(kart) || kart->paused || kart->ends_ms > now.ms) return false;
     kart_skip_races(kart, now.ms - kart->ends_ms);
     while (kart_has_clock(kart) && kart->ends_ms <= now.ms)
         kart_enter(kart, kart_next_phase(kart), kart->ends_ms);
+    return true;
 }
 
 static void kart_open(void *state, const struct game_options *options, uint64_t, // no chance in it
@@ -341,10 +342,11 @@ const struct game game_kart = {
     .name = "kart",
     .protocol = TEXT("ringcast.bare"),
     .state_size = sizeof(struct kart),
-    .message_size_max = 4096, /* a phone says at most that it is ready; S0-17 */
-    .tick_ms_default = 500,   /* S0-7 */
+    .message_size_max = 4096,  /* a phone says at most that it is ready; S0-17 */
+    .policy = OUTBOX_CONFLATE, /* only the newest state matters */
     .open = kart_open,
     .advance = kart_advance,
     .command = kart_command,
+    .help = write_help,
     .snapshot = kart_snapshot,
 };

@@ -13,6 +13,7 @@ void frame_pool_init(struct frame_pool *frames, struct arena *arena, size_t budg
     for (uint32_t i = 0; i < frame_size_classes; i++) {
         size_t object_size = sizeof(struct frame) + frame_class_sizes[i];
         pool_init(&frames->classes[i], arena, object_size, (uint32_t)(budget / object_size));
+        frames->bytes_capacity += frames->classes[i].object_size * frames->classes[i].capacity;
     }
 }
 
@@ -23,9 +24,12 @@ static struct frame *frame_take(struct frame_pool *frames, size_t wire_size)
         if (wire_size > frame_class_sizes[i]) continue;
         struct frame *frame = pool_take(&frames->classes[i]);
         if (frame == nullptr) continue;
-        *frame =
-            (struct frame){.refs = 1, .wire_size = (uint32_t)wire_size, .size_class = (uint8_t)i};
+        *frame = (struct frame){.refs = 1,
+                                .wire_size = (uint32_t)wire_size,
+                                .wire = frame->own,
+                                .size_class = (uint8_t)i};
         frames->live += 1;
+        frames->bytes_in_use += frames->classes[i].object_size;
         return frame;
     }
     return nullptr;
@@ -54,6 +58,18 @@ struct frame *frame_make_raw(struct frame_pool *frames, struct bytes wire)
     return frame;
 }
 
+struct frame *frame_borrow(struct frame_pool *frames, struct frame_loan *loan)
+{
+    struct frame *frame = frame_take(frames, 0);
+    if (frame == nullptr) return nullptr;
+    frame->wire = loan->frame->wire;
+    frame->wire_size = loan->frame->wire_size;
+    frame->lane = loan->frame->lane;
+    frame->state_key = loan->frame->state_key;
+    frame->loan = loan;
+    return frame;
+}
+
 void frame_unref(struct frame_pool *frames, struct frame *frame)
 {
     assert(frame->refs > 0);
@@ -61,5 +77,23 @@ void frame_unref(struct frame_pool *frames, struct frame *frame)
     if (frame->refs > 0) return;
     assert(frames->live > 0);
     frames->live -= 1;
+    frames->bytes_in_use -= frames->classes[frame->size_class].object_size;
+    if (frame->loan != nullptr) mailbox_return(frame->loan->home, &frame->loan->back);
     pool_give(&frames->classes[frame->size_class], frame);
+}
+
+bool frame_pool_is_tight(const struct frame_pool *frames, size_t wire_size)
+{
+    for (uint32_t i = 0; i < frame_size_classes; i++) {
+        const struct pool *class = &frames->classes[i];
+        if (wire_size > frame_class_sizes[i]) continue;
+        if (class->in_use <= class->capacity - class->capacity / 8) return false;
+    }
+    return true;
+}
+
+void frame_pool_trim(struct frame_pool *frames)
+{
+    for (uint32_t i = 0; i < frame_size_classes; i++)
+        (void)!pool_trim(&frames->classes[i]);
 }

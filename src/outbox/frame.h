@@ -6,6 +6,7 @@
  * Counts are plain integers: a frame never leaves its worker. */
 #pragma once
 #include "base/arena.h"
+#include "base/mailbox.h"
 #include "base/pool.h"
 #include "ws/header.h"
 
@@ -19,25 +20,35 @@ enum frame_lane : uint8_t {
 constexpr size_t frame_lanes = 4;
 
 struct frame {
-    uint32_t refs;      /* holders; 0 only while it lies in its pool */
-    uint32_t wire_size; /* bytes on the wire, header included */
-    uint32_t retained;  /* conn/'s: the round in which it was last sent past an outbox */
-    uint32_t state_key; /* FRAME_STATE: which snapshot this is a version of */
+    uint32_t refs;           /* holders; 0 only while it lies in its pool */
+    uint32_t wire_size;      /* bytes on the wire, header included */
+    uint8_t *wire;           /* them: `own`, or the lender's */
+    struct frame_loan *loan; /* of a borrowed frame: goes home with the last reference */
+    uint32_t retained;       /* conn/'s: the round in which it was last sent past an outbox */
+    uint32_t state_key;      /* FRAME_STATE: which snapshot this is a version of */
     enum frame_lane lane;
     uint8_t size_class; /* index into frame_pool.classes */
-    uint16_t kind;      /* the room kind that made it, for the counters */
-    uint8_t wire[];     /* wire_size bytes */
+    uint8_t own[];
+};
+
+/* A frame of one worker that another one sends, too. The lender holds a reference until the loan
+ * comes home; the borrower makes a frame of its own around the same bytes. */
+struct frame_loan {
+    struct mailbox_return back; /* takes it home; carries its own place, so that cannot fail */
+    struct mailbox_returns *home;
+    struct frame *frame; /* the lender's */
 };
 
 constexpr uint32_t frame_size_classes = 6;
-extern const uint32_t frame_class_sizes
-    [frame_size_classes]; /* bytes of `wire`: 112, 496, 2032, 8176, 32752, 131056 */
+/* bytes of `own`: 128, 512, 2048, ... 131072, less the header above */
+extern const uint32_t frame_class_sizes[frame_size_classes];
 
 /* One worker's frames. */
 struct frame_pool {
     struct pool classes[frame_size_classes];
-    uint32_t live;    /* frames with references */
-    uint64_t encodes; /* frames made, in all */
+    uint32_t live;           /* frames with references */
+    uint64_t bytes_in_use;   /* memory of those, whole objects */
+    uint64_t bytes_capacity; /* of all that there could be */
 };
 
 /* `budget` bytes of address space for each size class. May run on a measuring arena. */
@@ -51,6 +62,10 @@ void frame_pool_init(struct frame_pool *frames, struct arena *arena, size_t budg
 /* The same without a WebSocket header: HTTP answers. */
 [[nodiscard]] struct frame *frame_make_raw(struct frame_pool *frames, struct bytes wire);
 
+/* A frame around the bytes of a loan, with one reference, the caller's. nullptr when the pool is
+ * dry: then the caller still has the loan. */
+[[nodiscard]] struct frame *frame_borrow(struct frame_pool *frames, struct frame_loan *loan);
+
 /* One more holder. Returns its argument. */
 static inline struct frame *frame_ref(struct frame *frame)
 {
@@ -58,5 +73,12 @@ static inline struct frame *frame_ref(struct frame *frame)
     return frame;
 }
 
-/* One holder less; the last gives the memory back. */
+/* One holder less; the last gives the memory back, and a loan to its lender. */
 void frame_unref(struct frame_pool *frames, struct frame *frame);
+
+/* True when every class that could hold a frame of `wire_size` bytes is nearly used up: then nobody
+ * should be let in who will need one. */
+[[nodiscard]] bool frame_pool_is_tight(const struct frame_pool *frames, size_t wire_size);
+
+/* Gives memory back to the kernel after a crowd has left; see pool_trim. */
+void frame_pool_trim(struct frame_pool *frames);

@@ -1,13 +1,16 @@
 #include "outbox/outbox.h"
+#include "outbox/inside.h"
 #include <assert.h>
 
 void outbox_set_init(struct outbox_set *set, struct arena *arena, struct frame_pool *frames,
                      uint32_t capacity)
 {
-    *set = (struct outbox_set){.frames = frames};
+    *set = (struct outbox_set){.frames = frames, .bytes_owed_max = UINT64_MAX};
     pool_init(&set->storage, arena, outbox_frames_max * sizeof(struct frame *), capacity);
     list_init(&set->dirty);
     list_init(&set->held);
+    for (uint32_t i = 0; i < outbox_ranks; i++)
+        list_init(&set->ranked[i]);
 }
 
 void outbox_init(struct outbox *box)
@@ -22,35 +25,14 @@ void outbox_check(const struct outbox *box)
     assert(box->count > 0 || (box->bytes == 0 && box->head_sent == 0));
 }
 
-/* The reference at `position`, 0 being the oldest. Both storages are powers of two. */
-static struct frame **slot_at(struct outbox *box, uint32_t position)
-{
-    struct frame **slots = box->slots != nullptr ? box->slots : box->few;
-    uint32_t mask = (box->slots != nullptr ? outbox_frames_max : outbox_inline_frames) - 1;
-    return &slots[(box->head + position) & mask];
-}
-
-constexpr uint32_t few_mask = outbox_inline_frames - 1;
-static_assert((outbox_inline_frames & few_mask) == 0, "the index is masked");
-
-/* Oldest frames that nobody may touch: the kernel reads them, or the peer has part of one. */
-static uint32_t pinned(const struct outbox *box)
-{
-    return box->in_flight > 0 ? box->in_flight : box->head_sent > 0 ? 1 : 0;
-}
-
-void outbox_mark_dirty(struct outbox_set *set, struct outbox *box)
-{
-    if (!list_is_linked(&box->dirty_link)) list_push(&set->dirty, &box->dirty_link);
-}
+static_assert((outbox_inline_frames & (outbox_inline_frames - 1)) == 0, "the index is masked");
 
 static void mark_clean(struct outbox *box)
 {
     if (list_is_linked(&box->dirty_link)) list_remove(&box->dirty_link);
 }
 
-/* Moves the references from the inline slots into the pool's storage. */
-static bool grow(struct outbox_set *set, struct outbox *box)
+bool outbox_grow(struct outbox_set *set, struct outbox *box)
 {
     struct frame **slots = pool_take(&set->storage);
     if (slots == nullptr) return false;
@@ -58,15 +40,23 @@ static bool grow(struct outbox_set *set, struct outbox *box)
         slots[i] = *slot_at(box, i);
     box->slots = slots;
     box->head = 0;
+    outbox_rank_begin(set, box);
     return true;
 }
 
+static void give_storage(struct outbox_set *set, struct outbox *box)
+{
+    outbox_rank_end(set, box);
+    pool_give(&set->storage, box->slots);
+    box->slots = nullptr;
+}
+
+/* A shed outbox keeps its storage, where it says that it is shed. */
 static void shrink_when_empty(struct outbox_set *set, struct outbox *box)
 {
     if (box->count > 0) return;
-    if (box->slots != nullptr) pool_give(&set->storage, box->slots);
-    box->slots = nullptr;
     box->head = 0;
+    if (box->slots != nullptr && !is_shed(box)) give_storage(set, box);
 }
 
 static bool is_newer_version(const struct frame *queued, const struct frame *frame)
@@ -76,36 +66,76 @@ static bool is_newer_version(const struct frame *queued, const struct frame *fra
     return frame->lane == FRAME_STATE && queued->state_key == frame->state_key;
 }
 
-/* Puts `frame` in the place of an unsent older version of itself. */
+static void count_replaced(struct outbox_set *set, const struct frame *frame)
+{
+    struct outbox_counters *counters = &set->counters;
+    *(frame->lane == FRAME_STATE ? &counters->conflated : &counters->pongs_replaced) += 1;
+}
+
+/* A single frame may be about to pass at once; then a rank would be for nothing. */
+static void rank_if_it_waits(struct outbox_set *set, struct outbox *box)
+{
+    if (box->count > 1 || box->slots != nullptr) outbox_rank(set, box);
+}
+
+static void remove_at(struct outbox *box, uint32_t position)
+{
+    for (uint32_t i = position + 1; i < box->count; i++)
+        *slot_at(box, i - 1) = *slot_at(box, i);
+    box->count -= 1;
+}
+
+/* Puts `frame` in the place of an unsent older version of itself. A send that fell short may have
+ * given back a second one, which is let go. */
 static bool replace(struct outbox_set *set, struct outbox *box, struct frame *frame)
 {
     if (frame->lane != FRAME_STATE && frame->lane != FRAME_PONG) return false;
+    bool replaced = false;
     for (uint32_t i = box->count; i > pinned(box); i--) {
         struct frame **slot = slot_at(box, i - 1);
         if (!is_newer_version(*slot, frame)) continue;
-        box->bytes += frame->wire_size - (*slot)->wire_size;
+        owe_no_more(set, box, (*slot)->wire_size);
         frame_unref(set->frames, *slot);
+        count_replaced(set, frame);
+        if (replaced) {
+            remove_at(box, i - 1);
+            continue;
+        }
         *slot = frame_ref(frame);
-        *(frame->lane == FRAME_STATE ? &set->conflated : &set->pongs_replaced) += 1;
-        return true;
+        owe(set, box, frame->wire_size);
+        replaced = true;
     }
-    return false;
+    if (replaced) rank_if_it_waits(set, box);
+    return replaced;
+}
+
+void outbox_append(struct outbox_set *set, struct outbox *box, struct frame *frame)
+{
+    *slot_at(box, box->count) = frame_ref(frame);
+    box->count += 1;
+    owe(set, box, frame->wire_size);
+    rank_if_it_waits(set, box);
+    outbox_mark_dirty(set, box);
+}
+
+enum outbox_answer outbox_push_within(struct outbox_set *set, struct outbox *box,
+                                      struct frame *frame, struct outbox_limit limit)
+{
+    outbox_check(box);
+    if (replace(set, box, frame)) return OUTBOX_REPLACED;
+    if (box->count >= limit.frames) return OUTBOX_FULL;
+    if (box->count > 0 && box->bytes + frame->wire_size > limit.bytes) return OUTBOX_FULL;
+    if (box->slots == nullptr && box->count == outbox_inline_frames && !outbox_grow(set, box))
+        return OUTBOX_NO_SPACE;
+    outbox_append(set, box, frame);
+    return OUTBOX_QUEUED;
 }
 
 enum outbox_answer outbox_push(struct outbox_set *set, struct outbox *box, struct frame *frame)
 {
     assert(frame->refs > 0);
-    outbox_check(box);
-    if (replace(set, box, frame)) return OUTBOX_REPLACED;
-    if (box->count == outbox_frames_max) return OUTBOX_FULL;
-    if (box->count > 0 && box->bytes + frame->wire_size > outbox_bytes_max) return OUTBOX_FULL;
-    if (box->slots == nullptr && box->count == outbox_inline_frames && !grow(set, box))
-        return OUTBOX_NO_SPACE;
-    *slot_at(box, box->count) = frame_ref(frame);
-    box->count += 1;
-    box->bytes += frame->wire_size;
-    outbox_mark_dirty(set, box);
-    return OUTBOX_QUEUED;
+    if (enter_empty(set, box, frame)) return OUTBOX_QUEUED;
+    return outbox_push_within(set, box, frame, outbox_limit_whole);
 }
 
 uint32_t outbox_gather(struct outbox *box, struct iovec *pieces, uint32_t max)
@@ -118,7 +148,7 @@ uint32_t outbox_gather(struct outbox *box, struct iovec *pieces, uint32_t max)
         pieces[i] =
             (struct iovec){.iov_base = frame->wire + sent, .iov_len = frame->wire_size - sent};
     }
-    box->in_flight = (uint16_t)count;
+    box->in_flight = (uint8_t)count;
     mark_clean(box);
     return count;
 }
@@ -126,9 +156,9 @@ uint32_t outbox_gather(struct outbox *box, struct iovec *pieces, uint32_t max)
 static void let_go_of_oldest(struct outbox_set *set, struct outbox *box)
 {
     struct frame *frame = *slot_at(box, 0);
-    set->frames_sent[frame->lane] += 1;
+    set->counters.frames_sent[frame->lane] += 1;
     frame_unref(set->frames, frame);
-    box->head = (uint16_t)((box->head + 1) & (outbox_frames_max - 1));
+    box->head += 1;
     box->count -= 1;
     box->head_sent = 0;
 }
@@ -137,8 +167,8 @@ void outbox_sent(struct outbox_set *set, struct outbox *box, uint32_t size)
 {
     assert(size <= box->bytes);
     box->in_flight = 0;
-    box->bytes -= size;
-    set->bytes_sent += size;
+    owe_no_more(set, box, size);
+    set->counters.bytes_sent += size;
     while (size > 0) {
         uint32_t left = (*slot_at(box, 0))->wire_size - box->head_sent;
         if (size < left) {
@@ -149,44 +179,45 @@ void outbox_sent(struct outbox_set *set, struct outbox *box, uint32_t size)
         let_go_of_oldest(set, box);
     }
     shrink_when_empty(set, box);
-    if (box->count > 0) outbox_mark_dirty(set, box);
+    if (box->count > 0) {
+        outbox_rank(set, box);
+        outbox_mark_dirty(set, box);
+    }
     outbox_check(box);
-}
-
-struct frame *outbox_single(const struct outbox *box)
-{
-    if (box->count != 1 || box->head_sent > 0 || box->in_flight > 0) return nullptr;
-    return box->slots != nullptr ? box->slots[box->head] : box->few[box->head & few_mask];
 }
 
 void outbox_pass(struct outbox_set *set, struct outbox *box)
 {
-    assert(outbox_single(box) != nullptr);
+    struct frame *frame = outbox_single(box);
+    assert(frame != nullptr);
     mark_clean(box);
-    set->bytes_sent += box->bytes;
-    box->bytes = 0;
-    let_go_of_oldest(set, box);
+    set->counters.bytes_sent += box->bytes;
+    set->counters.frames_sent[frame->lane] += 1;
+    owe_no_more(set, box, box->bytes);
+    box->count = 0;
+    frame_unref(set->frames, frame);
     shrink_when_empty(set, box);
 }
 
 bool outbox_put_back(struct outbox_set *set, struct outbox *box, struct frame *frame, uint32_t size)
 {
     assert(size < frame->wire_size && box->in_flight == 0 && box->head_sent == 0);
-    set->bytes_sent -= frame->wire_size - size;
-    set->frames_sent[frame->lane] -= 1;
+    set->counters.bytes_sent -= frame->wire_size - size;
+    set->counters.frames_sent[frame->lane] -= 1;
     for (uint32_t i = 0; i < box->count && size == 0; i++) {
         if (!is_newer_version(frame, *slot_at(box, i))) continue;
-        *(frame->lane == FRAME_STATE ? &set->conflated : &set->pongs_replaced) += 1;
+        count_replaced(set, frame);
         return true;
     }
     if (box->count == outbox_frames_max) return false;
-    if (box->slots == nullptr && box->count == outbox_inline_frames && !grow(set, box))
+    if (box->slots == nullptr && box->count == outbox_inline_frames && !outbox_grow(set, box))
         return false;
-    box->head = (uint16_t)((box->head - 1u) & (outbox_frames_max - 1));
+    box->head -= 1;
     box->count += 1;
     *slot_at(box, 0) = frame_ref(frame);
     box->head_sent = size;
-    box->bytes += frame->wire_size - size;
+    owe(set, box, frame->wire_size - size);
+    outbox_rank(set, box);
     outbox_mark_dirty(set, box);
     return true;
 }
@@ -208,21 +239,25 @@ uint32_t outbox_drop_unsent(struct outbox_set *set, struct outbox *box)
     uint32_t dropped = 0;
     while (box->count > pinned(box)) {
         struct frame *frame = *slot_at(box, box->count - 1u);
-        box->bytes -= frame->wire_size;
+        owe_no_more(set, box, frame->wire_size);
         box->count -= 1;
         dropped += 1;
         frame_unref(set->frames, frame);
     }
     shrink_when_empty(set, box);
-    if (box->count == 0) mark_clean(box);
+    if (box->count == 0)
+        mark_clean(box);
+    else
+        outbox_rank(set, box);
     return dropped;
 }
 
 void outbox_clear(struct outbox_set *set, struct outbox *box)
 {
     assert(box->in_flight == 0);
-    box->bytes += box->head_sent;
+    owe(set, box, box->head_sent);
     box->head_sent = 0;
-    set->dropped_gone += outbox_drop_unsent(set, box);
+    set->counters.dropped_gone += outbox_drop_unsent(set, box);
     assert(box->count == 0 && box->bytes == 0);
+    if (box->slots != nullptr) give_storage(set, box);
 }

@@ -9,12 +9,17 @@
  *
  * Frames in flight, and a frame of which some bytes are sent, are pinned: they are never
  * replaced or dropped, because the peer would lose its place in the stream. Storage beyond four
- * frames comes from a pool and is held only while needed. */
+ * frames comes from a pool and is held only while needed.
+ *
+ * What one peer may owe is bounded here, by frames and bytes, and its room's policy says who pays
+ * (outbox/policy.h). What all peers of a worker owe together is bounded by shedding those who owe
+ * most (outbox/shed.c). */
 #pragma once
 #include "base/list.h"
 #include "base/pool.h"
 #include "limits.h"
 #include "outbox/frame.h"
+#include "outbox/policy.h"
 #include <sys/uio.h>
 
 /* a snapshot kind never has more: one in flight, one newer, a ping, a pong */
@@ -25,12 +30,41 @@ struct outbox {
     struct list dirty_link;
     /* outbox_frames_max references from the pool, or nullptr: `few` is used */
     struct frame **slots;
-    struct frame *few[outbox_inline_frames];
+    union {
+        struct frame *few[outbox_inline_frames];
+        struct {                   /* while `slots` is not nullptr */
+            struct list rank_link; /* in outbox_set.ranked, unless shed */
+            uint8_t rank;          /* its place there plus 1, or outbox_rank_shed */
+        };
+    };
     uint32_t bytes;     /* unsent bytes in all */
     uint32_t head_sent; /* bytes of the oldest frame that the kernel has taken */
-    uint16_t head;      /* index of the oldest frame in its storage */
+    uint32_t untold;    /* frames dropped by policy since the peer was last told how many */
     uint16_t count;     /* frames */
-    uint16_t in_flight; /* oldest frames that the armed send points at */
+    uint8_t head;       /* index of the oldest frame in its storage; wraps by itself */
+    uint8_t in_flight;  /* oldest frames that the armed send points at */
+};
+static_assert(outbox_frames_max == 256, "`head` wraps at the end of the storage");
+static_assert(outbox_gather_max < 256, "`in_flight` holds it");
+static_assert(sizeof(struct outbox) == 72, "every idle client pays for it");
+
+/* Outboxes are ranked by what they owe: rank 1 has those below 8 KiB, each further one those that
+ * owe up to twice as much, the last one 1 MiB and more. */
+constexpr uint32_t outbox_rank_bytes = 4096; /* from here on an outbox is ranked */
+constexpr uint8_t outbox_ranks = 9;
+constexpr uint8_t outbox_rank_shed = UINT8_MAX;
+static_assert(outbox_rank_bytes << (outbox_ranks - 1) == outbox_bytes_max);
+
+/* Since start; nothing but 64-bit counts, so that workers' add up. */
+struct outbox_counters {
+    uint64_t frames_sent[frame_lanes];
+    uint64_t bytes_sent;
+    uint64_t conflated; /* snapshots replaced by newer ones before they were sent */
+    uint64_t pongs_replaced;
+    uint64_t dropped_gone; /* frames still queued when their connection ended */
+    uint64_t dropped_shed; /* frames let go of by outbox_shed */
+    /* frames that their policy dropped, or whose peer it gave up, by what there was too much of */
+    uint64_t dropped[outbox_policies][outbox_bounds];
 };
 
 /* What all outboxes of one worker share. */
@@ -39,11 +73,12 @@ struct outbox_set {
     struct frame_pool *frames;
     struct list held;  /* outboxes that wait for the outcome of a send past them */
     struct list dirty; /* outboxes to flush, in the order in which they were pushed to */
-    uint64_t frames_sent[frame_lanes];
-    uint64_t bytes_sent;
-    uint64_t conflated; /* snapshots replaced by newer ones before they were sent */
-    uint64_t pongs_replaced;
-    uint64_t dropped_gone; /* frames still queued when their connection ended */
+    struct list ranked[outbox_ranks]; /* outboxes with storage, in the order in which they came */
+    uint64_t bytes_owed_max;          /* the watermark; UINT64_MAX until somebody sets it */
+    uint64_t bytes_owed;              /* unsent bytes, a shared frame's once for every outbox */
+    uint64_t bytes_leaving;           /* the same of outboxes that are shed and not yet cleared */
+    uint32_t storage_leaving;         /* how many of them hold storage */
+    struct outbox_counters counters;
 };
 
 /* `frames` is borrowed. `capacity`: how many outboxes may hold more than four frames at once.
@@ -56,19 +91,32 @@ void outbox_init(struct outbox *box);
 
 enum outbox_answer : uint8_t {
     OUTBOX_QUEUED, /* a reference was added */
-    /* it took the place of an unsent snapshot of the same key, or of an unsent pong; nothing
-     * grew */
+    /* it took the place of an unsent snapshot of the same key, or of an unsent pong; the count of
+     * frames has not grown */
     OUTBOX_REPLACED,
+    OUTBOX_MADE_ROOM, /* a reference was added, for which older frames were dropped */
+    OUTBOX_DROPPED,   /* nothing was added, and the peer may stay: its policy drops this frame */
     /* nothing was added: over outbox_frames_max or outbox_bytes_max; the caller decides who pays */
     OUTBOX_FULL,
     OUTBOX_NO_SPACE, /* nothing was added: the worker's storage pool is dry */
 };
 
+/* True when the peer cannot stay: it would miss something that it must not miss. */
+static inline bool outbox_refused(enum outbox_answer answer)
+{
+    return answer >= OUTBOX_FULL;
+}
+
 /* Adds a reference to `frame` and marks the outbox dirty. A FRAME_STATE takes the place of the
  * newest unsent snapshot of its key, a FRAME_PONG that of an unsent pong. A frame larger than
- * outbox_bytes_max enters only an empty outbox. */
+ * outbox_bytes_max enters only an empty outbox. Never MADE_ROOM or DROPPED. */
 [[nodiscard]] enum outbox_answer outbox_push(struct outbox_set *set, struct outbox *box,
                                              struct frame *frame);
+
+/* The same for a room's frame: what finds no place is dealt with by the kind's policy and
+ * counted. */
+[[nodiscard]] enum outbox_answer outbox_offer(struct outbox_set *set, struct outbox *box,
+                                              struct frame *frame, enum outbox_policy policy);
 
 /* Where the next send's bytes are: up to `max` pieces from the oldest unsent byte on. Marks
  * those frames as in flight and the outbox as clean. Returns how many pieces; 0 when it is
@@ -83,7 +131,12 @@ void outbox_sent(struct outbox_set *set, struct outbox *box, uint32_t size);
 
 /* The only frame in it, when there is just one and nothing of it is sent or in flight; else
  * nullptr. */
-[[nodiscard]] struct frame *outbox_single(const struct outbox *box);
+[[nodiscard]] static inline struct frame *outbox_single(const struct outbox *box)
+{
+    if (box->count != 1 || box->head_sent > 0 || box->in_flight > 0) return nullptr;
+    if (box->slots != nullptr) return box->slots[box->head];
+    return box->few[box->head & (outbox_inline_frames - 1)];
+}
 
 /* The frame of outbox_single has been handed to the kernel whole; the outbox lets go of it and is
  * empty and clean. The caller holds a reference of its own until the outcome is known. */
@@ -96,7 +149,10 @@ void outbox_pass(struct outbox_set *set, struct outbox *box);
                                    uint32_t size);
 
 /* Lists the outbox for the next flush, unless it is listed already. */
-void outbox_mark_dirty(struct outbox_set *set, struct outbox *box);
+static inline void outbox_mark_dirty(struct outbox_set *set, struct outbox *box)
+{
+    if (!list_is_linked(&box->dirty_link)) list_push(&set->dirty, &box->dirty_link);
+}
 
 /* Takes a dirty outbox off the list until outbox_release_held: it may not be flushed now. */
 void outbox_hold(struct outbox_set *set, struct outbox *box);
@@ -111,6 +167,21 @@ uint32_t outbox_drop_unsent(struct outbox_set *set, struct outbox *box);
 /* Lets go of everything. No send may be armed. Afterwards the outbox holds nothing of the
  * worker's. */
 void outbox_clear(struct outbox_set *set, struct outbox *box);
+
+/* True while the worker's outboxes owe more than bytes_owed_max, or its storage is nearly used up.
+ * What is shed already does not count. */
+[[nodiscard]] bool outbox_is_over(const struct outbox_set *set);
+
+/* Who owes most, within a factor of two, and of several the one that has done so for longest;
+ * nullptr when nobody owes anything worth mentioning. Takes as long however many there are. */
+[[nodiscard]] struct outbox *outbox_worst(struct outbox_set *set);
+
+/* Lets go of what is not pinned in a ranked outbox and counts the rest as leaving: outbox_worst
+ * does not name it again, and its connection must be closed. */
+void outbox_shed(struct outbox_set *set, struct outbox *box);
+
+/* Gives memory back to the kernel after a crowd has left; see pool_trim. */
+void outbox_set_trim(struct outbox_set *set);
 
 static inline bool outbox_is_empty(const struct outbox *box)
 {

@@ -21,11 +21,17 @@ struct text room_name(const struct room *room)
     return (struct text){.data = room->name, .size = room->name_size};
 }
 
+void room_hide(struct room *room, struct frame_pool *frames)
+{
+    if (room->shown != nullptr) frame_unref(frames, room->shown);
+    room->shown = nullptr;
+    room->stale = true;
+}
+
 void room_deinit(struct room *room, struct frame_pool *frames)
 {
     assert(room->seat_count == 0 && !wheel_is_set(&room->tick));
-    if (room->shown != nullptr) frame_unref(frames, room->shown);
-    room->shown = nullptr;
+    room_hide(room, frames);
 }
 
 void room_join(struct room *room, struct seat *seat, struct outbox *outbox)
@@ -42,7 +48,6 @@ void room_leave(struct seat *seat)
     if (list_is_linked(&seat->link)) list_remove(&seat->link);
     room->seat_count -= 1;
     seat->room = nullptr;
-    if (room->seat_count == 0) room->stale = true;
 }
 
 void room_show(struct room *room, struct frame_pool *frames, struct frame *frame)
@@ -57,8 +62,7 @@ void room_broadcast(struct room *room, struct outbox_set *outboxes, struct frame
 {
     list_each (link, &room->seats) {
         struct seat *seat = list_entry(link, struct seat, link);
-        enum outbox_answer answer = outbox_push(outboxes, seat->outbox, frame);
-        if (answer == OUTBOX_QUEUED || answer == OUTBOX_REPLACED) continue;
+        if (!outbox_refused(outbox_offer(outboxes, seat->outbox, frame, room->policy))) continue;
         list_remove(&seat->link);
         list_push(left_behind, &seat->link);
     }

@@ -19,9 +19,10 @@ struct room {
     struct timer tick;         /* set while somebody is here */
     struct list seats;         /* in the order of joining */
     uint32_t seat_count;
-    uint8_t kind;   /* the hub's number of the game */
-    bool is_static; /* stays when it is empty */
-    bool stale;     /* the state may have changed since `shown` was encoded */
+    uint8_t kind;              /* the hub's number of the game */
+    enum outbox_policy policy; /* what becomes of frames that a member's outbox has no place for */
+    bool is_static;            /* stays when it is empty */
+    bool stale;                /* the state may have changed since `shown` was encoded */
     uint8_t name_size;
     char name[room_name_size_max];
     uint64_t sequence;    /* of the last snapshot: 1, 2, 3, ... */
@@ -31,29 +32,34 @@ struct room {
     struct frame *shown;  /* the last snapshot, one reference held; nullptr before the first */
 };
 
-/* An empty room. `name` is copied (at most room_name_size_max bytes). Ticks fall at `phase_ms` plus
- * whole periods after `now_ms`, so that a thousand rooms do not all fall due at once. */
+/* An empty room; its policy is conflation until the hub sets another. `name` is copied (at most
+ * room_name_size_max bytes). Ticks fall at `phase_ms` plus whole periods after `now_ms`, so that a
+ * thousand rooms do not all fall due at once. */
 void room_init(struct room *room, struct text name, uint8_t kind, uint32_t state_key,
                uint32_t tick_ms, uint32_t phase_ms, uint64_t now_ms);
 
 struct text room_name(const struct room *room);
 
-/* Lets go of the last snapshot. Nobody may be seated. */
+/* Lets go of the last snapshot; there is nothing to show until the next room_show. */
+void room_hide(struct room *room, struct frame_pool *frames);
+
+/* The same for good. Nobody may be seated. */
 void room_deinit(struct room *room, struct frame_pool *frames);
 
 /* Seats a member at the end of the order; its frames go to `outbox`, which is borrowed until
  * room_leave. */
 void room_join(struct room *room, struct seat *seat, struct outbox *outbox);
 
-/* Takes a member out. An empty room's snapshot is stale from then on, for nobody keeps it fresh. */
+/* Takes a member out. */
 void room_leave(struct seat *seat);
 
 /* Makes `frame` the snapshot that joiners get; takes over the caller's reference. */
 void room_show(struct room *room, struct frame_pool *frames, struct frame *frame);
 
-/* Queues `frame` for every member, in the order of joining. A member whose outbox takes no more
- * is moved to `left_behind` by its seat's `link`, and still counts as seated: the hub must take
- * it from that list and have it leave. */
+/* Queues `frame` for every member, in the order of joining. Who has no place for it is dealt with
+ * by the room's policy. A member who cannot stay by that policy is moved to `left_behind` by its
+ * seat's `link`, and still counts as seated: the hub must take it from that list and have it
+ * leave. */
 void room_broadcast(struct room *room, struct outbox_set *outboxes, struct frame *frame,
                     struct list *left_behind);
 

@@ -53,7 +53,7 @@ TEST("an arena reserves addresses; memory comes page by page as it is touched")
     uint8_t *taken = arena_take(&arena, UINT64_C(1) << 36);
     EXPECT_EQ(resident_pages(taken, 64), 0);
     taken[3 * 4096] = 1;
-    EXPECT(resident_pages(taken, 64) >= 1);
+    EXPECT_EQ(resident_pages(taken, 64), 1); /* and small ones */
     EXPECT_EQ(resident_pages(taken + (UINT64_C(1) << 35), 64), 0);
     arena_close(&arena);
 }

@@ -202,3 +202,112 @@ TEST("measuring a pool takes as much as making it")
     EXPECT_EQ(arena.used, measure.used);
     arena_close(&arena);
 }
+
+/* Pages for which the kernel holds memory, of the pool's first `count` (at most 256). */
+static size_t resident_pages(size_t count)
+{
+    unsigned char pages[256];
+    EXPECT(count <= sizeof pages && mincore(pool.memory, count * 4096, pages) == 0);
+    size_t resident = 0;
+    for (size_t i = 0; i < count; i++)
+        resident += pages[i] & 1;
+    return resident;
+}
+
+static uint8_t *out[1000];
+
+/* Takes `count` objects and writes to all of them. */
+static void take_crowd(uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        out[i] = pool_take(&pool);
+        memset(out[i], 0xAB, pool.object_size);
+    }
+}
+
+TEST("when all have come home the pages go back to the kernel, and the pool works on")
+{
+    setup(1024, 1000);
+    take_crowd(1000);
+    EXPECT_EQ(resident_pages(250), 250);
+    for (uint32_t i = 0; i < 1000; i++) {
+        EXPECT(!pool_trim(&pool) || i == 999);
+        pool_give(&pool, out[i]);
+    }
+    EXPECT(pool_trim(&pool));
+    EXPECT_EQ(resident_pages(250), 0);
+    EXPECT_EQ(pool.touched, 0);
+    uint8_t *object = pool_take(&pool);
+    EXPECT(object == pool_at(&pool, 0));
+    EXPECT_EQ(object[8], 0);
+    arena_close(&arena);
+}
+
+TEST("with a few still out, what lies behind the last of them goes back, and they keep their bytes")
+{
+    setup(1024, 1000);
+    take_crowd(1000);
+    for (uint32_t i = 0; i < 1000; i++)
+        if (i != 5 && i != 99) pool_give(&pool, out[i]);
+    EXPECT(pool_trim(&pool));
+    EXPECT_EQ(pool.touched, 100);
+    EXPECT_EQ(resident_pages(250), 25);
+    EXPECT_EQ(out[5][1023], 0xAB);
+    EXPECT_EQ(out[99][1023], 0xAB);
+    for (uint32_t i = 0; i < 1000; i++) { /* everything can be had again, once and in order */
+        if (i == 5 || i == 99) continue;
+        EXPECT(pool_take(&pool) == out[i]);
+    }
+    EXPECT(pool_take(&pool) == nullptr);
+    arena_close(&arena);
+}
+
+TEST("nothing goes back while many are out, or when it would not be worth a system call")
+{
+    setup(1024, 1000);
+    take_crowd(400);
+    for (uint32_t i = 101; i < 400; i++)
+        pool_give(&pool, out[i]);
+    EXPECT(!pool_trim(&pool));
+    pool_give(&pool, out[100]);
+    EXPECT(pool_trim(&pool));
+    EXPECT_EQ(pool.touched, 100);
+    arena_close(&arena);
+    setup(1024, 1000);
+    take_crowd(16);
+    for (uint32_t i = 0; i < 16; i++)
+        pool_give(&pool, out[i]);
+    EXPECT(!pool_trim(&pool));
+    EXPECT_EQ(pool.touched, 16);
+    arena_close(&arena);
+}
+
+TEST("an object in the way is looked for again only when half of those out have come home")
+{
+    setup(1024, 1000);
+    take_crowd(1000);
+    for (uint32_t i = 0; i < 1000; i++)
+        if (i % 100 != 99) pool_give(&pool, out[i]);
+    EXPECT(!pool_trim(&pool)); /* the last one is out */
+    pool_give(&pool, out[999]);
+    EXPECT(!pool_trim(&pool));
+    for (uint32_t i = 599; i < 999; i += 100)
+        pool_give(&pool, out[i]);
+    EXPECT(pool_trim(&pool));
+    EXPECT_EQ(pool.touched, 500);
+    arena_close(&arena);
+}
+
+TEST("an owner whose bytes look like the mark of a free object loses nothing to a trim")
+{
+    setup(1024, 1000);
+    take_crowd(1000);
+    uint32_t mark = ~700u;
+    memcpy(out[700] + 4, &mark, sizeof mark);
+    for (uint32_t i = 0; i < 1000; i++)
+        if (i != 700) pool_give(&pool, out[i]);
+    EXPECT(!pool_trim(&pool));
+    EXPECT_EQ(out[700][1023], 0xAB);
+    EXPECT_EQ(pool.touched, 1000);
+    arena_close(&arena);
+}

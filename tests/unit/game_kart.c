@@ -598,6 +598,5 @@ TEST("the kart kind says what the hub needs to know of it")
     EXPECT(games[GAME_KART] == &game_kart);
     EXPECT_TEXT(text_of(game_kart.name), "kart");
     EXPECT_TEXT(game_kart.protocol, "ringcast.bare");
-    EXPECT_EQ(game_kart.tick_ms_default, 500);
     EXPECT(game_kart.message_size_max > 0 && game_kart.message_size_max <= 65536);
 }

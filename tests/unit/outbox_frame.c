@@ -100,3 +100,39 @@ TEST("a dry size class borrows from the next one, and when all are dry there is 
     EXPECT_EQ(frames.live, 0);
     arena_close(&arena);
 }
+
+TEST("the pool knows its memory in use to the byte, whole objects, and how much there could be")
+{
+    struct arena arena = pool_of(1 << 20);
+    EXPECT_EQ(frames.bytes_capacity, frame_size_classes << 20);
+    struct frame *small = frame_make_raw(&frames, payload_of(1));
+    struct frame *large = frame_make_raw(&frames, payload_of(1000));
+    EXPECT_EQ(frames.bytes_in_use, 128 + 2048);
+    frame_unref(&frames, small);
+    EXPECT_EQ(frames.bytes_in_use, 2048);
+    frame_unref(&frames, large);
+    EXPECT_EQ(frames.bytes_in_use, 0);
+    arena_close(&arena);
+}
+
+TEST("frames are tight for a size when seven eighths of every class that could hold it are out")
+{
+    struct arena arena = pool_of(1 << 22); /* 32 of the largest class, 128 of the one before */
+    static struct frame *made[256];
+    uint32_t count = 0;
+    while (count < 28)
+        made[count++] = frame_make_raw(&frames, payload_of(100'000));
+    EXPECT(!frame_pool_is_tight(&frames, 100'000));
+    made[count++] = frame_make_raw(&frames, payload_of(100'000));
+    EXPECT(frame_pool_is_tight(&frames, 100'000));
+    EXPECT(!frame_pool_is_tight(&frames, 30'000));
+    while (count < 29 + 113)
+        made[count++] = frame_make_raw(&frames, payload_of(30'000));
+    EXPECT(frame_pool_is_tight(&frames, 30'000));
+    EXPECT(!frame_pool_is_tight(&frames, 1000));
+    frame_unref(&frames, made[--count]);
+    EXPECT(!frame_pool_is_tight(&frames, 30'000));
+    while (count > 0)
+        frame_unref(&frames, made[--count]);
+    arena_close(&arena);
+}

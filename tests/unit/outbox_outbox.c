@@ -76,8 +76,8 @@ TEST("frames leave in the order in which they came, and the last one lets the st
     outbox_sent(&set, &box, 100);
     EXPECT(outbox_is_empty(&box));
     EXPECT_EQ(set.storage.in_use, 0);
-    EXPECT_EQ(set.frames_sent[FRAME_EVENT], 10);
-    EXPECT_EQ(set.bytes_sent, 100);
+    EXPECT_EQ(set.counters.frames_sent[FRAME_EVENT], 10);
+    EXPECT_EQ(set.counters.bytes_sent, 100);
     end();
 }
 
@@ -120,7 +120,7 @@ TEST("a newer snapshot takes the place of the unsent one of its key, and of no o
     EXPECT_EQ(push(FRAME_EVENT, 0, 'e', 10), OUTBOX_QUEUED);
     EXPECT_EQ(push(FRAME_STATE, 1, 'b', 30), OUTBOX_REPLACED);
     EXPECT_EQ(box.bytes, 50);
-    EXPECT_EQ(set.conflated, 1);
+    EXPECT_EQ(set.counters.conflated, 1);
     EXPECT_TEXT(gathered(8), "bxe");
     outbox_sent(&set, &box, 50);
     end();
@@ -166,6 +166,23 @@ TEST("a snapshot that a failed send gave back untouched may be replaced again")
     end();
 }
 
+TEST("a send that fell short gives back a second version of a snapshot, which the next one ends")
+{
+    begin(1);
+    (void)!push(FRAME_EVENT, 0, 'e', 10);
+    (void)!push(FRAME_STATE, 1, 'a', 10);
+    (void)!push(FRAME_EVENT, 0, 'f', 10);
+    EXPECT_TEXT(gathered(8), "eaf");
+    EXPECT_EQ(push(FRAME_STATE, 1, 'b', 10), OUTBOX_QUEUED);
+    outbox_sent(&set, &box, 4);
+    EXPECT_EQ(push(FRAME_STATE, 1, 'c', 10), OUTBOX_REPLACED);
+    EXPECT_EQ(set.counters.conflated, 2);
+    EXPECT_EQ(box.bytes, 26);
+    EXPECT_TEXT(gathered(8), "efc");
+    outbox_sent(&set, &box, 26);
+    end();
+}
+
 TEST("at most one pong waits, and it is the latest (RFC 6455 §5.5.3)")
 {
     begin(1);
@@ -176,7 +193,7 @@ TEST("at most one pong waits, and it is the latest (RFC 6455 §5.5.3)")
     EXPECT_EQ(push(FRAME_PONG, 0, 'd', 10), OUTBOX_REPLACED);
     EXPECT_EQ(box.count, 2);
     outbox_sent(&set, &box, 10);
-    EXPECT_EQ(set.pongs_replaced, 2);
+    EXPECT_EQ(set.counters.pongs_replaced, 2);
     end();
 }
 

@@ -74,7 +74,7 @@ static bool far_writes(struct text text)
 TEST("one receive gives every piece that comes, until the end of the stream")
 {
     begin(4);
-    EXPECT(ring_recv(&ring, token(RING_RECV, 3), near_fd));
+    EXPECT(ring_recv(&ring, token(RING_RECV, 3), near_fd, false));
     for (int i = 0; i < 20; i++) {
         EXPECT(far_writes(TEXT("hello")));
         struct ring_event event = next();
@@ -97,7 +97,7 @@ TEST(
     "when all receive buffers are out the receive ends with -ENOBUFS, and goes on once armed again")
 {
     begin(2);
-    EXPECT(ring_recv(&ring, token(RING_RECV, 0), near_fd));
+    EXPECT(ring_recv(&ring, token(RING_RECV, 0), near_fd, false));
     EXPECT(far_writes(TEXT("0123456789abcdef0123456789abcdef0123456789abcdef")));
     uint32_t bytes = 0;
     for (;;) {
@@ -114,7 +114,7 @@ TEST(
     EXPECT_EQ(ring.stats.out_of_buffers, 1);
     for (uint32_t i = 0; i < held_count; i++)
         ring_give(&ring, &held[i]);
-    EXPECT(ring_recv(&ring, token(RING_RECV, 0), near_fd));
+    EXPECT(ring_recv(&ring, token(RING_RECV, 0), near_fd, false));
     struct ring_event event = next();
     EXPECT_EQ(event.result, 16);
     ring_give(&ring, &event);
@@ -176,7 +176,7 @@ TEST("a send to a peer that takes nothing waits in the kernel, and a shutdown en
 TEST("a shutdown of both sides ends an armed receive")
 {
     begin(2);
-    EXPECT(ring_recv(&ring, token(RING_RECV, 1), near_fd));
+    EXPECT(ring_recv(&ring, token(RING_RECV, 1), near_fd, false));
     EXPECT(is_quiet());
     ring_shutdown(&ring, near_fd, true);
     struct ring_event event = next();

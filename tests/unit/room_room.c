@@ -86,7 +86,44 @@ TEST("a member whose outbox is full is left behind and the others are not distur
     end();
 }
 
-TEST("the last snapshot is kept for joiners and is stale once nobody is there to keep it fresh")
+TEST("a room that drops keeps the member who is full, and gives each what its place allows (C8)")
+{
+    static const enum outbox_policy policies[] = {OUTBOX_DROP_OLDEST, OUTBOX_DROP_NEWEST};
+    for (size_t p = 0; p < 2; p++) {
+        begin();
+        room.policy = policies[p];
+        for (uint32_t i = 0; i < members; i++)
+            room_join(&room, &seats[i], &boxes[i]);
+        struct frame *old = make(FRAME_EVENT), *event = make(FRAME_EVENT);
+        struct list left_behind;
+        list_init(&left_behind);
+        while (boxes[1].untold == 0)
+            (void)!outbox_offer(&set, &boxes[1], old, room.policy);
+        uint32_t refs = old->refs;
+        room_broadcast(&room, &set, event, &left_behind);
+        EXPECT(list_is_empty(&left_behind));
+        EXPECT_EQ(boxes[1].untold, 2);
+        EXPECT_EQ(old->refs, room.policy == OUTBOX_DROP_OLDEST ? refs - 1 : refs);
+        EXPECT_EQ(event->refs, room.policy == OUTBOX_DROP_OLDEST ? 1 + members : members);
+        frame_unref(&frames, old);
+        frame_unref(&frames, event);
+        end();
+    }
+}
+
+TEST("an empty room can let its last snapshot go and has nothing to show then")
+{
+    begin();
+    room_join(&room, &seats[0], &boxes[0]);
+    room_show(&room, &frames, make(FRAME_STATE));
+    room_leave(&seats[0]);
+    room_hide(&room, &frames);
+    EXPECT(room.shown == nullptr && room.stale);
+    EXPECT_EQ(frames.live, 0);
+    end();
+}
+
+TEST("the last snapshot is kept for joiners, and a newer one takes its place")
 {
     begin();
     EXPECT(room.stale);
@@ -97,8 +134,6 @@ TEST("the last snapshot is kept for joiners and is stale once nobody is there to
     room_show(&room, &frames, second);
     EXPECT(room.shown == second);
     EXPECT_EQ(frames.live, 1);
-    room_leave(&seats[0]);
-    EXPECT(room.stale);
     end();
 }
 
