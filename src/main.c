@@ -1,12 +1,15 @@
-/* main.c: reads the command line, starts the worker, passes signals on. The only file that
- * exits. */
+/* main.c: reads the command line, starts the workers, passes signals on. The only file that exits. */
 #include "hub/worker.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -42,23 +45,42 @@ static int print_version(void)
     return EXIT_SUCCESS;
 }
 
+/* Descriptors 0 to 2 must be something, or the first sockets would be taken for them. */
+static void fill_standard_descriptors(void)
+{
+    int fd;
+    do {
+        fd = open("/dev/null", O_RDWR);
+    } while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd > STDERR_FILENO) close(fd);
+}
+
+static uint32_t cores(void)
+{
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof set, &set) != 0) return 1;
+    int count = CPU_COUNT(&set);
+    return count<1 ? 1 : count>(int) workers_max ? workers_max : (uint32_t)count;
+}
+
 /* As many descriptors as the system permits, and as many connections as those allow. */
 static bool fit_descriptors(struct config *config)
 {
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return false;
+    struct rlimit limit = {};
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) limit.rlim_max = 1024;
     limit.rlim_cur = limit.rlim_max;
     setrlimit(RLIMIT_NOFILE, &limit);
     constexpr uint64_t most = 1'000'000; /* address space, not memory, is what more would cost */
-    uint64_t possible =
-        limit.rlim_max > descriptors_reserved ? limit.rlim_max - descriptors_reserved : 0;
+    uint64_t reserved = descriptors_reserved(config->workers);
+    uint64_t possible = limit.rlim_max > reserved ? limit.rlim_max - reserved : 0;
     if (possible > most) possible = most;
     if (config->connections == 0) config->connections = (uint32_t)possible;
-    if (config->connections <= possible) return config->connections > 0;
+    if (config->connections > 0 && config->connections <= possible) return true;
+    uint64_t wanted = config->connections > 0 ? config->connections : 1;
     fprintf(stderr,
-            "ringcast: --connections %u needs %u descriptors; raise the limit with `ulimit -n` "
-            "(now %llu)\n",
-            config->connections, config->connections + descriptors_reserved,
+            "ringcast: %llu clients need %llu descriptors; raise the limit with `ulimit -n` (now "
+            "%llu)\n",
+            (unsigned long long)wanted, (unsigned long long)(wanted + reserved),
             (unsigned long long)limit.rlim_max);
     return false;
 }
@@ -67,36 +89,123 @@ struct worker_thread {
     struct worker *worker;
     pthread_t thread;
     pthread_t main_thread;
-    int code;
+    sem_t started; /* posted once worker_start has set `code` */
+    int code;      /* of the start, then of the end; main reads it after `started`, or joined */
+    bool joined;
 };
 
-/* Tells the main thread that a worker has ended; the program uses SIGRTMIN for nothing else. */
+/* Tells the main thread by SIGRTMIN that a worker has ended. */
 static void *run_thread(void *argument)
 {
     struct worker_thread *thread = argument;
+    thread->code = worker_start(thread->worker);
+    bool started = thread->code == 0;
+    sem_post(&thread->started);
+    if (!started) return nullptr;
     thread->code = worker_run(thread->worker);
     pthread_kill(thread->main_thread, SIGRTMIN);
     return nullptr;
 }
 
-/* Sleeps until the worker has ended. The first SIGTERM or SIGINT starts a drain, the second one
- * ends the process at once. */
-static void pass_signals(struct worker_thread *thread, const sigset_t *signals)
+static void drain_all(struct hub *hub, uint32_t count)
+{
+    /* A mailbox that is full is being emptied: this is the only mail that waits for its place. */
+    for (uint32_t i = 0; i < count; i++)
+        while (!hub_post(hub, i, (struct mail){.kind = MAIL_DRAIN}))
+            sched_yield();
+}
+
+/* Joins those that have ended. True while some have not. */
+static bool any_running(struct worker_thread *threads, uint32_t count)
+{
+    bool running = false;
+    for (uint32_t i = 0; i < count; i++) {
+        if (!threads[i].joined)
+            threads[i].joined = pthread_tryjoin_np(threads[i].thread, nullptr) == 0;
+        running = running || !threads[i].joined;
+    }
+    return running;
+}
+
+/* Sleeps until all workers have ended. The first SIGTERM, SIGINT or SIGHUP starts a drain, the second
+ * one ends the process at once. */
+static void pass_signals(struct hub *hub, struct worker_thread *threads, uint32_t count,
+                         const sigset_t *signals)
 {
     bool draining = false;
-    for (;;) {
-        int signal = 0;
-        if (sigwait(signals, &signal) != 0) continue;
-        if (signal == SIGRTMIN) return;
+    while (any_running(threads, count)) {
+        /* A thread that said it has ended may take a moment more to be joined. */
+        const struct timespec moment = {.tv_nsec = 10'000'000};
+        int signal =
+            draining ? sigtimedwait(signals, nullptr, &moment) : sigwaitinfo(signals, nullptr);
+        if (signal < 0 || signal == SIGRTMIN) continue;
         if (draining) _exit(EXIT_SUCCESS);
         draining = true;
-        worker_post_drain(thread->worker);
+        drain_all(hub, count);
     }
+}
+
+/* Starts the workers one after the other. Returns how many run; when not all do, *code says why. */
+static uint32_t start_workers(struct hub *hub, struct worker_thread *threads, int *code)
+{
+    for (uint32_t i = 0; i < hub->worker_count; i++) {
+        threads[i] =
+            (struct worker_thread){.worker = hub->workers[i], .main_thread = pthread_self()};
+        sem_init(&threads[i].started, 0, 0);
+        int error = pthread_create(&threads[i].thread, nullptr, run_thread, &threads[i]);
+        if (error != 0) {
+            fprintf(stderr, "ringcast: no thread could be started: %s\n", strerror(error));
+            *code = exit_os;
+            return i;
+        }
+        while (sem_wait(&threads[i].started) != 0)
+            continue;
+        if (threads[i].code == 0) continue;
+        *code = threads[i].code;
+        pthread_join(threads[i].thread, nullptr);
+        return i;
+    }
+    return hub->worker_count;
+}
+
+static bool make_workers(struct hub *hub)
+{
+    for (uint32_t i = 0; i < hub->worker_count; i++) {
+        hub->workers[i] = worker_make(hub, i);
+        if (hub->workers[i] != nullptr) continue;
+        fprintf(stderr,
+                "ringcast: the memory for %u connections cannot be reserved; lower --connections\n",
+                hub->config->connections);
+        return false;
+    }
+    return true;
+}
+
+static int run(struct hub *hub)
+{
+    static struct worker_thread threads[workers_max];
+    int code = 0;
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGHUP);
+    sigaddset(&signals, SIGRTMIN);
+    pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+    signal(SIGPIPE, SIG_IGN);
+
+    uint32_t running = start_workers(hub, threads, &code);
+    if (running < hub->worker_count) drain_all(hub, running);
+    pass_signals(hub, threads, running, &signals);
+    for (uint32_t i = 0; i < running; i++)
+        if (threads[i].code > code) code = threads[i].code;
+    return code;
 }
 
 static int serve(int count, char **words)
 {
     static struct config config;
+    static struct hub hub;
     char memory[512];
     struct writer why = writer_over(memory, sizeof memory);
     if (!config_read(&config, count, words, environ, &why)) {
@@ -105,37 +214,23 @@ static int serve(int count, char **words)
     }
     if (config.log_format == LOG_FORMAT_AUTO)
         config.log_format = isatty(STDERR_FILENO) ? LOG_FORMAT_LOGFMT : LOG_FORMAT_JSON;
+    if (config.workers == 0) config.workers = cores();
     if (!fit_descriptors(&config)) return exit_os;
-
-    sigset_t signals;
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGTERM);
-    sigaddset(&signals, SIGINT);
-    sigaddset(&signals, SIGRTMIN);
-    pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-    signal(SIGPIPE, SIG_IGN);
-
-    struct worker_thread thread = {.worker = worker_make(&config, 0),
-                                   .main_thread = pthread_self()};
-    if (thread.worker == nullptr) {
-        fprintf(stderr,
-                "ringcast: the memory for %u connections cannot be reserved; lower --connections\n",
-                config.connections);
-        return exit_os;
-    }
-    int error = pthread_create(&thread.thread, nullptr, run_thread, &thread);
-    if (error != 0) {
-        fprintf(stderr, "ringcast: no thread could be started: %s\n", strerror(error));
-        return exit_os;
-    }
-    pass_signals(&thread, &signals);
-    pthread_join(thread.thread, nullptr);
-    worker_free(thread.worker);
-    return thread.code;
+    hub.config = &config;
+    hub.worker_count = config.workers;
+    hub.connections.most = config.connections;
+    hub.rooms.most = config.rooms;
+    if (getrandom(&hub.hash_key, sizeof hub.hash_key, 0) != sizeof hub.hash_key) return exit_os;
+    if (!make_workers(&hub)) return exit_os;
+    int code = run(&hub);
+    for (uint32_t i = 0; i < hub.worker_count; i++)
+        worker_free(hub.workers[i]);
+    return code;
 }
 
 int main(int count, char **words)
 {
+    fill_standard_descriptors();
     const char *command = count > 1 ? words[1] : "";
     for (int i = 1; i < count; i++)
         if (strcmp(words[i], "--help") == 0 || strcmp(words[i], "-h") == 0) return print_help();

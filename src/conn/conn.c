@@ -38,7 +38,7 @@ void conn_shared_close(struct conn_shared *shared)
 void conn_check(const struct conn *conn)
 {
     assert(conn->phase != CONN_FREE);
-    assert(conn->fd >= 0);
+    assert(conn->fd >= 0 || conn->phase == CONN_DRAINING);
     assert((conn->reason != CLOSE_NONE) == (conn->phase >= CONN_CLOSING));
     assert(conn->member == nullptr || conn->phase <= CONN_OPEN);
     assert(conn->send_armed == (conn->outbox.in_flight > 0));
@@ -54,7 +54,7 @@ struct conn *conn_of_token(struct conn_shared *shared, struct ring_token token)
     return conn;
 }
 
-struct conn *conn_accept(struct conn_shared *shared, int fd, uint8_t listener)
+static struct conn *take_slot(struct conn_shared *shared, int fd)
 {
     struct conn *conn = pool_take(&shared->conns);
     if (conn == nullptr) {
@@ -62,21 +62,38 @@ struct conn *conn_accept(struct conn_shared *shared, int fd, uint8_t listener)
         ring_close_fd(shared->ring, fd, false);
         return nullptr;
     }
-    uint64_t now_ms = instant_ms(shared->now);
+    uint64_t now_ms = instant_ms(shared->now), number = ++shared->counters.accepted;
     *conn = (struct conn){.shared = shared,
                           .timer.kind = shared->timer_kind,
-                          .number = ++shared->counters.accepted,
+                          .number = number,
                           .opened_ms = now_ms,
                           .deadline_ms = now_ms + shared->config.handshake_ms,
                           .fd = fd,
-                          .generation = conn->generation + 1,
-                          .listener = listener,
+                          .generation = (uint32_t)number,
                           .phase = CONN_HTTP};
-    (void)!ring_peer(shared->ring, fd, &conn->peer); /* gone already: the receive will tell */
     list_push(&shared->all, &conn->link);
-    conn_arm_recv(conn);
     conn_schedule(conn);
     conn_check(conn);
+    return conn;
+}
+
+struct conn *conn_accept(struct conn_shared *shared, int fd, uint8_t listener)
+{
+    struct conn *conn = take_slot(shared, fd);
+    if (conn == nullptr) return nullptr;
+    conn->listener = listener;
+    (void)!ring_peer(shared->ring, fd, &conn->peer); /* gone already: the receive will tell */
+    conn_arm_recv(conn);
+    return conn;
+}
+
+struct conn *conn_adopt(struct conn_shared *shared, struct conn_passport passport)
+{
+    struct conn *conn = take_slot(shared, passport.fd);
+    if (conn == nullptr) return nullptr;
+    conn->peer = passport.peer;
+    conn->opened_ms = passport.opened_ms;
+    conn->listener = passport.listener;
     return conn;
 }
 
@@ -110,7 +127,7 @@ static void send_ping(struct conn *conn)
     conn->pong_by_ms = instant_ms(shared->now) + shared->config.pong_ms;
     shared->counters.pings_sent += 1;
     enum outbox_answer answer = outbox_push(shared->outboxes, &conn->outbox, shared->ping);
-    if (answer == OUTBOX_FULL || answer == OUTBOX_NO_SPACE) conn_left_behind(conn);
+    if (outbox_refused(answer)) conn_left_behind(conn, answer);
 }
 
 static void on_open_timer(struct conn *conn, uint64_t now_ms)
@@ -179,6 +196,7 @@ static void say_goodbye(struct conn *conn, struct frame *frame)
         return;
     }
     conn->phase = CONN_CLOSING;
+    conn_stop_pause(conn);
     conn->closing_ms = instant_ms(conn->shared->now);
     conn_extend_goodbye(conn);
     conn_check(conn);
@@ -240,6 +258,15 @@ void conn_close_retry(struct conn *conn, enum close_reason reason, uint32_t retr
     close_saying(conn, reason, info->code, &text);
 }
 
+void conn_shed(struct conn *conn)
+{
+    outbox_shed(conn->shared->outboxes, &conn->outbox);
+    if (conn->phase == CONN_OPEN)
+        conn_close(conn, CLOSE_TOO_SLOW);
+    else
+        conn_drain(conn, CLOSE_NONE); /* even its goodbye is too much */
+}
+
 void conn_restart_at(struct conn *conn, uint64_t due_ms)
 {
     assert(conn->phase == CONN_OPEN && due_ms > 0);
@@ -247,9 +274,9 @@ void conn_restart_at(struct conn *conn, uint64_t due_ms)
     conn_schedule(conn);
 }
 
-void conn_left_behind(struct conn *conn)
+void conn_left_behind(struct conn *conn, enum outbox_answer answer)
 {
-    conn_close(conn, CLOSE_TOO_SLOW);
+    conn_close(conn, answer == OUTBOX_NO_SPACE ? CLOSE_OVERLOADED : CLOSE_TOO_SLOW);
 }
 
 void conn_on_peer_close(struct conn *conn, uint16_t code)
@@ -305,6 +332,7 @@ void conn_answer(struct conn *conn, struct bytes answer)
 {
     assert(conn->phase == CONN_HTTP);
     leave(conn, CLOSE_ANSWERED, 0);
+    conn_return_buffers(conn);
     if (conn->bodiless) answer.size = http_head_size(text_from(answer)); /* RFC 9110 §9.3.2 */
     say_goodbye(conn, frame_make_raw(conn->shared->outboxes->frames, answer));
 }
@@ -350,6 +378,24 @@ void conn_drain(struct conn *conn, enum close_reason reason)
     conn_drain_join(conn);
 }
 
+struct conn_passport conn_part(struct conn *conn)
+{
+    assert(conn->phase == CONN_HTTP && !conn->recv_armed && outbox_is_empty(&conn->outbox));
+    leave(conn, CLOSE_HANDED_OVER, 0);
+    struct conn_passport passport = {conn->fd, conn->peer, conn->opened_ms, conn->listener};
+    conn->fd = -1;
+    conn->phase = CONN_DRAINING;
+    wheel_clear(conn->shared->wheel, &conn->timer);
+    conn_drain_join(conn);
+    return passport;
+}
+
+void conn_hold(struct conn *conn)
+{
+    assert(conn->phase == CONN_HTTP);
+    conn->held = true;
+}
+
 void conn_drain_join(struct conn *conn)
 {
     if (conn->recv_armed || conn->send_armed || list_is_linked(&conn->turn)) return;
@@ -362,7 +408,7 @@ static void release(struct conn *conn)
     assert(conn->phase == CONN_DRAINING && !conn->recv_armed && !conn->send_armed);
     outbox_clear(shared->outboxes, &conn->outbox);
     conn_return_buffers(conn);
-    ring_close_fd(shared->ring, conn->fd, conn->given_up);
+    if (conn->fd >= 0) ring_close_fd(shared->ring, conn->fd, conn->given_up);
     shared->hooks->on_release(shared->hub, conn);
     list_remove(&conn->link);
     conn->phase = CONN_FREE;
@@ -372,12 +418,15 @@ static void release(struct conn *conn)
 
 /* A send past the outbox names the descriptor, so that must not be used again before its outcome
  * is known. */
-void conn_reap(struct conn_shared *shared)
+bool conn_reap(struct conn_shared *shared)
 {
+    bool released = false;
     list_each (link, &shared->drained) {
         struct conn *conn = list_entry(link, struct conn, turn);
         if (conn_is_passing(conn)) continue;
         list_remove(link);
         release(conn);
+        released = true;
     }
+    return released;
 }

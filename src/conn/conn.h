@@ -36,9 +36,10 @@ struct conn;
 
 /* News for the hub. `hub` is conn_shared.hub. */
 struct conn_hooks {
-    /* A whole request has come. Must call conn_upgrade or conn_answer before it returns. The
-     * request is valid during the call. */
-    void (*on_request)(void *hub, struct conn *conn, const struct http_request *request);
+    /* A whole request has come. Must call conn_upgrade, conn_answer, conn_hold or conn_part before it
+     * returns. The request, and the bytes that came behind it, are valid during the call. */
+    void (*on_request)(void *hub, struct conn *conn, const struct http_request *request,
+                       struct bytes rest);
     /* A text or binary message of an OPEN connection; its payload is valid during the call. */
     void (*on_message)(void *hub, struct conn *conn, const struct ws_message *message);
     /* The connection leaves HTTP or OPEN: once for each accepted one. conn->reason and
@@ -138,12 +139,16 @@ struct conn {
     struct address peer;
     uint32_t passed; /* the round of that; its outcome is unknown while it is shared.round */
     int fd;
-    uint32_t generation; /* counts uses of the slot; survives in the pool */
+    uint32_t generation; /* `number`, as far as a token holds it: tells the uses of a slot apart */
+    uint16_t kept;       /* bytes that came behind the request of a paused one */
     uint32_t discarded;  /* CLOSING: bytes thrown away */
     uint16_t close_code; /* what was sent or, for PEER_CLOSED, received; 0 or 1006: none */
     uint8_t listener;    /* the hub's: which listener accepted it */
     enum conn_phase phase;
     enum close_reason reason; /* the first one wins */
+    bool counted;             /* the hub's: holds one of the places of --connections */
+    bool paused;              /* its input is not read; `kept` bytes of it lie in request_buffer */
+    bool held;                /* its request is being answered elsewhere */
     bool bodiless;            /* the request was a HEAD: the answer is only its head */
     bool upgraded;            /* was OPEN once */
     bool recv_armed;          /* true exactly while the kernel holds a receive */
@@ -170,6 +175,35 @@ void conn_shared_close(struct conn_shared *shared);
  * closed. */
 [[nodiscard]] struct conn *conn_accept(struct conn_shared *shared, int fd, uint8_t listener);
 
+/* What a connection is between two workers. */
+struct conn_passport {
+    int fd; /* nothing is armed on it */
+    struct address peer;
+    uint64_t opened_ms;
+    uint8_t listener;
+};
+
+/* HTTP to DRAINING, from on_request: gives the descriptor away; the slot is freed at the turn's end. */
+[[nodiscard]] struct conn_passport conn_part(struct conn *conn);
+
+/* Takes over a connection from another worker: HTTP, nothing armed; conn_upgrade and then conn_resume
+ * must follow. nullptr when no slot is left: then the descriptor is closed. */
+[[nodiscard]] struct conn *conn_adopt(struct conn_shared *shared, struct conn_passport passport);
+
+/* Handles the bytes that came with an adopted connection, then receives. */
+void conn_resume(struct conn *conn, struct bytes rest);
+
+/* HTTP, from on_request: the answer comes later, by conn_answer, unless the peer or the handshake
+ * deadline ends it before. */
+void conn_hold(struct conn *conn);
+
+/* OPEN, from on_request: what the peer sends is not read until conn_unpause, so that nothing of ours
+ * comes before what the hub wants to be first. What came behind the request is kept. */
+void conn_pause(struct conn *conn);
+
+/* Reads on. Does nothing unless it is paused and OPEN. */
+void conn_unpause(struct conn *conn);
+
 /* HTTP to OPEN: queues the 101; frames may be pushed to conn->outbox from now on, and follow it.
  * `limits` is borrowed for the connection's life. When no frame can be had the connection is
  * closed instead: look at conn->phase. */
@@ -191,6 +225,9 @@ void conn_close(struct conn *conn, enum close_reason reason);
 /* The same, with a hint in the close reason: "restart;retry_ms=1234". */
 void conn_close_retry(struct conn *conn, enum close_reason reason, uint32_t retry_ms);
 
+/* It owes so much that it must go, for the memory's sake: drops what it can and closes as TOO_SLOW. */
+void conn_shed(struct conn *conn);
+
 /* OPEN: closes it for a restart once `due_ms` has come, with a random hint of when to come back. */
 void conn_restart_at(struct conn *conn, uint64_t due_ms);
 
@@ -198,8 +235,9 @@ void conn_restart_at(struct conn *conn, uint64_t due_ms);
  * was not answered, or is set to `reason` now. */
 void conn_drain(struct conn *conn, enum close_reason reason);
 
-/* The shared pong, close or room frame found no place: closes as TOO_SLOW. */
-void conn_left_behind(struct conn *conn);
+/* A frame found no place in the outbox: closes as TOO_SLOW, or as OVERLOADED where `answer` says that
+ * the shortage is ours. */
+void conn_left_behind(struct conn *conn, enum outbox_answer answer);
 
 /* Completions of this connection's operations. The caller has checked the generation. */
 void conn_on_recv(struct conn *conn, struct ring_event event);
@@ -218,10 +256,11 @@ void conn_on_timer(struct conn *conn);
 [[nodiscard]] bool conn_flush(struct conn *conn);
 
 /* Once a turn, after the events: flushes every dirty outbox; arms receives that wait for
- * buffers; frees what has drained. */
+ * buffers; frees what has drained,
+ * and says whether it has. */
 void conn_flush_dirty(struct conn_shared *shared);
 void conn_arm_waiting(struct conn_shared *shared);
-void conn_reap(struct conn_shared *shared);
+bool conn_reap(struct conn_shared *shared);
 
 /* The connection of a completion, or nullptr when its slot has moved on. */
 [[nodiscard]] struct conn *conn_of_token(struct conn_shared *shared, struct ring_token token);

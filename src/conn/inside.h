@@ -32,5 +32,8 @@ void conn_on_peer_close(struct conn *conn, uint16_t code);
 /* conn.c: DRAINING and perhaps nothing armed any more. */
 void conn_drain_join(struct conn *conn);
 
+/* recv.c: a paused connection is closing: it receives again. */
+void conn_stop_pause(struct conn *conn);
+
 /* recv.c: gives back what the readers had been lent. */
 void conn_return_buffers(struct conn *conn);

@@ -5,7 +5,16 @@
 static bool arm(struct listener *listener, struct ring *ring)
 {
     struct ring_token token = {.op = RING_ACCEPT, .slot = listener->slot};
-    return ring_accept(ring, token, listener->fd);
+    listener->accepting = ring_accept(ring, token, listener->fd);
+    return listener->accepting;
+}
+
+/* Of the connection that was to be accepted, not of ours: the next one may be sound (accept(2)). */
+static bool is_peers_error(int error)
+{
+    return error == -ECONNABORTED || error == -EINTR || error == -EPROTO || error == -ENETDOWN ||
+           error == -ENETUNREACH || error == -EHOSTUNREACH || error == -EHOSTDOWN ||
+           error == -ENONET || error == -ENOPROTOOPT || error == -EOPNOTSUPP;
 }
 
 static void pause(struct listener *listener, struct wheel *wheel, uint64_t now_ms)
@@ -29,11 +38,11 @@ int listener_open(struct listener *listener, struct ring *ring, uint32_t slot,
 int listener_on_accept(struct listener *listener, struct ring *ring, struct wheel *wheel,
                        uint64_t now_ms, struct ring_event event)
 {
-    assert(listener->phase == LISTENER_ARMED || listener->phase == LISTENER_ENDING);
+    assert(listener->accepting);
+    if (event.last) listener->accepting = false;
     if (event.last && listener->phase == LISTENER_ARMED) {
-        bool shortage = event.result == -EMFILE || event.result == -ENFILE ||
-                        event.result == -ENOBUFS || event.result == -ENOMEM;
-        if (shortage || !arm(listener, ring)) pause(listener, wheel, now_ms);
+        bool pausing = event.result < 0 && !is_peers_error(event.result);
+        if (pausing || !arm(listener, ring)) pause(listener, wheel, now_ms);
     }
     return event.result;
 }
@@ -63,7 +72,7 @@ int listener_take(struct listener *listener, struct ring *ring)
 {
     assert(listener->phase == LISTENER_ENDING);
     int fd = ring_accept_now(ring, listener->fd);
-    if (fd >= 0 || fd == -ECONNABORTED || fd == -EINTR) return fd;
+    if (fd >= 0 || fd == -EMFILE || fd == -ENFILE || is_peers_error(fd)) return fd;
     ring_close_fd(ring, listener->fd, false);
     listener->fd = -1;
     listener->phase = LISTENER_CLOSED;

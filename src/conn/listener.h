@@ -13,6 +13,7 @@ struct listener {
     int fd;
     uint32_t slot; /* its number in the ring's tokens */
     enum listener_phase phase;
+    bool accepting;  /* true exactly while the kernel holds an accept */
     uint64_t pauses; /* times accepting had to stop for want of descriptors */
 };
 
@@ -37,6 +38,7 @@ void listener_on_timer(struct listener *listener, struct ring *ring, struct whee
  * false: the kernel takes no operations now. */
 [[nodiscard]] bool listener_end(struct listener *listener, struct ring *ring, struct wheel *wheel);
 
-/* ENDING, after the accept's last event: one more waiting connection, or -EAGAIN: none waits,
+/* ENDING, after the accept's last event: one more waiting connection; -EMFILE or -ENFILE: not now;
+ * -EAGAIN: none waits,
  * and it is CLOSED now. */
 [[nodiscard]] int listener_take(struct listener *listener, struct ring *ring);

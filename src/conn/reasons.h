@@ -12,6 +12,7 @@
     X(SEND_ERROR, 0, LOG_INFO, "send_error",                                                      \
       "the kernel reported a send error: the peer vanished")                                      \
     X(ANSWERED, 0, LOG_DEBUG, "answered", "an HTTP request was answered")                         \
+    X(HANDED_OVER, 0, LOG_DEBUG, "handed_over", "another worker goes on with it")                 \
     X(HANDSHAKE_TIMEOUT, 0, LOG_INFO, "handshake_timeout",                                        \
       "no whole request came before the deadline")                                                \
     X(MESSAGE_TIMEOUT, 4408, LOG_INFO, "message_timeout",                                         \

@@ -1,5 +1,6 @@
 /* conn/recv.c: a peer's bytes on their way in: to the request reader, then to the frame reader. */
 #include "conn/inside.h"
+#include "limits.h"
 #include <assert.h>
 #include <errno.h>
 
@@ -8,7 +9,8 @@ void conn_arm_recv(struct conn *conn)
     assert(!conn->recv_armed && conn->phase != CONN_DRAINING);
     struct conn_shared *shared = conn->shared;
     struct ring_token token = {RING_RECV, conn->generation, pool_index(&shared->conns, conn)};
-    conn->recv_armed = ring_recv(shared->ring, token, conn->fd);
+    bool once = conn->phase == CONN_HTTP; /* it may have to be handed over, with nothing armed */
+    conn->recv_armed = ring_recv(shared->ring, token, conn->fd, once);
     if (!conn->recv_armed && !list_is_linked(&conn->turn)) list_push(&shared->waiting, &conn->turn);
 }
 
@@ -21,9 +23,14 @@ void conn_arm_waiting(struct conn_shared *shared)
         list_remove(link);
         list_push(&waiting, link);
     }
+    /* More receives than there are buffers would only fail again. */
+    uint32_t free_buffers = ring_receive_buffers - shared->ring->stats.buffers_out;
     for (struct list *link; (link = list_take(&waiting)) != nullptr;) {
         struct conn *conn = list_entry(link, struct conn, turn);
-        if (conn->phase != CONN_DRAINING) {
+        if (conn->phase != CONN_DRAINING && free_buffers == 0) {
+            list_push(&shared->waiting, link);
+        } else if (conn->phase != CONN_DRAINING) {
+            free_buffers -= 1;
             conn_arm_recv(conn);
         } else {
             conn_cancel_recv(conn);
@@ -55,6 +62,16 @@ void conn_return_buffers(struct conn *conn)
     if (buffer.data != nullptr) pool_give(&shared->message_buffers, buffer.data);
 }
 
+/* The request has been read, so its buffer is free for what came behind it, which is no more than one
+ * receive buffer holds. */
+static void keep(struct conn *conn, struct bytes *rest)
+{
+    static_assert(ring_receive_buffer_size <= http_head_size_max);
+    memcpy(conn->request_buffer, rest->data, rest->size);
+    conn->kept = (uint16_t)rest->size;
+    *rest = bytes_skip(*rest, rest->size);
+}
+
 static void read_request(struct conn *conn, struct bytes *input)
 {
     struct conn_shared *shared = conn->shared;
@@ -71,17 +88,23 @@ static void read_request(struct conn *conn, struct bytes *input)
     switch (http_reader_feed(&conn->http, input, &shared->request)) {
     case HTTP_NEED_MORE: return;
     case HTTP_BROKEN:
+        conn->bodiless = text_starts(text_from(conn->http.buffer), TEXT("HEAD "));
         conn_answer_error(conn, http_error_status(conn->http.error),
                           http_error_code(conn->http.error), http_error_sentence(conn->http.error),
                           (struct text){});
         break;
     case HTTP_REQUEST:
         conn->bodiless = text_equal(shared->request.method, TEXT("HEAD"));
-        shared->hooks->on_request(shared->hub, conn, &shared->request);
+        shared->hooks->on_request(shared->hub, conn, &shared->request, *input);
         break;
     }
-    assert(conn->phase != CONN_HTTP);
-    pool_give(&shared->request_buffers, conn->request_buffer);
+    assert(conn->phase != CONN_HTTP || conn->held);
+    if (conn->paused) {
+        keep(conn, input);
+        return;
+    }
+    if (conn->request_buffer != nullptr) /* an answer has given it back already */
+        pool_give(&shared->request_buffers, conn->request_buffer);
     conn->request_buffer = nullptr;
 }
 
@@ -105,7 +128,7 @@ static void send_pong(struct conn *conn, struct bytes payload)
         answer = outbox_push(outboxes, &conn->outbox, frame);
         frame_unref(outboxes->frames, frame);
     }
-    if (answer == OUTBOX_FULL || answer == OUTBOX_NO_SPACE) conn_left_behind(conn);
+    if (outbox_refused(answer)) conn_left_behind(conn, answer);
 }
 
 static void on_pong(struct conn *conn)
@@ -126,7 +149,10 @@ static void on_message(struct conn *conn, const struct ws_message *message)
     case WS_PING: send_pong(conn, message->payload); break;
     case WS_PONG: on_pong(conn); break;
     case WS_TEXT:
-    case WS_BINARY: conn->shared->hooks->on_message(conn->shared->hub, conn, message); break;
+    case WS_BINARY:
+        conn->message_by_ms = 0; /* what comes next is another message, with a time of its own */
+        conn->shared->hooks->on_message(conn->shared->hub, conn, message);
+        break;
     case WS_CONTINUATION:
     case WS_CLOSE: assert(false);
     }
@@ -179,11 +205,43 @@ static void conn_read(struct conn *conn, struct bytes input)
     size_t size = input.size;
     conn->shared->counters.bytes_received += size;
     conn->read_anything = true;
-    if (conn->phase == CONN_HTTP) read_request(conn, &input);
+    if (conn->phase == CONN_HTTP && !conn->held) read_request(conn, &input);
     if (conn->upgraded && input.size > 0) read_messages(conn, &input);
     if (conn->phase == CONN_CLOSING) discard(conn, size);
     /* A protocol error may have been met after the goodbye had left: nothing more can be read. */
     if (conn->phase == CONN_CLOSING && outbox_is_empty(&conn->outbox)) conn_on_goodbye_sent(conn);
+}
+
+void conn_pause(struct conn *conn)
+{
+    assert(conn->phase == CONN_OPEN && !conn->recv_armed && conn->request_buffer != nullptr);
+    conn->paused = true;
+}
+
+void conn_unpause(struct conn *conn)
+{
+    if (!conn->paused || conn->phase != CONN_OPEN) return;
+    conn->paused = false;
+    struct bytes kept = {conn->request_buffer, conn->kept};
+    uint8_t *buffer = conn->request_buffer;
+    conn->request_buffer = nullptr; /* so that closing does not give it back while it is read */
+    conn_resume(conn, kept);
+    pool_give(&conn->shared->request_buffers, buffer);
+}
+
+/* After a goodbye its input is read for the peer's answer only; what was kept does not matter. */
+void conn_stop_pause(struct conn *conn)
+{
+    if (!conn->paused) return;
+    conn->paused = false;
+    conn_return_buffers(conn);
+    conn_arm_recv(conn);
+}
+
+void conn_resume(struct conn *conn, struct bytes rest)
+{
+    if (rest.size > 0 && conn->phase != CONN_DRAINING) conn_read(conn, rest);
+    if (conn->phase != CONN_DRAINING && !conn->peer_done) conn_arm_recv(conn);
 }
 
 /* The peer ended its side. A goodbye that is still on its way is let through: `nc` ends its side
@@ -217,5 +275,6 @@ void conn_on_recv(struct conn *conn, struct ring_event event)
         return;
     }
     conn_read(conn, event.data);
-    if (event.last && conn->phase != CONN_DRAINING && !conn->peer_done) conn_arm_recv(conn);
+    bool more = conn->phase != CONN_DRAINING && !conn->peer_done && !conn->paused;
+    if (event.last && more) conn_arm_recv(conn);
 }

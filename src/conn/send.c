@@ -92,9 +92,8 @@ void conn_on_send(struct conn *conn, struct ring_event event)
     assert(conn->send_armed && event.last);
     struct conn_shared *shared = conn->shared;
     conn->send_armed = false;
-    uint32_t wanted = conn->outbox.bytes;
     outbox_sent(shared->outboxes, &conn->outbox, event.result > 0 ? (uint32_t)event.result : 0);
-    if (event.result > 0 && (uint32_t)event.result < wanted) shared->counters.sends_partial += 1;
+    if (conn->outbox.head_sent > 0) shared->counters.sends_partial += 1;
     if (outbox_is_empty(&conn->outbox)) conn->behind = false;
     if (conn->phase == CONN_DRAINING) {
         conn_drain_join(conn);

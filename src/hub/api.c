@@ -1,4 +1,5 @@
 #include "hub/api.h"
+#include "hub/errand.h"
 #include "hub/json.h"
 #include "hub/rooms.h"
 #include "hub/routes.h"
@@ -33,10 +34,10 @@ static bool require(struct conn *conn, const struct http_request *request, struc
     return false;
 }
 
-static void answer_metrics(struct worker *worker, struct conn *conn)
+void api_answer_metrics(struct worker *worker, struct conn *conn, const struct tally *tally)
 {
     struct writer body = body_writer(worker);
-    metrics_write(worker, &body);
+    metrics_write(tally, worker->hub->worker_count, worker->ring.backend->name, &body);
     answer(worker, conn, 200, TEXT("text/plain; version=0.0.4; charset=utf-8"),
            text_from(writer_bytes(&body)));
 }
@@ -69,27 +70,68 @@ static void refuse_key(struct worker *worker, struct conn *conn)
                       TEXT("WWW-Authenticate: Bearer\r\n"));
 }
 
-static void answer_command(struct worker *worker, struct conn *conn, enum game_answer result,
-                           struct writer *state, struct writer *reply)
+void api_answer_command(struct worker *worker, struct conn *conn, enum game_answer result,
+                        struct text state, struct text reply)
 {
-    struct text sentence = text_from(writer_bytes(reply));
     switch (result) {
     case GAME_NOT_UNDERSTOOD:
-        conn_answer_error(conn, 400, TEXT("not_understood"), sentence, (struct text){});
+        conn_answer_error(conn, 400, TEXT("not_understood"), reply, (struct text){});
         return;
     case GAME_REFUSED:
-        conn_answer_error(conn, 409, TEXT("refused"), sentence, (struct text){});
+        conn_answer_error(conn, 409, TEXT("refused"), reply, (struct text){});
         return;
-    case GAME_UNCHANGED:
-        if (sentence.size == 0) break;
-        *state = body_writer(worker);
-        write_text(state, TEXT("{\"message\":\""));
-        write_json_escaped(state, sentence);
-        write_text(state, TEXT("\"}"));
-        break;
-    case GAME_DONE: break;
+    case GAME_DONE:
+    case GAME_UNCHANGED: break;
     }
-    answer(worker, conn, 200, TEXT("application/json"), text_from(writer_bytes(state)));
+    struct writer body = body_writer(worker);
+    if (reply.size > 0 && result == GAME_UNCHANGED) {
+        write_text(&body, TEXT("{\"message\":\""));
+        write_json_escaped(&body, reply);
+        write_text(&body, TEXT("\"}"));
+        state = text_from(writer_bytes(&body));
+    }
+    answer(worker, conn, 200, TEXT("application/json"), state);
+}
+
+void api_answer_no_room(struct conn *conn)
+{
+    conn_answer_error(conn, 404, TEXT("no_such_room"),
+                      TEXT("There is no such race; it opens when somebody joins."),
+                      (struct text){});
+}
+
+static void command_room(struct worker *worker, struct conn *conn, struct text name,
+                         struct text command)
+{
+    bool is_static = text_equal(name, TEXT("kart"));
+    uint32_t home = is_static ? hub_home_static : hub_home(worker->hub, name);
+    if (home != worker->index) {
+        errand_command(worker, conn, home, name, command);
+        return;
+    }
+    struct hub_room *room = rooms_find(worker, name);
+    if (room == nullptr) {
+        api_answer_no_room(conn);
+        return;
+    }
+    uint8_t reply_memory[1024];
+    struct writer reply = writer_over(reply_memory, sizeof reply_memory);
+    struct writer state = body_writer(worker);
+    enum game_answer result = rooms_command(worker, room, command, &state, &reply);
+    api_answer_command(worker, conn, result, text_from(writer_bytes(&state)),
+                       text_from(writer_bytes(&reply)));
+}
+
+/* What no game understands: the answer says what it does. The problem with the body stands before. */
+static void refuse_body(struct conn *conn, struct text problem)
+{
+    uint8_t memory[1024];
+    struct writer message = writer_over(memory, sizeof memory);
+    write_text(&message, problem);
+    write_text(&message, TEXT(" Send {\"command\":\"...\"}. "));
+    games[GAME_KART]->help(&message);
+    conn_answer_error(conn, 400, TEXT("not_understood"), text_from(writer_bytes(&message)),
+                      (struct text){});
 }
 
 static void on_command(struct worker *worker, struct conn *conn, const struct http_request *request,
@@ -100,25 +142,12 @@ static void on_command(struct worker *worker, struct conn *conn, const struct ht
         refuse_key(worker, conn);
         return;
     }
-    struct hub_room *room = rooms_find(worker, name);
-    if (room == nullptr) {
-        conn_answer_error(conn, 404, TEXT("no_such_room"),
-                          TEXT("There is no such race; it opens when somebody joins."),
-                          (struct text){});
-        return;
-    }
-    uint8_t reply_memory[1024];
-    struct writer reply = writer_over(reply_memory, sizeof reply_memory),
-                  state = body_writer(worker);
     struct text command;
     struct text problem = json_read_string_member(request->body, TEXT("command"), &command);
-    if (problem.size > 0) {
-        write_text(&reply, problem);
-        write_text(&reply, TEXT(" Send {\"command\":\"...\"}. "));
-        command = (struct text){}; /* which no game understands: it adds what it does */
-    }
-    answer_command(worker, conn, rooms_command(worker, room, command, &state, &reply), &state,
-                   &reply);
+    if (problem.size > 0)
+        refuse_body(conn, problem);
+    else
+        command_room(worker, conn, name, command);
 }
 
 /* /v1/rooms/kart/commands gives "kart", /v1/rooms/kart/ID/commands gives "kart/ID"; else
@@ -143,7 +172,7 @@ void api_on_request(struct worker *worker, struct conn *conn, const struct http_
     if (room.size > 0) {
         on_command(worker, conn, request, room);
     } else if (text_equal(path, TEXT("/metrics"))) {
-        if (require(conn, request, TEXT("GET"))) answer_metrics(worker, conn);
+        if (require(conn, request, TEXT("GET"))) errand_metrics(worker, conn);
     } else if (text_equal(path, TEXT("/readyz"))) {
         if (require(conn, request, TEXT("GET"))) answer_ready(worker, conn);
     } else if (text_equal(path, TEXT("/healthz")) || text_equal(path, TEXT("/health"))) {

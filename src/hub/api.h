@@ -9,3 +9,9 @@
 
 /* Answers. */
 void api_on_request(struct worker *worker, struct conn *conn, const struct http_request *request);
+
+/* The answers to what other workers were asked (hub/errand.c). */
+void api_answer_metrics(struct worker *worker, struct conn *conn, const struct tally *tally);
+void api_answer_command(struct worker *worker, struct conn *conn, enum game_answer result,
+                        struct text state, struct text reply);
+void api_answer_no_room(struct conn *conn);

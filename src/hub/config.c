@@ -34,8 +34,10 @@ static const struct option options[] = {
     {"admin", "ADDR", "127.0.0.1:9090", nullptr,
      "the internal listener: /metrics, /healthz, /readyz, commands", 0, 0, AT(admin),
      OPTION_ADDRESS},
+    {"workers", "N", "0", nullptr, "threads that serve; 0: one a core", 0, 64, AT(workers),
+     OPTION_COUNT},
     {"connections", "N", "0", nullptr, "clients at once; 0: as many as descriptors permit", 0,
-     10'000'000, AT(connections), OPTION_COUNT},
+     1'000'000, AT(connections), OPTION_COUNT},
     {"rooms", "N", "1024", nullptr, "further races at once (/ws/kart/ID)", 0, 1'000'000, AT(rooms),
      OPTION_COUNT},
     {"allow-origin", "URL", nullptr, nullptr,
@@ -52,13 +54,16 @@ static const struct option options[] = {
     {"message", "TIME", "15s", nullptr, "from a message's first byte to its last", 100, 86'400'000,
      AT(message_ms), OPTION_DURATION},
     {"drain", "TIME", "30s", "5s",
-     "how long a shutdown may take; clients are closed evenly over it", 0, 86'400'000, AT(drain_ms),
-     OPTION_DURATION},
+     "how long a shutdown may take; clients are closed evenly over it", 100, 86'400'000,
+     AT(drain_ms), OPTION_DURATION},
     {"not-sent-low", "SIZE", "16KiB", nullptr,
      "TCP_NOTSENT_LOWAT: unsent bytes that the kernel may hold of a client", 1024, 1'073'741'824,
      AT(not_sent_low), OPTION_SIZE},
     {"send-buffer", "SIZE", "0", nullptr, "SO_SNDBUF of a client; 0: the kernel's own choice", 0,
      1'073'741'824, AT(send_buffer), OPTION_SIZE},
+    {"frame-memory", "SIZE", "64MiB", nullptr,
+     "frames that slow clients keep in memory, per worker; beyond it those who owe most are closed",
+     1'048'576, 1'073'741'824, AT(frame_memory), OPTION_SIZE},
     {"fast-path", nullptr, "on", nullptr,
      "send single frames past empty queues; off: for measurement", 0, 0, AT(send_past),
      OPTION_FLAG},
@@ -67,8 +72,10 @@ static const struct option options[] = {
     {"kart-payload", "SIZE", "0", nullptr, "pad the state to this size, for load tests", 0, 65'536,
      AT(kart_payload), OPTION_SIZE},
     {"kart-stamp", nullptr, nullptr, nullptr,
-     "add time and sequence number to the state, for load tests", 0, 0, AT(kart_stamp),
-     OPTION_FLAG},
+     "add the time and the snapshot's number to the state, for load tests; a snapshot made for a "
+     "joiner "
+     "takes a number, too",
+     0, 0, AT(kart_stamp), OPTION_FLAG},
     {"kart-autostart", nullptr, nullptr, "on", "races start by themselves, one after the other", 0,
      0, AT(kart_autostart), OPTION_FLAG},
     {"log-level", "LEVEL", "info", nullptr, "debug, info, warn or error", 0, 0, AT(log_level),
@@ -185,7 +192,9 @@ static bool set(struct config *config, const struct option *option, struct text 
     void *field = (char *)config + option->offset;
     switch (option->type) {
     case OPTION_FLAG: return set_flag(field, value);
-    case OPTION_ADDRESS: return address_parse(value, field);
+    case OPTION_ADDRESS:
+        /* Port 0 would be one that nobody knows. */
+        return address_parse(value, field) && ((struct address *)field)->port != 0;
     case OPTION_ORIGIN: return set_origins(config, value);
     case OPTION_LOG_LEVEL: return set_choice(field, value, levels, 4);
     case OPTION_LOG_FORMAT: return set_choice(field, value, formats, 3);
@@ -301,8 +310,11 @@ static bool wants_dev(int count, char **words, char **environment)
     struct text value = variable(environment, TEXT("RINGCAST_DEV"));
     bool dev = false;
     if (value.size > 0) (void)!set_flag(&dev, value);
-    for (int i = 0; i < count; i++)
-        if (text_equal(text_of(words[i]), TEXT("--dev"))) dev = true;
+    for (int i = 0; i < count; i++) {
+        struct text word = text_of(words[i]);
+        if (text_equal(word, TEXT("--dev"))) dev = true;
+        if (text_starts(word, TEXT("--dev="))) (void)!set_flag(&dev, text_skip(word, 6));
+    }
     return dev;
 }
 
@@ -319,6 +331,7 @@ bool config_read(struct config *config, int count, char **words, char **environm
     if (!read_environment(config, environment, why)) return false;
     uint32_t from_environment = config->origin_count;
     for (int i = 0; i < count; i++) {
+        if (text_equal(text_of(words[i]), TEXT("--")) && i + 1 == count) break;
         bool first_origin = config->origin_count == from_environment && from_environment > 0;
         if (first_origin && text_starts(text_of(words[i]), TEXT("--allow-origin")))
             config->origin_count = from_environment =

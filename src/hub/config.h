@@ -11,7 +11,8 @@ struct config {
     bool dev;              /* a demo: any origin, a known key, a race that runs by itself */
     struct address listen; /* the public listener */
     struct address admin;  /* the internal one: metrics, health, commands */
-    uint32_t connections;  /* at once, both listeners; 0: as many as descriptors permit */
+    uint32_t connections;  /* clients at once; 0: as many as descriptors permit */
+    uint32_t workers;      /* threads; 0: one a core */
     uint32_t rooms;        /* further races at once */
     uint32_t ping_ms;
     uint32_t pong_ms;
@@ -22,7 +23,8 @@ struct config {
     uint32_t send_buffer;                    /* bytes; 0: the kernel's choice */
     struct text origins[config_origins_max]; /* allowed beside the server's own; "*": any */
     uint32_t origin_count;
-    bool send_past; /* frames may be sent past an empty outbox */
+    uint32_t frame_memory; /* bytes, per worker */
+    bool send_past;        /* frames may be sent past an empty outbox */
     uint32_t kart_tick_ms;
     uint32_t kart_payload; /* bytes; 0: no padding */
     bool kart_stamp;

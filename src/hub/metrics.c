@@ -41,13 +41,13 @@ static void labelled(struct writer *out, const char *name, const char *label, co
     write_format(out, "%s{%s=\"%s\"} %llu\n", name, label, value, (unsigned long long)count);
 }
 
-static void write_kind(const struct worker *worker, struct writer *out, const char *name,
+static void write_kind(const struct tally *tally, struct writer *out, const char *name,
                        const char *type, const char *help,
                        uint64_t (*value)(const struct kind_metrics *))
 {
     head(out, name, type, help);
     for (size_t i = 0; i < game_kinds; i++)
-        labelled(out, name, "kind", games[i]->name, value(&worker->metrics.kinds[i]));
+        labelled(out, name, "kind", games[i]->name, value(&tally->metrics.kinds[i]));
 }
 
 #define KIND_VALUE(field)                                         \
@@ -63,25 +63,25 @@ KIND_VALUE(ticks)
 KIND_VALUE(tick_overruns)
 KIND_VALUE(commands)
 
-static void write_kinds(const struct worker *worker, struct writer *out)
+static void write_kinds(const struct tally *tally, struct writer *out)
 {
-    write_kind(worker, out, "ringcast_connections", "gauge", "WebSocket clients, by room kind.",
+    write_kind(tally, out, "ringcast_connections", "gauge", "WebSocket clients, by room kind.",
                kind_connections);
-    write_kind(worker, out, "ringcast_members", "gauge", "Seats taken in rooms.", kind_connections);
-    write_kind(worker, out, "ringcast_connections_accepted_total", "counter",
+    write_kind(tally, out, "ringcast_members", "gauge", "Seats taken in rooms.", kind_connections);
+    write_kind(tally, out, "ringcast_connections_accepted_total", "counter",
                "Upgrades into a room.", kind_accepted);
-    write_kind(worker, out, "ringcast_rooms", "gauge", "Rooms that exist.", kind_rooms);
-    write_kind(worker, out, "ringcast_frame_encodes_total", "counter",
+    write_kind(tally, out, "ringcast_rooms", "gauge", "Rooms that exist.", kind_rooms);
+    write_kind(tally, out, "ringcast_frame_encodes_total", "counter",
                "Snapshots encoded, whatever the number of members.", kind_encodes);
-    write_kind(worker, out, "ringcast_ticks_total", "counter", "Ticks of rooms with members.",
+    write_kind(tally, out, "ringcast_ticks_total", "counter", "Ticks of rooms with members.",
                kind_ticks);
-    write_kind(worker, out, "ringcast_tick_overruns_total", "counter",
+    write_kind(tally, out, "ringcast_tick_overruns_total", "counter",
                "Ticks missed by a late worker.", kind_tick_overruns);
-    write_kind(worker, out, "ringcast_commands_total", "counter", "Host commands accepted.",
+    write_kind(tally, out, "ringcast_commands_total", "counter", "Host commands accepted.",
                kind_commands);
     head(out, "ringcast_messages_received_total", "counter", "Whole messages from clients.");
     for (size_t i = 0; i < game_kinds; i++) {
-        const struct kind_metrics *kind = &worker->metrics.kinds[i];
+        const struct kind_metrics *kind = &tally->metrics.kinds[i];
         write_format(out, "ringcast_messages_received_total{kind=\"%s\",type=\"text\"} %llu\n",
                      games[i]->name, (unsigned long long)kind->texts);
         write_format(out, "ringcast_messages_received_total{kind=\"%s\",type=\"binary\"} %llu\n",
@@ -103,9 +103,9 @@ static void write_peer_closes(const struct metrics *metrics, struct writer *out)
     }
 }
 
-static void write_closes(const struct worker *worker, struct writer *out)
+static void write_closes(const struct tally *tally, struct writer *out)
 {
-    const struct metrics *metrics = &worker->metrics;
+    const struct metrics *metrics = &tally->metrics;
     head(out, "ringcast_disconnects_total", "counter",
          "WebSocket connections that ended (1006: no close frame).");
     for (size_t i = 1; i < close_reason_count; i++) {
@@ -118,8 +118,8 @@ static void write_closes(const struct worker *worker, struct writer *out)
     write_peer_closes(metrics, out);
     head(out, "ringcast_handshakes_rejected_total", "counter",
          "Requests answered with an error, by its code.");
-    for (size_t i = 0; i < worker->conns.refusal_count; i++) {
-        const struct conn_refusal *refusal = &worker->conns.refusals[i];
+    for (size_t i = 0; i < tally->refusal_count; i++) {
+        const struct conn_refusal *refusal = &tally->refusals[i];
         write_format(out, "ringcast_handshakes_rejected_total{reason=\"%.*s\"} %llu\n",
                      TEXT_ARG(refusal->code), (unsigned long long)refusal->count);
     }
@@ -133,11 +133,11 @@ static void write_closes(const struct worker *worker, struct writer *out)
     }
 }
 
-static void write_traffic(const struct worker *worker, struct writer *out)
+static void write_traffic(const struct tally *tally, struct writer *out)
 {
     static const char *const lanes[frame_lanes] = {"event", "state", "pong", "control"};
-    const struct outbox_set *outboxes = &worker->outboxes;
-    const struct conn_counters *conns = &worker->conns.counters;
+    const struct outbox_counters *outboxes = &tally->outboxes;
+    const struct conn_counters *conns = &tally->conns;
     head(out, "ringcast_frames_sent_total", "counter",
          "Frames wholly taken by the kernel, one for each receiver.");
     for (size_t i = 0; i < frame_lanes; i++)
@@ -163,60 +163,130 @@ static void write_traffic(const struct worker *worker, struct writer *out)
                  (unsigned long long)conns->dropped_for_goodbye);
     write_format(out, "ringcast_dropped_total{policy=\"close\",reason=\"gone\"} %llu\n",
                  (unsigned long long)outboxes->dropped_gone);
+    for (size_t p = 0; p < outbox_policies; p++)
+        for (size_t b = 0; b < outbox_bounds; b++)
+            write_format(out, "ringcast_dropped_total{policy=\"%.*s\",reason=\"%.*s\"} %llu\n",
+                         TEXT_ARG(outbox_policy_names[p]), TEXT_ARG(outbox_bound_names[b]),
+                         (unsigned long long)outboxes->dropped[p][b]);
+    write_format(out, "ringcast_dropped_total{policy=\"shed\",reason=\"memory\"} %llu\n",
+                 (unsigned long long)outboxes->dropped_shed);
     single(out, "ringcast_pings_sent_total", "counter", "Pings queued.", conns->pings_sent);
     single(out, "ringcast_pongs_received_total", "counter", "Pongs that answered a ping.",
            conns->pongs_received);
     single(out, "ringcast_pongs_unsolicited_total", "counter", "Pongs that nobody had asked for.",
            conns->unsolicited_pongs);
     single(out, "ringcast_snapshots_failed_total", "counter",
-           "Ticks skipped for want of frame memory.", worker->metrics.snapshots_failed);
+           "Ticks skipped for want of frame memory.", tally->metrics.snapshots_failed);
 }
 
-static void write_memory(const struct worker *worker, struct writer *out)
+static void write_memory(const struct tally *tally, struct writer *out)
+{
+    single(out, "ringcast_connections_open", "gauge",
+           "Sockets of both listeners, handshakes included.", tally->connections_open);
+    single(out, "ringcast_connections_max", "gauge", "Sockets that there is room for.",
+           tally->connections_max);
+    single(out, "ringcast_connections_refused_total", "counter",
+           "Sockets closed at once: no slot was left.", tally->conns.refused);
+    single(out, "ringcast_connections_shed_total", "counter",
+           "Clients closed to win back memory, those who owed most first.",
+           tally->metrics.conns_shed);
+    single(out, "ringcast_frames_live", "gauge", "Frames with at least one reference.",
+           tally->frames_live);
+    single(out, "ringcast_frame_memory_bytes", "gauge", "Memory of frames with references.",
+           tally->frame_bytes);
+    single(out, "ringcast_outbox_bytes", "gauge",
+           "Bytes queued for clients, a shared frame's once for each.", tally->bytes_owed);
+    single(out, "ringcast_frames_lent", "gauge", "Frames that another worker is sending, too.",
+           tally->metrics.loans);
+    single(out, "ringcast_outbox_storage_in_use", "gauge",
+           "Outboxes that hold more than a few frames.", tally->storage_in_use);
+    single(out, "ringcast_message_buffers_in_use", "gauge", "Messages begun and not finished.",
+           tally->message_buffers);
+    single(out, "ringcast_request_buffers_in_use", "gauge", "Requests begun and not answered.",
+           tally->request_buffers);
+    single(out, "ringcast_receive_buffers_free", "gauge",
+           "Receive buffers that the kernel may fill.", tally->receive_buffers_free);
+    single(out, "ringcast_receive_buffers_exhausted_total", "counter",
+           "Receives that waited for a buffer.", tally->ring_out_of_buffers);
+    single(out, "ringcast_uring_sq_full_total", "counter",
+           "Operations that found the submission queue full.", tally->ring_queue_full);
+    single(out, "ringcast_uring_cq_overflow_total", "counter",
+           "Times the completion queue had overflowed.", tally->ring_overflows);
+    single(out, "ringcast_uring_waits_total", "counter",
+           "Times a worker went to the kernel to wait.", tally->ring_waits);
+    single(out, "ringcast_accept_pauses_total", "counter",
+           "Times accepting stopped for want of descriptors.", tally->accept_pauses);
+    single(out, "ringcast_log_lines_dropped_total", "counter",
+           "Log lines that nobody took: the buffer was full, or stderr failed.",
+           tally->log_dropped);
+    single(out, "ringcast_timers", "gauge", "Deadlines that are set.", tally->timers);
+    single(out, "ringcast_memory_reserved_bytes", "gauge", "Address space reserved at start.",
+           tally->memory);
+}
+
+void metrics_collect(const struct worker *worker, struct tally *tally)
 {
     const struct conn_shared *conns = &worker->conns;
     const struct ring_stats *ring = &worker->ring.stats;
-    single(out, "ringcast_connections_open", "gauge",
-           "Sockets of both listeners, handshakes included.", conns->conns.in_use);
-    single(out, "ringcast_connections_max", "gauge", "Sockets that there is room for.",
-           conns->conns.capacity);
-    single(out, "ringcast_connections_refused_total", "counter",
-           "Sockets closed at once: no slot was left.", conns->counters.refused);
-    single(out, "ringcast_frames_live", "gauge", "Frames with at least one reference.",
-           worker->frames.live);
-    single(out, "ringcast_outbox_storage_in_use", "gauge",
-           "Outboxes that hold more than four frames.", worker->outboxes.storage.in_use);
-    single(out, "ringcast_message_buffers_in_use", "gauge", "Messages begun and not finished.",
-           conns->message_buffers.in_use);
-    single(out, "ringcast_request_buffers_in_use", "gauge", "Requests begun and not answered.",
-           conns->request_buffers.in_use);
-    single(out, "ringcast_receive_buffers_free", "gauge",
-           "Receive buffers that the kernel may fill.", ring_receive_buffers - ring->buffers_out);
-    single(out, "ringcast_receive_buffers_exhausted_total", "counter",
-           "Receives that waited for a buffer.", ring->out_of_buffers);
-    single(out, "ringcast_uring_sq_full_total", "counter",
-           "Operations that found the submission queue full.", ring->queue_full);
-    single(out, "ringcast_uring_cq_overflow_total", "counter",
-           "Times the completion queue had overflowed.", ring->overflows);
-    single(out, "ringcast_uring_waits_total", "counter",
-           "Times the worker went to the kernel to wait.", ring->waits);
-    single(out, "ringcast_accept_pauses_total", "counter",
-           "Times accepting stopped for want of descriptors.",
-           worker->listeners[LISTENER_PUBLIC].pauses + worker->listeners[LISTENER_ADMIN].pauses);
-    single(out, "ringcast_log_lines_dropped_total", "counter",
-           "Log lines that found the log's buffer full.", worker->log.dropped);
-    single(out, "ringcast_timers", "gauge", "Deadlines that are set.", worker->wheel.count);
-    single(out, "ringcast_memory_reserved_bytes", "gauge", "Address space reserved at start.",
-           worker->arena.used);
+    *tally =
+        (struct tally){.metrics = worker->metrics,
+                       .conns = conns->counters,
+                       .outboxes = worker->outboxes.counters,
+                       .connections_open = conns->conns.in_use,
+                       .connections_max = conns->conns.capacity,
+                       .frames_live = worker->frames.live,
+                       .frame_bytes = worker->frames.bytes_in_use,
+                       .bytes_owed = worker->outboxes.bytes_owed + worker->outboxes.bytes_leaving,
+                       .storage_in_use = worker->outboxes.storage.in_use,
+                       .message_buffers = conns->message_buffers.in_use,
+                       .request_buffers = conns->request_buffers.in_use,
+                       .receive_buffers_free = ring_receive_buffers - ring->buffers_out,
+                       .ring_out_of_buffers = ring->out_of_buffers,
+                       .ring_queue_full = ring->queue_full,
+                       .ring_overflows = ring->overflows,
+                       .ring_waits = ring->waits,
+                       .accept_pauses = worker->listeners[LISTENER_PUBLIC].pauses +
+                                        worker->listeners[LISTENER_ADMIN].pauses,
+                       .log_dropped = worker->log.dropped,
+                       .timers = worker->wheel.count,
+                       .memory = worker->arena.used,
+                       .refusal_count = conns->refusal_count};
+    memcpy(tally->refusals, conns->refusals, sizeof tally->refusals);
 }
 
-void metrics_write(const struct worker *worker, struct writer *out)
+static void add_refusal(struct tally *sum, const struct conn_refusal *refusal)
+{
+    uint64_t i = 0;
+    while (i < sum->refusal_count && !text_equal(sum->refusals[i].code, refusal->code))
+        i += 1;
+    if (i == conn_refusals_max) return; /* the codes all come from one source: it has room */
+    if (i == sum->refusal_count) {
+        sum->refusals[sum->refusal_count++] = *refusal;
+        return;
+    }
+    sum->refusals[i].count += refusal->count;
+}
+
+void metrics_add(struct tally *sum, const struct tally *other)
+{
+    static_assert(offsetof(struct tally, refusal_count) % sizeof(uint64_t) == 0);
+    uint64_t *counts = (uint64_t *)sum;
+    const uint64_t *more = (const uint64_t *)other;
+    for (size_t i = 0; i < offsetof(struct tally, refusal_count) / sizeof(uint64_t); i++)
+        counts[i] += more[i];
+    for (uint64_t i = 0; i < other->refusal_count; i++)
+        add_refusal(sum, &other->refusals[i]);
+}
+
+void metrics_write(const struct tally *tally, uint32_t workers, const char *backend,
+                   struct writer *out)
 {
     head(out, "ringcast_build_info", "gauge", "1, labelled with what is running.");
     write_format(out, "ringcast_build_info{version=\"%s\",commit=\"%s\",backend=\"%s\"} 1\n",
-                 RINGCAST_VERSION, RINGCAST_COMMIT, worker->ring.backend->name);
-    write_kinds(worker, out);
-    write_closes(worker, out);
-    write_traffic(worker, out);
-    write_memory(worker, out);
+                 RINGCAST_VERSION, RINGCAST_COMMIT, backend);
+    single(out, "ringcast_workers", "gauge", "Threads that serve.", workers);
+    write_kinds(tally, out);
+    write_closes(tally, out);
+    write_traffic(tally, out);
+    write_memory(tally, out);
 }

@@ -1,5 +1,6 @@
 /* hub/metrics.h: what a worker counts, and how it is told to Prometheus. */
 #pragma once
+#include "conn/conn.h"
 #include "conn/reasons.h"
 #include "game/games.h"
 
@@ -7,29 +8,55 @@ struct worker;
 
 /* The close codes that a peer may have chosen, each with a count of its own; the rest by
  * thousands. */
-constexpr size_t peer_code_buckets = 20;
+constexpr size_t peer_code_buckets = 16;
 
 struct kind_metrics {
-    uint64_t accepted;        /* connections upgraded into a room of this kind */
-    uint32_t connections;     /* now */
-    uint32_t rooms;           /* now */
-    uint64_t encodes;         /* snapshots encoded into frames */
-    uint64_t ticks;           /* ticks of rooms with members */
-    uint64_t tick_overruns;   /* ticks that were missed because the worker was late */
-    uint64_t commands;        /* of hosts, accepted */
-    uint64_t texts, binaries; /* messages received */
+    uint64_t accepted;      /* connections upgraded into a room of this kind */
+    uint64_t connections;   /* now */
+    uint64_t rooms;         /* now */
+    uint64_t encodes;       /* snapshots encoded into frames */
+    uint64_t ticks;         /* ticks of rooms with members */
+    uint64_t tick_overruns; /* ticks that were missed because the worker was late */
+    uint64_t commands;      /* of hosts, accepted */
+    uint64_t texts;         /* text messages received */
+    uint64_t binaries;      /* binary messages received */
 };
 
+/* What a worker counts while it runs; nothing but 64-bit counts, so that workers' add up. */
 struct metrics {
     struct kind_metrics kinds[game_kinds];
     uint64_t closed[close_reason_count]; /* upgraded connections, by reason; PEER_CLOSED is below */
     uint64_t closed_by_peer[peer_code_buckets];
     uint64_t never_upgraded[close_reason_count]; /* connections that ended as HTTP */
     uint64_t snapshots_failed;                   /* no memory for a frame: that tick was skipped */
+    uint64_t snapshots_not_lent;                 /* a worker's mailbox or the loans were used up */
+    uint64_t loans;                              /* frames lent to other workers now */
+    uint64_t conns_shed;                         /* closed to win back memory */
+};
+
+/* One worker's figures, or several workers' sum. All but `refusals` are 64-bit counts. */
+struct tally {
+    struct metrics metrics;
+    struct conn_counters conns;
+    struct outbox_counters outboxes;
+    uint64_t connections_open, connections_max;
+    uint64_t frames_live, frame_bytes, bytes_owed, storage_in_use, message_buffers, request_buffers,
+        receive_buffers_free;
+    uint64_t ring_out_of_buffers, ring_queue_full, ring_overflows, ring_waits;
+    uint64_t accept_pauses, log_dropped, timers, memory;
+    uint64_t refusal_count;
+    struct conn_refusal refusals[conn_refusals_max];
 };
 
 /* Counts the end of an upgraded connection. `code` is the peer's for CLOSE_PEER_CLOSED. */
 void metrics_count_close(struct metrics *metrics, enum close_reason reason, uint16_t code);
 
+/* A worker's figures as they are; on that worker's thread. */
+void metrics_collect(const struct worker *worker, struct tally *tally);
+
+/* Adds another worker's figures to a sum. */
+void metrics_add(struct tally *sum, const struct tally *other);
+
 /* Prometheus text exposition, version 0.0.4. */
-void metrics_write(const struct worker *worker, struct writer *out);
+void metrics_write(const struct tally *tally, uint32_t workers, const char *backend,
+                   struct writer *out);

@@ -1,4 +1,5 @@
 #include "hub/rooms.h"
+#include "hub/span.h"
 #include <assert.h>
 
 static const struct game *game_of(const struct hub_room *room)
@@ -17,37 +18,72 @@ struct hub_room *rooms_find(struct worker *worker, struct text name)
     return link != nullptr ? list_entry(link, struct hub_room, room.by_name) : nullptr;
 }
 
+static struct hub_room *add_room(struct worker *worker, enum game_kind kind, struct text name,
+                                 bool is_static)
+{
+    struct hub_room *room = pool_take(&worker->room_pool);
+    if (room == nullptr) return nullptr;
+    uint64_t hash = hash_text(worker->hub->hash_key, name);
+    uint32_t tick_ms = worker->tick_ms[kind];
+    /* A static room's snapshots have the same key on every worker: the first ones. */
+    uint32_t key = is_static ? kind + 1u : ++worker->state_keys;
+    *room = (struct hub_room){.home = worker->index};
+    room_init(&room->room, name, kind, key, tick_ms, (uint32_t)(hash % tick_ms),
+              instant_ms(worker->now));
+    room->room.is_static = is_static;
+    room->room.policy = games[kind]->policy;
+    room->room.tick.kind = TIMER_ROOM;
+    table_add(&worker->rooms_by_name, &room->room.by_name);
+    if (is_static) worker->spanning[kind] = room;
+    return room;
+}
+
 struct hub_room *rooms_open(struct worker *worker, enum game_kind kind, struct text name,
                             bool is_static)
 {
-    if (!is_static && worker->further_rooms >= worker->config->rooms) return nullptr;
-    struct hub_room *room = pool_take(&worker->room_pool);
-    if (room == nullptr) return nullptr;
-    uint64_t hash = hash_text(worker->hash_key, name);
-    uint32_t tick_ms = worker->tick_ms[kind];
-    room_init(&room->room, name, kind, ++worker->state_keys, tick_ms, (uint32_t)(hash % tick_ms),
-              instant_ms(worker->now));
-    room->room.is_static = is_static;
-    room->room.tick.kind = TIMER_ROOM;
+    if (!is_static && !quota_take(&worker->hub->rooms)) return nullptr;
+    struct hub_room *room = add_room(worker, kind, name, is_static);
+    if (room == nullptr) {
+        if (!is_static) quota_give(&worker->hub->rooms);
+        return nullptr;
+    }
     memset(room->state, 0, games[kind]->state_size);
-    games[kind]->open(room->state, &worker->game_options[kind], hash, game_time(worker->now));
-    table_add(&worker->rooms_by_name, &room->room.by_name);
-    worker->further_rooms += is_static ? 0 : 1;
+    games[kind]->open(room->state, &worker->game_options[kind],
+                      hash_text(worker->hub->hash_key, name), game_time(worker->now));
     worker->metrics.kinds[kind].rooms += 1;
     LOG(&worker->log, worker->now, LOG_DEBUG, "room_opened", LOG_T("room", room_name(&room->room)));
     return room;
 }
 
+struct hub_room *rooms_open_replica(struct worker *worker, enum game_kind kind, struct text name)
+{
+    struct hub_room *room = add_room(worker, kind, name, true);
+    if (room != nullptr) room->home = hub_home_static;
+    return room;
+}
+
+static bool is_home(const struct worker *worker, const struct hub_room *room)
+{
+    return room->home == worker->index;
+}
+
 static void close_room(struct worker *worker, struct hub_room *room)
 {
-    LOG(&worker->log, worker->now, LOG_DEBUG, "room_closed", LOG_T("room", room_name(&room->room)),
-        LOG_U("snapshots", room->room.sequence));
     wheel_clear(&worker->wheel, &room->room.tick);
     table_remove(&worker->rooms_by_name, &room->room.by_name);
     room_deinit(&room->room, &worker->frames);
-    worker->further_rooms -= room->room.is_static ? 0 : 1;
-    worker->metrics.kinds[room->room.kind].rooms -= 1;
+    if (!room->room.is_static) quota_give(&worker->hub->rooms);
+    if (is_home(worker, room)) {
+        LOG(&worker->log, worker->now, LOG_DEBUG, "room_closed",
+            LOG_T("room", room_name(&room->room)), LOG_U("snapshots", room->room.sequence));
+        worker->metrics.kinds[room->room.kind].rooms -= 1;
+    }
     pool_give(&worker->room_pool, room);
+}
+
+void rooms_close_if_empty(struct worker *worker, struct hub_room *room)
+{
+    if (room->room.seat_count == 0 && !room->room.is_static) close_room(worker, room);
 }
 
 void rooms_close_all(struct worker *worker)
@@ -76,9 +112,13 @@ static bool encode(struct worker *worker, struct hub_room *room)
     struct writer out = writer_over(worker->scratch, sizeof worker->scratch);
     struct frame *frame = nullptr;
     if (write_snapshot(worker, room, room->room.sequence + 1, &out))
-        frame = frame_make(&worker->frames, FRAME_STATE, WS_TEXT, writer_bytes(&out));
+        frame = frame_make(&worker->frames, outbox_snapshot_lane(room->room.policy), WS_TEXT,
+                           writer_bytes(&out));
     if (frame == nullptr) {
-        worker->metrics.snapshots_failed += 1;
+        if (worker->metrics.snapshots_failed++ % 1000 == 0)
+            LOG(&worker->log, worker->now, LOG_ERROR, "snapshot_failed",
+                LOG_T("room", room_name(&room->room)), LOG_U("frames", worker->frames.live),
+                LOG_U("failed", worker->metrics.snapshots_failed));
         return false;
     }
     frame->state_key = room->room.state_key;
@@ -88,32 +128,58 @@ static bool encode(struct worker *worker, struct hub_room *room)
     return true;
 }
 
-static void set_tick(struct worker *worker, struct room *room)
+bool rooms_refresh(struct worker *worker, struct hub_room *room)
 {
-    wheel_set(&worker->wheel, &room->tick, room->tick_due_ms);
+    assert(is_home(worker, room));
+    if (game_of(room)->advance(room->state, game_time(worker->now))) room->room.stale = true;
+    return !room->room.stale || encode(worker, room);
+}
+
+void rooms_watch(struct worker *worker, struct hub_room *room)
+{
+    bool watched = room->room.seat_count > 0 || room->subscribers != 0;
+    if (!watched) {
+        wheel_clear(&worker->wheel, &room->room.tick);
+        room_hide(&room->room, &worker->frames); /* nobody keeps it fresh */
+    } else if (!wheel_is_set(&room->room.tick)) {
+        /* The clock stood still while nobody watched; it goes on where its grid would be now. */
+        room_next_tick(&room->room, instant_ms(worker->now));
+        wheel_set(&worker->wheel, &room->room.tick, room->room.tick_due_ms);
+    }
+}
+
+/* Something to show as the first frame: now, or in a replica soon. */
+static bool show_first(struct worker *worker, struct hub_room *room, struct member *member)
+{
+    bool ready = is_home(worker, room) ? rooms_refresh(worker, room) : !room->room.stale;
+    if (!ready && is_home(worker, room)) return false;
+    if (!ready) {
+        member->waiting = true;
+        return true;
+    }
+    return outbox_push(&worker->outboxes, &member->conn->outbox, room->room.shown) == OUTBOX_QUEUED;
 }
 
 bool rooms_enter(struct worker *worker, struct hub_room *room, struct conn *conn)
 {
     struct member *member = pool_take(&worker->members);
-    bool shown = member != nullptr && (!room->room.stale || encode(worker, room));
-    if (!shown ||
-        outbox_push(&worker->outboxes, &conn->outbox, room->room.shown) != OUTBOX_QUEUED) {
+    if (member != nullptr) *member = (struct member){.conn = conn};
+    if (member == nullptr || !show_first(worker, room, member)) {
         if (member != nullptr) pool_give(&worker->members, member);
-        if (room->room.seat_count == 0 && !room->room.is_static) close_room(worker, room);
+        rooms_close_if_empty(worker, room);
         conn_close(conn, CLOSE_OVERLOADED);
         return false;
     }
-    if (room->room.seat_count == 0) {
-        /* The clock stood still while nobody watched; it goes on where its grid would be now. */
-        room_next_tick(&room->room, instant_ms(worker->now));
-        set_tick(worker, &room->room);
-    }
-    *member = (struct member){.conn = conn};
     room_join(&room->room, &member->seat, &conn->outbox);
     conn->member = member;
+    room->waiting_count += member->waiting ? 1 : 0;
     worker->metrics.kinds[room->room.kind].connections += 1;
     worker->metrics.kinds[room->room.kind].accepted += 1;
+    if (is_home(worker, room)) rooms_watch(worker, room);
+    if (member->waiting) {
+        conn_pause(conn); /* a pong must not come before the state */
+        span_ask(worker, room);
+    }
     return true;
 }
 
@@ -121,11 +187,15 @@ void rooms_leave(struct worker *worker, struct member *member)
 {
     struct hub_room *room = list_entry(member->seat.room, struct hub_room, room);
     room_leave(&member->seat);
+    room->waiting_count -= member->waiting ? 1 : 0;
     worker->metrics.kinds[room->room.kind].connections -= 1;
     pool_give(&worker->members, member);
     if (room->room.seat_count > 0) return;
-    wheel_clear(&worker->wheel, &room->room.tick);
-    if (!room->room.is_static) close_room(worker, room);
+    if (!is_home(worker, room))
+        span_leave(worker, room);
+    else
+        rooms_watch(worker, room);
+    rooms_close_if_empty(worker, room);
 }
 
 /* Those whose outbox took no more. Closing one may be the end of the room. */
@@ -133,8 +203,16 @@ static void drop_left_behind(struct list *left_behind)
 {
     for (struct list *link; (link = list_take(left_behind)) != nullptr;) {
         struct seat *seat = list_entry(link, struct seat, link);
-        conn_left_behind(list_entry(seat, struct member, seat)->conn);
+        conn_left_behind(list_entry(seat, struct member, seat)->conn, OUTBOX_FULL);
     }
+}
+
+void rooms_show_all(struct worker *worker, struct hub_room *room)
+{
+    struct list left_behind;
+    list_init(&left_behind);
+    room_broadcast(&room->room, &worker->outboxes, room->room.shown, &left_behind);
+    drop_left_behind(&left_behind);
 }
 
 void rooms_tick(struct worker *worker, struct hub_room *room)
@@ -142,21 +220,22 @@ void rooms_tick(struct worker *worker, struct hub_room *room)
     struct kind_metrics *metrics = &worker->metrics.kinds[room->room.kind];
     metrics->ticks += 1;
     metrics->tick_overruns += room_next_tick(&room->room, instant_ms(worker->now));
-    set_tick(worker, &room->room);
+    wheel_set(&worker->wheel, &room->room.tick, room->room.tick_due_ms);
     if (!encode(worker, room)) return;
-    struct list left_behind;
-    list_init(&left_behind);
-    room_broadcast(&room->room, &worker->outboxes, room->room.shown, &left_behind);
-    drop_left_behind(&left_behind);
+    span_lend_all(worker, room); /* first: the others' sends go on beside ours */
+    rooms_show_all(worker, room);
 }
 
 enum game_answer rooms_command(struct worker *worker, struct hub_room *room, struct text command,
                                struct writer *state, struct writer *reply)
 {
     struct game_time now = game_time(ring_now(&worker->ring));
-    game_of(room)->advance(room->state, now);
+    if (game_of(room)->advance(room->state, now)) room->room.stale = true;
     enum game_answer answer = game_of(room)->command(room->state, command, now, reply);
-    if (answer == GAME_DONE) room->room.stale = true;
+    if (answer == GAME_DONE) {
+        room->room.stale = true;
+        span_tell_stale(worker, room);
+    }
     if (answer == GAME_DONE || answer == GAME_UNCHANGED) {
         worker->metrics.kinds[room->room.kind].commands += 1;
         (void)!write_snapshot(worker, room, room->room.sequence, state);

@@ -1,4 +1,5 @@
 #include "hub/routes.h"
+#include "hub/handoff.h"
 #include "hub/rooms.h"
 
 bool routes_is_room_id(struct text id)
@@ -55,8 +56,8 @@ static void log_connected(struct worker *worker, const struct conn *conn,
 }
 
 static void open_websocket(struct worker *worker, struct conn *conn,
-                           const struct http_request *request, enum game_kind kind,
-                           struct text name)
+                           const struct http_request *request, struct bytes rest,
+                           enum game_kind kind, struct text name)
 {
     const struct config *config = worker->config;
     struct http_upgrade_policy policy = {.any_origin = any_origin(config),
@@ -70,6 +71,17 @@ static void open_websocket(struct worker *worker, struct conn *conn,
         refuse_upgrade(conn, refusal, games[kind]);
         return;
     }
+    bool is_static = text_equal(name, TEXT("kart"));
+    uint32_t home = is_static ? worker->index : hub_home(worker->hub, name);
+    if (home == worker->index)
+        routes_enter(worker, conn, kind, name, &upgrade);
+    else
+        handoff_send(worker, conn, home, kind, name, &upgrade, rest);
+}
+
+void routes_enter(struct worker *worker, struct conn *conn, enum game_kind kind, struct text name,
+                  const struct http_upgrade *upgrade)
+{
     struct hub_room *room = rooms_find(worker, name);
     if (room == nullptr) room = rooms_open(worker, kind, name, false);
     if (room == nullptr) {
@@ -78,12 +90,21 @@ static void open_websocket(struct worker *worker, struct conn *conn,
                           (struct text){});
         return;
     }
-    conn_upgrade(conn, &upgrade, &worker->ws_limits[kind]);
-    if (conn->phase == CONN_OPEN && rooms_enter(worker, room, conn))
+    if (outbox_is_over(&worker->outboxes) || frame_pool_is_tight(&worker->frames, 1)) {
+        rooms_close_if_empty(worker, room);
+        conn_answer_error(conn, 503, TEXT("overloaded"),
+                          TEXT("Memory is short here; try again later."), (struct text){});
+        return;
+    }
+    conn_upgrade(conn, upgrade, &worker->ws_limits[kind]);
+    if (conn->phase != CONN_OPEN)
+        rooms_close_if_empty(worker, room);
+    else if (rooms_enter(worker, room, conn))
         log_connected(worker, conn, room);
 }
 
-void routes_on_request(struct worker *worker, struct conn *conn, const struct http_request *request)
+void routes_on_request(struct worker *worker, struct conn *conn, const struct http_request *request,
+                       struct bytes rest)
 {
     if (worker->phase == WORKER_DRAINING) {
         conn_answer_error(conn, 503, TEXT("draining"),
@@ -93,11 +114,11 @@ void routes_on_request(struct worker *worker, struct conn *conn, const struct ht
     const struct text further = TEXT("/ws/kart/");
     uint8_t memory[room_name_size_max];
     if (text_equal(request->path, TEXT("/ws"))) {
-        open_websocket(worker, conn, request, GAME_KART, TEXT("kart"));
+        open_websocket(worker, conn, request, rest, GAME_KART, TEXT("kart"));
     } else if (text_starts(request->path, further) &&
                routes_is_room_id(text_skip(request->path, further.size))) {
         struct text name = routes_room_name(memory, text_skip(request->path, further.size));
-        open_websocket(worker, conn, request, GAME_KART, name);
+        open_websocket(worker, conn, request, rest, GAME_KART, name);
     } else {
         conn_answer_error(conn, 404, TEXT("not_found"),
                           TEXT("There is nothing here; the race is a WebSocket at /ws."),

@@ -4,9 +4,14 @@
 #pragma once
 #include "hub/worker.h"
 
-/* Answers or upgrades. */
-void routes_on_request(struct worker *worker, struct conn *conn,
-                       const struct http_request *request);
+/* Answers, upgrades, or hands the connection to the worker where its room lives. `rest` is what came
+ * behind the request. */
+void routes_on_request(struct worker *worker, struct conn *conn, const struct http_request *request,
+                       struct bytes rest);
+
+/* Upgrades a connection into a room that lives here, or answers why not. */
+void routes_enter(struct worker *worker, struct conn *conn, enum game_kind kind, struct text name,
+                  const struct http_upgrade *upgrade);
 
 /* True for [A-Za-z0-9_-]{1,64}: what may follow /ws/kart/. */
 bool routes_is_room_id(struct text id);

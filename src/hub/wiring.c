@@ -4,13 +4,14 @@
 #include "hub/routes.h"
 #include <assert.h>
 
-static void on_request(void *hub, struct conn *conn, const struct http_request *request)
+static void on_request(void *hub, struct conn *conn, const struct http_request *request,
+                       struct bytes rest)
 {
     struct worker *worker = hub;
     if (conn->listener == LISTENER_ADMIN)
         api_on_request(worker, conn, request);
     else
-        routes_on_request(worker, conn, request);
+        routes_on_request(worker, conn, request, rest);
 }
 
 /* kart takes nothing from its members: what they send was validated by the reader, is counted
@@ -65,6 +66,8 @@ static void on_release(void *hub, struct conn *conn)
     struct worker *worker = hub;
     assert(worker->listener_conns[conn->listener] > 0);
     worker->listener_conns[conn->listener] -= 1;
+    bool handed_over = conn->fd < 0; /* its place goes with the descriptor */
+    if (conn->counted && !handed_over) quota_give(&worker->hub->connections);
 }
 
 const struct conn_hooks wiring_hooks = {.on_request = on_request,
@@ -74,27 +77,29 @@ const struct conn_hooks wiring_hooks = {.on_request = on_request,
 
 /* The slots beyond --connections: some for saying 503 to who comes when the rest is taken, the last
  * ones for the internal listener, which must answer also then. */
-static bool keep_out(struct worker *worker, enum listener_kind listener, int fd)
+static bool keep_out(struct worker *worker, enum listener_kind listener)
 {
     const struct pool *slots = &worker->conns.conns;
     if (listener == LISTENER_ADMIN || slots->in_use < slots->capacity - admin_slots) return false;
     worker->conns.counters.refused += 1;
-    ring_close_fd(&worker->ring, fd, false);
     return true;
 }
 
 void wiring_on_accept(struct worker *worker, enum listener_kind listener, int fd)
 {
-    if (keep_out(worker, listener, fd)) return;
-    bool full = worker->conns.conns.in_use >= worker->config->connections;
+    if (worker->phase == WORKER_STOPPED || keep_out(worker, listener)) {
+        ring_close_fd(&worker->ring, fd, false);
+        return;
+    }
     struct conn *conn = conn_accept(&worker->conns, fd, (uint8_t)listener);
     if (conn == nullptr) return;
     worker->listener_conns[listener] += 1;
     if (listener == LISTENER_ADMIN) return;
+    conn->counted = quota_take(&worker->hub->connections);
     if (worker->phase == WORKER_DRAINING)
         conn_answer_error(conn, 503, TEXT("draining"),
                           TEXT("This server is going down; try another one."), (struct text){});
-    else if (full)
+    else if (!conn->counted)
         conn_answer_error(conn, 503, TEXT("full"),
                           TEXT("All connections are taken; try again later."), (struct text){});
 }

@@ -8,13 +8,12 @@
 #include "conn/conn.h"
 #include "conn/listener.h"
 #include "game/games.h"
-#include "hub/config.h"
+#include "hub/hub.h"
 #include "hub/metrics.h"
 #include "room/room.h"
 
 enum timer_kind : uint8_t { TIMER_CONN, TIMER_ROOM, TIMER_LISTENER, TIMER_DRAIN };
 enum listener_kind : uint8_t { LISTENER_PUBLIC, LISTENER_ADMIN, listener_kinds };
-enum mail_kind : uint32_t { MAIL_DRAIN };
 enum worker_phase : uint8_t { WORKER_RUNNING, WORKER_DRAINING, WORKER_STOPPED };
 
 constexpr uint32_t worker_events_max = 256;
@@ -23,17 +22,27 @@ constexpr uint32_t worker_events_max = 256;
 struct member {
     struct seat seat;
     struct conn *conn;
+    bool waiting; /* in a replica that had nothing to show yet: its first frame is still to come */
+    bool lost;    /* and then it found no place */
+    struct list woken;
 };
 
 /* A room with its game behind it. Lives in worker.room_pool. */
 struct hub_room {
     struct room room;
+    uint32_t home;          /* worker; where it is not this one, this is a replica without a game */
+    uint64_t subscribers;   /* home: a bit for each other worker that has members */
+    uint32_t waiting_count; /* replica: members who were shown nothing yet */
+    bool asked;             /* replica: a state has been asked for and has not come */
+    bool must_ask;          /* replica: the question found home's mailbox full */
+    bool must_leave;        /* replica: so did the farewell */
     alignas(16) uint8_t state[]; /* of the kind's state_size */
 };
 
 struct worker {
+    struct hub *hub;
     const struct config *config;
-    uint16_t index;
+    uint32_t index; /* in hub.workers */
     enum worker_phase phase;
     struct instant now; /* read once a turn */
     struct arena arena;
@@ -49,9 +58,13 @@ struct worker {
     struct pool members;
     struct pool room_pool;
     struct table rooms_by_name;
-    struct hash_key hash_key;
-    uint32_t further_rooms; /* rooms that are not static */
-    uint32_t state_keys;    /* the last state_key that was given out */
+    struct hub_room *spanning[game_kinds]; /* the static room of each kind, or its replica */
+    uint32_t state_keys;                   /* the last state_key that was given out */
+    struct pool loans;                     /* frames lent to other workers */
+    struct pool parcels;                   /* connections on their way to other workers */
+    struct pool errands;                   /* questions put to other workers */
+    struct pool gathers;                   /* metrics questions under way */
+    struct mailbox_returns returns;        /* those of the four that have come home */
     struct game_options game_options[game_kinds];
     struct ws_limits ws_limits[game_kinds];
     uint32_t tick_ms[game_kinds];
@@ -67,29 +80,36 @@ struct worker {
     uint8_t scratch[snapshot_size_max * 2]; /* for one snapshot or one answer at a time */
 };
 
-/* How much memory a worker reserves under this configuration, bytes; with `per_connection`, how
- * much of it one more connection adds. Address space: pages are only touched as they are used. */
+/* How much memory one worker reserves under this configuration, bytes; with `per_connection`, how much
+ * of it one more connection adds. Address space: pages are only touched as they are used. */
 size_t worker_memory(const struct config *config, size_t *per_connection);
 
-/* Takes the memory and readies everything that needs no kernel but memory. On the main thread.
- * nullptr when the memory cannot be had. */
-[[nodiscard]] struct worker *worker_make(const struct config *config, uint16_t index);
+/* Takes the memory and readies everything that needs no kernel but memory. On the main thread. nullptr
+ * when the memory cannot be had. */
+[[nodiscard]] struct worker *worker_make(struct hub *hub, uint32_t index);
 
-/* Opens the ring and the listeners and runs until told to stop by MAIL_DRAIN. On the worker's
- * own thread. Returns the process's exit code, 0 when everything came home; a start that failed
- * has said why on stderr. */
+/* Opens the ring, the listeners and the static rooms. On the worker's own thread, the first worker
+ * before the others. 0, or the process's exit code, and then it has said why on stderr. */
+[[nodiscard]] int worker_start(struct worker *worker);
+
+/* After a start that succeeded: runs until told to stop by MAIL_DRAIN. Returns the process's exit
+ * code, 0 when everything came home. */
 [[nodiscard]] int worker_run(struct worker *worker);
 
-/* Tells a worker to drain; from any thread. */
-void worker_post_drain(struct worker *worker);
+/* For hub/stop.c: a turn without timers, for what must still come home. */
+void worker_last_turn(struct worker *worker, uint64_t until_ns);
 
-/* Gives the memory back. */
+/* Gives the memory back. After all workers have ended: they borrow from each other. */
 void worker_free(struct worker *worker);
 
-/* Slots beyond the configured connections: for saying 503, and for the internal listener. */
+/* Slots of each worker beyond the configured connections: for saying 503, and for the internal
+ * listener. */
 constexpr uint32_t refusal_slots = 64;
 constexpr uint32_t admin_slots = 16;
 
-/* How many descriptors beside clients the process needs: the slots above, ring, listeners, stderr
- * and the like. */
-constexpr uint32_t descriptors_reserved = 128;
+/* How many descriptors beside clients the process needs: the slots above, ring, doorbell and listeners
+ * of each worker, stderr and the like. */
+static inline uint32_t descriptors_reserved(uint32_t workers)
+{
+    return 32 + workers * (refusal_slots + admin_slots + 8);
+}

@@ -33,9 +33,11 @@ struct outcome {
     bool is_sound;  /* at most one event, of the right kind, the last, and then settled */
 };
 
+constexpr uint32_t nobodys_slot = UINT32_MAX; /* an event that comes too late finds nobody */
+
 static struct outcome send_one(struct ring *ring, int fd, struct bytes data)
 {
-    const struct ring_token token = {.op = RING_SEND_NOW, .generation = 1, .slot = 1};
+    const struct ring_token token = {.op = RING_SEND_NOW, .generation = 1, .slot = nobodys_slot};
     struct outcome outcome = {};
     struct ring_event events[4];
     if (!ring_send_now(ring, token, fd, data)) return outcome;
@@ -46,7 +48,8 @@ static struct outcome send_one(struct ring *ring, int fd, struct bytes data)
     if (count > 0) {
         outcome.result = events[0].result;
         outcome.is_sound = outcome.is_sound && count == 1 && events[0].last &&
-                           events[0].token.op == RING_SEND_NOW && events[0].token.slot == 1;
+                           events[0].token.op == RING_SEND_NOW &&
+                           events[0].token.slot == nobodys_slot;
     }
     outcome.is_sound = outcome.is_sound && ring_settled(ring);
     return outcome;

@@ -67,6 +67,7 @@ struct ring_listen_options {
     uint32_t not_sent_low_bytes;
     /* TCP_USER_TIMEOUT: a peer that acknowledges nothing for so long is gone */
     uint32_t user_timeout_ms;
+    bool shared;          /* SO_REUSEPORT: other sockets of ours listen on the same address */
     uint32_t send_buffer; /* SO_SNDBUF in bytes; 0: the kernel's own choice */
 };
 
@@ -75,11 +76,12 @@ struct ring_backend {
     const char *name;
     bool (*open)(struct ring *ring, struct text *why);
     void (*close)(struct ring *ring);
+    void (*free)(struct ring *ring);
     int (*listen)(struct ring *ring, const struct address *address,
                   const struct ring_listen_options *options);
     bool (*accept)(struct ring *ring, struct ring_token token, int fd);
     int (*accept_now)(struct ring *ring, int fd);
-    bool (*recv)(struct ring *ring, struct ring_token token, int fd);
+    bool (*recv)(struct ring *ring, struct ring_token token, int fd, bool once);
     void (*give)(struct ring *ring, const struct ring_event *event);
     bool (*send)(struct ring *ring, struct ring_token token, int fd, const struct iovec *pieces,
                  uint32_t count);
@@ -100,7 +102,7 @@ struct ring_backend {
 };
 
 /* The kernel's io_uring (ring/uring.c). Reserves what it needs from `arena`, which may be
- * measuring. */
+ * measuring; when it is not, ring_wake may be called from now on. */
 void ring_reserve_uring(struct ring *ring, struct arena *arena, const struct ring_config *config);
 
 /* Opens the ring on the calling thread, which is its owner from now on. False with one sentence
@@ -110,10 +112,17 @@ void ring_reserve_uring(struct ring *ring, struct arena *arena, const struct rin
     return ring->backend->open(ring, why);
 }
 
-/* Closes the ring. The kernel holds none of our memory afterwards. */
+/* Closes the ring. The kernel holds none of our memory afterwards. Its doorbell stays, for others may
+ * still ring it. */
 static inline void ring_close(struct ring *ring)
 {
     ring->backend->close(ring);
+}
+
+/* The end, once nobody can call ring_wake any more. Also for a ring that was never open. */
+static inline void ring_free(struct ring *ring)
+{
+    ring->backend->free(ring);
 }
 
 /* A bound, listening TCP socket, or -errno. Port 0 lets the kernel choose. */
@@ -140,11 +149,13 @@ static inline void ring_close(struct ring *ring)
     return ring->backend->accept_now(ring, fd);
 }
 
-/* Receives into the ring's own buffers until an event with `last`. -ENOBUFS means that all
+/* Receives into the ring's own buffers until an event with `last`; with `once` that is the first one,
+ * so that nothing is armed while its bytes are handled. -ENOBUFS means that all
  * buffers are out: arm it again when some have come home. */
-[[nodiscard]] static inline bool ring_recv(struct ring *ring, struct ring_token token, int fd)
+[[nodiscard]] static inline bool ring_recv(struct ring *ring, struct ring_token token, int fd,
+                                           bool once)
 {
-    return ring->backend->recv(ring, token, fd);
+    return ring->backend->recv(ring, token, fd, once);
 }
 
 /* Gives an event's receive buffer back; does nothing for events without one. Once for each event

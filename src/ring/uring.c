@@ -117,11 +117,14 @@ static int uring_accept_now(struct ring *, int fd)
     return accepted >= 0 ? accepted : -errno;
 }
 
-static bool uring_recv(struct ring *ring, struct ring_token token, int fd)
+static bool uring_recv(struct ring *ring, struct ring_token token, int fd, bool once)
 {
     struct io_uring_sqe *entry = take_entry(ring, token);
     if (entry == nullptr) return false;
-    io_uring_prep_recv_multishot(entry, fd, nullptr, 0, 0);
+    if (once)
+        io_uring_prep_recv(entry, fd, nullptr, 0, 0); /* 0: as much as the buffer holds */
+    else
+        io_uring_prep_recv_multishot(entry, fd, nullptr, 0, 0);
     entry->flags |= IOSQE_BUFFER_SELECT;
     entry->buf_group = receive_group;
     return true;
@@ -145,14 +148,20 @@ static void uring_give(struct ring *ring, const struct ring_event *event)
     give_buffer(uring_of(ring), event->data.data);
 }
 
+static bool has_room_for_copies(const struct uring *uring, uint32_t count)
+{
+    return uring->messages_used < uring->config.entries &&
+           uring->pieces_used + count <= uring->pieces_max;
+}
+
 static bool uring_send(struct ring *ring, struct ring_token token, int fd,
                        const struct iovec *pieces, uint32_t count)
 {
     struct uring *uring = uring_of(ring);
     assert(count > 0 && count <= outbox_gather_max);
-    if (count > 1 && uring->pieces_used + count > uring->pieces_max) {
+    if (count > 1 && !has_room_for_copies(uring, count)) {
         uring_submit(ring);
-        if (uring->pieces_used + count > uring->pieces_max) return false;
+        if (!has_room_for_copies(uring, count)) return false;
     }
     struct io_uring_sqe *entry = take_entry(ring, token);
     if (entry == nullptr) return false;
@@ -273,6 +282,7 @@ static void set_options(int fd, const struct ring_listen_options *options)
 {
     const int one = 1, zero = 0;
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+    if (options->shared) setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof one);
     setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &zero, sizeof zero);
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &options->not_sent_low_bytes,
@@ -289,6 +299,12 @@ static int uring_listen(struct ring *, const struct address *address,
     struct sockaddr_storage storage;
     socklen_t size = address_to(address, &storage);
     int fd = socket(storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0 && errno == EAFNOSUPPORT && address_is_any(address)) {
+        /* A kernel without IPv6: every address means every IPv4 address. */
+        const struct address every_v4 = {.port = address->port, .is_v4 = true};
+        size = address_to(&every_v4, &storage);
+        fd = socket(storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    }
     if (fd < 0) return -errno;
     set_options(fd, options);
     constexpr int backlog = 4096;
@@ -437,8 +453,7 @@ static bool uring_open(struct ring *ring, struct text *why)
     };
     int error = io_uring_queue_init_params(uring->config.entries, &uring->ring, &params);
     if (error == 0) {
-        uring->wake_fd = eventfd(0, EFD_CLOEXEC);
-        error = uring->wake_fd < 0 ? -errno : open_buffers(uring);
+        error = uring->wake_fd < 0 ? -EMFILE : open_buffers(uring);
         if (error != 0) io_uring_queue_exit(&uring->ring);
     }
     if (error != 0) {
@@ -456,13 +471,20 @@ static void uring_close(struct ring *ring)
     io_uring_free_buf_ring(&uring->ring, uring->buffer_ring, uring->config.receive_buffers,
                            receive_group);
     io_uring_queue_exit(&uring->ring);
-    close(uring->wake_fd);
+}
+
+static void uring_free(struct ring *ring)
+{
+    struct uring *uring = uring_of(ring);
+    if (uring->wake_fd >= 0) close(uring->wake_fd);
+    uring->wake_fd = -1;
 }
 
 static const struct ring_backend uring_backend = {
     .name = "io_uring",
     .open = uring_open,
     .close = uring_close,
+    .free = uring_free,
     .listen = uring_listen,
     .accept = uring_accept,
     .accept_now = uring_accept_now,
@@ -497,9 +519,12 @@ void ring_reserve_uring(struct ring *ring, struct arena *arena, const struct rin
         arena_take(arena, (size_t)config->receive_buffers * config->receive_buffer_size);
     *ring = (struct ring){.backend = &uring_backend, .state = uring};
     if (uring == nullptr) return;
-    *uring = (struct uring){.config = *config,
-                            .buffers = buffers,
-                            .messages = messages,
-                            .pieces = pieces,
-                            .pieces_max = pieces_max};
+    *uring =
+        (struct uring){.config = *config,
+                       .buffers = buffers,
+                       .messages = messages,
+                       .pieces = pieces,
+                       /* here and not at open: others may ring before this one's thread runs */
+                       .wake_fd = eventfd(0, EFD_CLOEXEC),
+                       .pieces_max = pieces_max};
 }

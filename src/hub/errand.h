@@ -1,0 +1,51 @@
+/* hub/errand.h: a question of the internal listener that another worker must answer: a command for a
+ * room that lives there, or its share of the metrics. The asker's connection is held meanwhile. */
+#pragma once
+#include "hub/worker.h"
+
+enum errand_kind : uint8_t { ERRAND_COMMAND, ERRAND_METRICS };
+
+struct errand {
+    struct mailbox_return back; /* RETURN_ERRAND */
+    uint32_t asker;             /* worker */
+    enum errand_kind kind;
+    struct ring_token conn; /* whose question it is; it may be gone when the answer comes */
+    union {
+        struct {
+            uint8_t name_size;
+            char name[room_name_size_max];
+            uint32_t text_size;
+            char text[http_body_size_max];
+            bool found;              /* the answer: there is such a room */
+            enum game_answer result; /* and what its game says */
+            uint32_t reply_size;
+            char reply[1024];
+            uint32_t state_size;
+            uint8_t state[snapshot_size_max];
+        } command;
+        struct {
+            struct gather *gather; /* the asker's: the sum and how many shares are missing */
+            struct tally tally;    /* the answer */
+        } metrics;
+    };
+};
+
+/* The sum of a metrics question under way. */
+struct gather {
+    uint32_t missing;
+    struct tally sum;
+};
+
+/* Sends a command to its room's home and holds the connection; or answers 503. */
+void errand_command(struct worker *worker, struct conn *conn, uint32_t home, struct text name,
+                    struct text command);
+
+/* Asks every other worker for its metrics and holds the connection until all have answered; with one
+ * worker answers at once. */
+void errand_metrics(struct worker *worker, struct conn *conn);
+
+/* Another worker asks (MAIL_ERRAND): does it and gives it back. */
+void errand_do(struct worker *worker, struct errand *errand);
+
+/* One of ours has come back. */
+void errand_on_return(struct worker *worker, struct errand *errand);

@@ -1,0 +1,25 @@
+/* hub/handoff.h: a connection moves to the worker where its room lives, so that a small room never
+ * crosses threads. What moves is the descriptor, the judged upgrade and the bytes behind it; nothing
+ * is armed and nothing queued meanwhile. */
+#pragma once
+#include "hub/worker.h"
+
+struct parcel {
+    struct mailbox_return back; /* RETURN_PARCEL */
+    struct mailbox_returns *home;
+    struct conn_passport passport;
+    bool counted; /* it holds a place of --connections */
+    enum game_kind kind;
+    struct http_upgrade upgrade; /* its protocol is static text */
+    uint8_t name_size;
+    char name[room_name_size_max];
+    uint32_t rest_size;
+    uint8_t rest[ring_receive_buffer_size]; /* what came behind the request in the same segment */
+};
+
+/* From on_request: sends the connection to `target`, or answers 503 when that is not possible now. */
+void handoff_send(struct worker *worker, struct conn *conn, uint32_t target, enum game_kind kind,
+                  struct text name, const struct http_upgrade *upgrade, struct bytes rest);
+
+/* A connection has come (MAIL_CONN): upgrades it into its room. */
+void handoff_receive(struct worker *worker, struct parcel *parcel);

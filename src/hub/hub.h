@@ -1,0 +1,57 @@
+/* hub/hub.h: what all workers know: the configuration, each other, and the bounds they share.
+ *
+ * Workers share no state. They send each other mail (base/mailbox.h); what a mail points to is lent
+ * and comes home by a list that cannot be full. How a frame travels, and whose it is at each step:
+ *
+ *   one worker    rooms.c encodes > frame_make (1 ref, the room's) > room_broadcast (+1 an outbox)
+ *                 > conn/send.c hands the bytes to the kernel: by the outbox (its ref stays until the
+ *                 completion) or past it (the round holds 1 ref for all) > the last ref frees it
+ *
+ *   two workers   home: the same, and one loan (+1 ref) for each other worker that has members
+ *                   |  MAIL_FRAME: the loan is the borrower's now, the frame still home's
+ *                   v
+ *                 borrower: frame_borrow (a frame of its own around home's bytes) > broadcast, sent
+ *                   |  as above; its last ref puts the loan into home's list of returns
+ *                   v
+ *                 home, next turn: takes the loan back > -1 ref > the last ref frees the frame */
+#pragma once
+#include "base/mailbox.h"
+#include "base/random.h"
+#include "hub/config.h"
+
+constexpr uint32_t workers_max = 64; /* a bit each in a room's set of workers */
+
+/* Where static rooms live. */
+constexpr uint32_t hub_home_static = 0;
+
+struct worker;
+
+/* Made by main before the workers start; only the quotas change afterwards. */
+struct hub {
+    const struct config *config;
+    struct hash_key hash_key; /* of room names: decides a room's home */
+    struct quota connections; /* --connections */
+    struct quota rooms;       /* --rooms */
+    uint32_t worker_count;
+    struct worker *workers[workers_max];
+};
+
+enum mail_kind : uint32_t {
+    MAIL_DRAIN,       /* the process is going down */
+    MAIL_CONN,        /* pointer: struct parcel; a connection whose room's home is here */
+    MAIL_SUBSCRIBE,   /* value: worker, number: kind; it has members and wants the room's frames */
+    MAIL_UNSUBSCRIBE, /* value: worker, number: kind; it has none any more */
+    MAIL_FRAME,  /* pointer: struct frame_loan, value: kind; a tick's frame, for every member */
+    MAIL_STATE,  /* the same, only for members who have not yet been shown anything */
+    MAIL_STALE,  /* value: kind; the state has changed since the last frame */
+    MAIL_ERRAND, /* pointer: struct errand; to be done and given back */
+};
+
+enum return_kind : uint32_t { RETURN_LOAN, RETURN_PARCEL, RETURN_ERRAND };
+
+/* The worker that a room of this name lives on. */
+uint32_t hub_home(const struct hub *hub, struct text name);
+
+/* Posts to another worker and wakes it when it must be. False when its mailbox is full: the caller
+ * keeps what it has. From any thread. */
+[[nodiscard]] bool hub_post(struct hub *hub, uint32_t worker, struct mail mail);

@@ -1,0 +1,155 @@
+#include "hub/span.h"
+#include "hub/rooms.h"
+#include <assert.h>
+
+static uint64_t bit(uint32_t worker)
+{
+    return 1ull << worker;
+}
+
+static struct hub_room *room_of(struct worker *worker, enum game_kind kind)
+{
+    struct hub_room *room = worker->spanning[kind];
+    assert(room != nullptr);
+    return room;
+}
+
+/* ---- home ---- */
+
+static void lend(struct worker *worker, struct hub_room *room, uint32_t to, enum mail_kind mail)
+{
+    struct frame_loan *loan = pool_take(&worker->loans);
+    if (loan != nullptr) {
+        *loan = (struct frame_loan){.back.kind = RETURN_LOAN,
+                                    .home = &worker->returns,
+                                    .frame = frame_ref(room->room.shown)};
+        worker->metrics.loans += 1;
+        if (hub_post(worker->hub, to,
+                     (struct mail){.kind = mail, .value = room->room.kind, .pointer = loan}))
+            return;
+        worker->metrics.loans -= 1;
+        frame_unref(&worker->frames, loan->frame);
+        pool_give(&worker->loans, loan);
+    }
+    worker->metrics.snapshots_not_lent += 1;
+}
+
+void span_lend_all(struct worker *worker, struct hub_room *room)
+{
+    for (uint64_t left = room->subscribers; left != 0; left &= left - 1)
+        lend(worker, room, (uint32_t)__builtin_ctzll(left), MAIL_FRAME);
+}
+
+void span_tell_stale(struct worker *worker, struct hub_room *room)
+{
+    /* One that finds the mailbox full is not missed: the next tick's frame is fresh. */
+    for (uint64_t left = room->subscribers; left != 0; left &= left - 1)
+        (void)!hub_post(worker->hub, (uint32_t)__builtin_ctzll(left),
+                        (struct mail){.kind = MAIL_STALE, .value = room->room.kind});
+}
+
+void span_on_subscribe(struct worker *worker, enum game_kind kind, uint32_t from)
+{
+    struct hub_room *room = room_of(worker, kind);
+    room->subscribers |= bit(from);
+    if (rooms_refresh(worker, room)) lend(worker, room, from, MAIL_STATE);
+    rooms_watch(worker, room);
+}
+
+void span_on_unsubscribe(struct worker *worker, enum game_kind kind, uint32_t from)
+{
+    struct hub_room *room = room_of(worker, kind);
+    room->subscribers &= ~bit(from);
+    rooms_watch(worker, room);
+}
+
+void span_on_return(struct worker *worker, struct frame_loan *loan)
+{
+    assert(worker->metrics.loans > 0);
+    worker->metrics.loans -= 1;
+    frame_unref(&worker->frames, loan->frame);
+    pool_give(&worker->loans, loan);
+}
+
+/* ---- replica ---- */
+
+static bool post_home(struct worker *worker, struct hub_room *room, enum mail_kind mail)
+{
+    return hub_post(worker->hub, room->home,
+                    (struct mail){.kind = mail, .value = worker->index, .number = room->room.kind});
+}
+
+void span_ask(struct worker *worker, struct hub_room *room)
+{
+    if (room->asked) return;
+    room->asked = true;
+    room->must_ask = !post_home(worker, room, MAIL_SUBSCRIBE);
+}
+
+void span_leave(struct worker *worker, struct hub_room *room)
+{
+    room_hide(&room->room, &worker->frames);
+    room->asked = room->must_ask = false;
+    room->must_leave = !post_home(worker, room, MAIL_UNSUBSCRIBE);
+}
+
+/* Those who joined when there was nothing to show: now there is, or was just shown to all. */
+static void end_waiting(struct worker *worker, struct hub_room *room, bool shown)
+{
+    struct list woken; /* their input may end the membership, so the room's list is left alone */
+    list_init(&woken);
+    list_each (link, &room->room.seats) {
+        if (room->waiting_count == 0) break;
+        struct member *member =
+            list_entry(list_entry(link, struct seat, link), struct member, seat);
+        if (!member->waiting) continue;
+        member->waiting = false;
+        room->waiting_count -= 1;
+        if (!shown &&
+            outbox_refused(outbox_push(&worker->outboxes, member->seat.outbox, room->room.shown)))
+            member->lost = true;
+        list_push(&woken, &member->woken);
+    }
+    for (struct list *link; (link = list_take(&woken)) != nullptr;) {
+        struct member *member = list_entry(link, struct member, woken);
+        if (member->lost)
+            conn_left_behind(member->conn, OUTBOX_FULL);
+        else
+            conn_unpause(member->conn);
+    }
+}
+
+void span_on_frame(struct worker *worker, enum game_kind kind, struct frame_loan *loan, bool to_all)
+{
+    struct hub_room *room = room_of(worker, kind);
+    struct frame *frame = nullptr;
+    if (room->room.seat_count > 0) frame = frame_borrow(&worker->frames, loan);
+    if (frame == nullptr) {
+        worker->metrics.snapshots_failed += room->room.seat_count > 0 ? 1 : 0;
+        mailbox_return(loan->home, &loan->back);
+        return;
+    }
+    room->asked = false;
+    room_show(&room->room, &worker->frames, frame);
+    if (to_all) rooms_show_all(worker, room);
+    end_waiting(worker, room, to_all);
+}
+
+void span_on_stale(struct worker *worker, enum game_kind kind)
+{
+    room_of(worker, kind)->room.stale = true;
+}
+
+bool span_retry(struct worker *worker)
+{
+    bool left = false;
+    for (size_t i = 0; i < game_kinds; i++) {
+        struct hub_room *room = worker->spanning[i];
+        if (room == nullptr || room->home == worker->index) continue;
+        if (room->must_leave) room->must_leave = !post_home(worker, room, MAIL_UNSUBSCRIBE);
+        if (room->must_ask && !room->must_leave)
+            room->must_ask = !post_home(worker, room, MAIL_SUBSCRIBE);
+        left = left || room->must_leave || room->must_ask;
+    }
+    return left;
+}
