@@ -34,6 +34,7 @@ const Mode = struct {
     target: std.Build.ResolvedTarget,
     optimize: std.builtin.OptimizeMode,
     strip: bool = false,
+    race_detector: bool = false, // ThreadSanitizer
 
     /// Undefined behaviour ends the program with a message wherever speed is not the point.
     fn sanitize(mode: Mode) std.zig.SanitizeC {
@@ -57,6 +58,7 @@ pub fn build(b: *std.Build) void {
     const chosen = Mode{ .target = target, .optimize = optimize, .strip = strip };
     const debug = Mode{ .target = target, .optimize = .Debug };
     const fast = Mode{ .target = target, .optimize = .ReleaseFast };
+    const threads = Mode{ .target = target, .optimize = .ReleaseSafe, .race_detector = true };
     const release = Mode{ .target = musl(b), .optimize = .ReleaseFast, .strip = true };
 
     const server = ringcast(b, chosen);
@@ -79,12 +81,11 @@ pub fn build(b: *std.Build) void {
         .{ "--unit-release", unitTests(b, fast) },
         .{ "--server-ubsan", ringcast(b, debug) },
         .{ "--server-static", ringcast(b, release) },
+        .{ "--server-tsan", ringcast(b, threads) },
     }) |argument| {
         tests.addArg(argument[0]);
         tests.addArtifactArg(argument[1]);
     }
-    tests.addArg("--");
-    tests.addArgs(b.args orelse &.{});
     b.step("test", "Everything that a pull request must pass; words after -- pick tests").dependOn(&tests.step);
 
     const format = python(b, "tests/tools/format.py");
@@ -94,13 +95,21 @@ pub fn build(b: *std.Build) void {
     fmt.dependOn(&b.addFmt(.{ .paths = &.{ "build.zig", "vendor" } }).step);
     tests.step.dependOn(&b.addFmt(.{ .paths = &.{ "build.zig", "vendor" }, .check = true }).step);
 
-    if (b.build_root.handle.access("perf/load", .{})) |_| {
-        const bench = program(b, "ringcast-bench", chosen);
-        addOurs(b, bench.root_module, "perf/load");
-        const perf = b.step("perf", "Build the load client, zig-out/bin/ringcast-bench");
-        perf.dependOn(&b.addInstallArtifact(bench, .{}).step);
-        check.dependOn(&bench.step);
-    } else |_| {}
+    const bench = program(b, "ringcast-bench", fast);
+    addOurs(b, bench.root_module, "perf/load");
+    check.dependOn(&bench.step);
+    tests.addArg("--bench");
+    tests.addArtifactArg(bench);
+    tests.addArg("--");
+    tests.addArgs(b.args orelse &.{});
+
+    const measure = python(b, "perf/run.py");
+    measure.addArg("--server");
+    measure.addArtifactArg(ringcast(b, fast));
+    measure.addArg("--bench");
+    measure.addArtifactArg(bench);
+    measure.addArgs(b.args orelse &.{});
+    b.step("perf", "Measure: 5,000 clients for 60 s; other loads after --").dependOn(&measure.step);
 }
 
 /// The server: src/main.c and every file of the folders beside it.
@@ -126,6 +135,7 @@ fn program(b: *std.Build, name: []const u8, mode: Mode) *std.Build.Step.Compile 
         .optimize = mode.optimize,
         .strip = mode.strip,
         .sanitize_c = mode.sanitize(),
+        .sanitize_thread = mode.race_detector,
         .omit_frame_pointer = false, // profilers want it, and it costs next to nothing
         .link_libc = true,
     });

@@ -33,6 +33,10 @@ def stages(arguments):
         ("static release", [*python, here / "static.py", arguments.server_static], False, 60),
         ("end to end, debug with UBSan",
          [*python, tools.root() / "tests" / "e2e" / "run.py", "--binary", arguments.server_ubsan], True, 900),
+        ("workers under churn, ThreadSanitizer",
+         [*python, tools.root() / "tests" / "e2e" / "run.py", "--binary", arguments.server_tsan, "churn"], False, 300),
+        ("the load client, its own test",
+         [*python, tools.root() / "perf" / "selftest.py", "--bench", arguments.bench], False, 120),
     ]
 
 
@@ -76,7 +80,7 @@ def judge(name, command, seconds, words):
 
 def main():
     parser = argparse.ArgumentParser()
-    for option in ("--unit-ubsan", "--unit-release", "--server-ubsan", "--server-static"):
+    for option in ("--unit-ubsan", "--unit-release", "--server-ubsan", "--server-static", "--server-tsan", "--bench"):
         parser.add_argument(option, required=True, type=os.path.abspath)
     parser.add_argument("words", nargs="*")
     arguments = parser.parse_args()

@@ -1,0 +1,126 @@
+#include "handshake.h"
+#include <bearssl.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+static void write_base64(char *out, const uint8_t *data, size_t size)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    for (size_t i = 0; i < size; i += 3) {
+        uint32_t three = (uint32_t)data[i] << 16;
+        if (i + 1 < size) three |= (uint32_t)data[i + 1] << 8;
+        if (i + 2 < size) three |= data[i + 2];
+        *out++ = digits[three >> 18];
+        *out++ = digits[three >> 12 & 63];
+        *out++ = i + 1 < size ? digits[three >> 6 & 63] : '=';
+        *out++ = i + 2 < size ? digits[three & 63] : '=';
+    }
+    *out = '\0';
+}
+
+/* §4.2.2: the hash of the key and a fixed text. */
+static void write_accept(char *out, const char *key)
+{
+    static const char fixed[] = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+    uint8_t hash[br_sha1_SIZE];
+    br_sha1_context context;
+    br_sha1_init(&context);
+    br_sha1_update(&context, key, strlen(key));
+    br_sha1_update(&context, fixed, sizeof fixed - 1);
+    br_sha1_out(&context, hash);
+    write_base64(out, hash, sizeof hash);
+}
+
+size_t handshake_write(char request[static handshake_request_max], const char *host,
+                       const char *path, const uint8_t nonce[static 16],
+                       char accept[static handshake_accept_size])
+{
+    char key[25];
+    write_base64(key, nonce, 16);
+    write_accept(accept, key);
+    int size = snprintf(request, handshake_request_max,
+                        "GET %s HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\n"
+                        "Connection: Upgrade\r\nSec-WebSocket-Key: %s\r\n"
+                        "Sec-WebSocket-Version: 13\r\n\r\n",
+                        path, host, key);
+    return (size_t)size;
+}
+
+struct field {
+    const char *name;
+    int name_size;
+    const char *value;
+    int value_size;
+};
+
+/* Takes the next header line; false at the empty one, and where a line is not a field. */
+static bool take_field(const char **at, const char *end, struct field *field)
+{
+    const char *line_end = memmem(*at, (size_t)(end - *at), "\r\n", 2);
+    if (line_end == nullptr) return false;
+    const char *colon = memchr(*at, ':', (size_t)(line_end - *at));
+    if (colon == nullptr) return false;
+    *field = (struct field){.name = *at, .name_size = (int)(colon - *at), .value = colon + 1};
+    const char *value_end = line_end;
+    while (field->value < value_end && (*field->value == ' ' || *field->value == '\t'))
+        field->value += 1;
+    while (value_end > field->value && (value_end[-1] == ' ' || value_end[-1] == '\t'))
+        value_end -= 1;
+    field->value_size = (int)(value_end - field->value);
+    *at = line_end + 2;
+    return true;
+}
+
+static bool is_named(const struct field *field, const char *name)
+{
+    return strlen(name) == (size_t)field->name_size &&
+           strncasecmp(field->name, name, strlen(name)) == 0;
+}
+
+static bool is_word(const struct field *field, const char *word)
+{
+    return strlen(word) == (size_t)field->value_size &&
+           strncasecmp(field->value, word, strlen(word)) == 0;
+}
+
+/* What §4.1 finds wrong with the fields of a 101; nullptr when nothing. */
+static const char *fault_of_fields(const char *at, const char *end, const char *accept)
+{
+    unsigned upgrade = 0, connection = 0, accepted = 0;
+    for (struct field field; take_field(&at, end, &field);) {
+        if (is_named(&field, "upgrade")) upgrade += is_word(&field, "websocket");
+        if (is_named(&field, "connection")) connection += is_word(&field, "upgrade");
+        if (is_named(&field, "sec-websocket-accept"))
+            accepted += (size_t)field.value_size == strlen(accept) &&
+                        memcmp(field.value, accept, strlen(accept)) == 0;
+        if (is_named(&field, "sec-websocket-extensions")) return "an extension nobody asked for";
+        if (is_named(&field, "sec-websocket-protocol")) return "a subprotocol nobody asked for";
+    }
+    if (at + 2 != end) return "a header line that is not one";
+    if (upgrade != 1) return "101 without \"Upgrade: websocket\"";
+    if (connection != 1) return "101 without \"Connection: Upgrade\"";
+    return accepted == 1 ? nullptr : "101 without the right Sec-WebSocket-Accept";
+}
+
+enum handshake_step handshake_read(const uint8_t *data, size_t size, const char *accept,
+                                   struct handshake_answer *answer)
+{
+    *answer = (struct handshake_answer){};
+    const char *text = (const char *)data;
+    const char *blank = memmem(text, size, "\r\n\r\n", 4);
+    if (blank == nullptr && size < handshake_response_max) return HANDSHAKE_NEED_MORE;
+    if (blank == nullptr) {
+        answer->why = "a response whose head does not end";
+        return HANDSHAKE_REFUSED;
+    }
+    const char *end = blank + 4;
+    char status_line[64] = {};
+    memcpy(status_line, text, size < sizeof status_line - 1 ? size : sizeof status_line - 1);
+    if (sscanf(status_line, "HTTP/1.1 %3u ", &answer->status) != 1) answer->status = 0;
+    const char *fields = (const char *)memmem(text, (size_t)(end - text), "\r\n", 2) + 2;
+    answer->size = (size_t)(end - text);
+    answer->why =
+        answer->status != 101 ? "another status than 101" : fault_of_fields(fields, end, accept);
+    return answer->why == nullptr ? HANDSHAKE_DONE : HANDSHAKE_REFUSED;
+}

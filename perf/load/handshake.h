@@ -1,0 +1,29 @@
+/* perf/load/handshake.h: the client's side of the opening handshake, RFC 6455 §4.1. */
+#pragma once
+#include <stddef.h>
+#include <stdint.h>
+
+/* Base64 of 20 bytes and a zero. */
+constexpr size_t handshake_accept_size = 29;
+constexpr size_t handshake_request_max = 640;
+constexpr size_t handshake_response_max = 4096;
+
+/* Writes a request with the key that `nonce` makes, and into `accept` what the server must answer
+ * to it. Returns the request's size. */
+size_t handshake_write(char request[static handshake_request_max], const char *host,
+                       const char *path, const uint8_t nonce[static 16],
+                       char accept[static handshake_accept_size]);
+
+enum handshake_step : uint8_t { HANDSHAKE_NEED_MORE, HANDSHAKE_DONE, HANDSHAKE_REFUSED };
+
+struct handshake_answer {
+    size_t size;     /* DONE: where the frames begin */
+    const char *why; /* REFUSED: what is wrong */
+    unsigned status; /* 0: not even that could be read */
+};
+
+/* §4.1: status 101, Upgrade, Connection and the accept value must be there; no extension and no
+ * subprotocol, because none was asked for. */
+[[nodiscard]] enum handshake_step handshake_read(const uint8_t *data, size_t size,
+                                                 const char *accept,
+                                                 struct handshake_answer *answer);

@@ -1,0 +1,28 @@
+/* perf/load/main.c: ringcast-bench, a crowd of clients that checks all it receives and measures how
+ * late it comes. One thread, epoll, no code shared with the server. Method: perf/README.md. */
+#include "crowd.h"
+#include "report.h"
+#include "trouble.h"
+#include <errno.h>
+#include <string.h>
+
+static void write_json(const struct crowd *crowd, const struct verdict *verdict, const char *path)
+{
+    FILE *file = fopen(path, "we");
+    if (file == nullptr) give_up("%s: %s", path, strerror(errno));
+    report_json(crowd, verdict, file);
+    if (fclose(file) != 0) give_up("%s: %s", path, strerror(errno));
+}
+
+int main(int argc, char **argv)
+{
+    static struct crowd crowd; /* its histograms are too large for a stack */
+    struct options options = options_read(argc, argv);
+    crowd_init(&crowd, &options);
+    crowd_run(&crowd);
+    struct verdict verdict = report_verdict(&crowd);
+    report_table(&crowd, &verdict, stdout);
+    if (options.json != nullptr) write_json(&crowd, &verdict, options.json);
+    crowd_deinit(&crowd);
+    return verdict.kept ? 0 : 1;
+}
