@@ -1,4 +1,5 @@
-/* main.c: reads the command line, starts the workers, passes signals on. The only file that exits. */
+/* main.c: reads the command line, starts the workers, passes signals on. The only file that
+ * exits. */
 #include "hub/worker.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -127,8 +128,8 @@ static bool any_running(struct worker_thread *threads, uint32_t count)
     return running;
 }
 
-/* Sleeps until all workers have ended. The first SIGTERM, SIGINT or SIGHUP starts a drain, the second
- * one ends the process at once. */
+/* Sleeps until all workers have ended. The first SIGTERM, SIGINT or SIGHUP starts a drain, the
+ * second one ends the process at once. */
 static void pass_signals(struct hub *hub, struct worker_thread *threads, uint32_t count,
                          const sigset_t *signals)
 {

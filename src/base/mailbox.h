@@ -81,7 +81,8 @@ struct mailbox_returns {
 /* Any thread: gives one back; the giver may not touch it afterwards. The lender is not woken. */
 void mailbox_return(struct mailbox_returns *returns, struct mailbox_return *back);
 
-/* The lender's thread: all that came home, newest first, linked by `next`; nullptr when none did. */
+/* The lender's thread: all that came home, newest first, linked by `next`; nullptr when none
+ * did. */
 [[nodiscard]] struct mailbox_return *mailbox_take_returns(struct mailbox_returns *returns);
 
 /* --- What all workers have a share of -------------------------------------------------------- */

@@ -36,8 +36,9 @@ struct conn;
 
 /* News for the hub. `hub` is conn_shared.hub. */
 struct conn_hooks {
-    /* A whole request has come. Must call conn_upgrade, conn_answer, conn_hold or conn_part before it
-     * returns. The request, and the bytes that came behind it, are valid during the call. */
+    /* A whole request has come. Must call conn_upgrade, conn_answer, conn_hold or conn_part
+     * before it returns. The request, and the bytes that came behind it, are valid during the
+     * call. */
     void (*on_request)(void *hub, struct conn *conn, const struct http_request *request,
                        struct bytes rest);
     /* A text or binary message of an OPEN connection; its payload is valid during the call. */
@@ -183,11 +184,12 @@ struct conn_passport {
     uint8_t listener;
 };
 
-/* HTTP to DRAINING, from on_request: gives the descriptor away; the slot is freed at the turn's end. */
+/* HTTP to DRAINING, from on_request: gives the descriptor away; the slot is freed at the turn's
+ * end. */
 [[nodiscard]] struct conn_passport conn_part(struct conn *conn);
 
-/* Takes over a connection from another worker: HTTP, nothing armed; conn_upgrade and then conn_resume
- * must follow. nullptr when no slot is left: then the descriptor is closed. */
+/* Takes over a connection from another worker: HTTP, nothing armed; conn_upgrade and then
+ * conn_resume must follow. nullptr when no slot is left: then the descriptor is closed. */
 [[nodiscard]] struct conn *conn_adopt(struct conn_shared *shared, struct conn_passport passport);
 
 /* Handles the bytes that came with an adopted connection, then receives. */
@@ -197,8 +199,8 @@ void conn_resume(struct conn *conn, struct bytes rest);
  * deadline ends it before. */
 void conn_hold(struct conn *conn);
 
-/* OPEN, from on_request: what the peer sends is not read until conn_unpause, so that nothing of ours
- * comes before what the hub wants to be first. What came behind the request is kept. */
+/* OPEN, from on_request: what the peer sends is not read until conn_unpause, so that nothing of
+ * ours comes before what the hub wants to be first. What came behind the request is kept. */
 void conn_pause(struct conn *conn);
 
 /* Reads on. Does nothing unless it is paused and OPEN. */
@@ -225,7 +227,8 @@ void conn_close(struct conn *conn, enum close_reason reason);
 /* The same, with a hint in the close reason: "restart;retry_ms=1234". */
 void conn_close_retry(struct conn *conn, enum close_reason reason, uint32_t retry_ms);
 
-/* It owes so much that it must go, for the memory's sake: drops what it can and closes as TOO_SLOW. */
+/* It owes so much that it must go, for the memory's sake: drops what it can and closes as
+ * TOO_SLOW. */
 void conn_shed(struct conn *conn);
 
 /* OPEN: closes it for a restart once `due_ms` has come, with a random hint of when to come back. */
@@ -235,8 +238,8 @@ void conn_restart_at(struct conn *conn, uint64_t due_ms);
  * was not answered, or is set to `reason` now. */
 void conn_drain(struct conn *conn, enum close_reason reason);
 
-/* A frame found no place in the outbox: closes as TOO_SLOW, or as OVERLOADED where `answer` says that
- * the shortage is ours. */
+/* A frame found no place in the outbox: closes as TOO_SLOW, or as OVERLOADED where `answer` says
+ * that the shortage is ours. */
 void conn_left_behind(struct conn *conn, enum outbox_answer answer);
 
 /* Completions of this connection's operations. The caller has checked the generation. */

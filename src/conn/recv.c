@@ -62,8 +62,8 @@ void conn_return_buffers(struct conn *conn)
     if (buffer.data != nullptr) pool_give(&shared->message_buffers, buffer.data);
 }
 
-/* The request has been read, so its buffer is free for what came behind it, which is no more than one
- * receive buffer holds. */
+/* The request has been read, so its buffer is free for what came behind it, which is no more
+ * than one receive buffer holds. */
 static void keep(struct conn *conn, struct bytes *rest)
 {
     static_assert(ring_receive_buffer_size <= http_head_size_max);

@@ -122,7 +122,8 @@ static void command_room(struct worker *worker, struct conn *conn, struct text n
                        text_from(writer_bytes(&reply)));
 }
 
-/* What no game understands: the answer says what it does. The problem with the body stands before. */
+/* What no game understands: the answer says what it does. The problem with the body stands
+ * before. */
 static void refuse_body(struct conn *conn, struct text problem)
 {
     uint8_t memory[1024];

@@ -1,5 +1,6 @@
-/* hub/errand.h: a question of the internal listener that another worker must answer: a command for a
- * room that lives there, or its share of the metrics. The asker's connection is held meanwhile. */
+/* hub/errand.h: a question of the internal listener that another worker must answer: a command
+ * for a room that lives there, or its share of the metrics. The asker's connection is held
+ * meanwhile. */
 #pragma once
 #include "hub/worker.h"
 
@@ -40,8 +41,8 @@ struct gather {
 void errand_command(struct worker *worker, struct conn *conn, uint32_t home, struct text name,
                     struct text command);
 
-/* Asks every other worker for its metrics and holds the connection until all have answered; with one
- * worker answers at once. */
+/* Asks every other worker for its metrics and holds the connection until all have answered; with
+ * one worker answers at once. */
 void errand_metrics(struct worker *worker, struct conn *conn);
 
 /* Another worker asks (MAIL_ERRAND): does it and gives it back. */

@@ -1,6 +1,6 @@
-/* hub/handoff.h: a connection moves to the worker where its room lives, so that a small room never
- * crosses threads. What moves is the descriptor, the judged upgrade and the bytes behind it; nothing
- * is armed and nothing queued meanwhile. */
+/* hub/handoff.h: a connection moves to the worker where its room lives, so that a small room
+ * never crosses threads. What moves is the descriptor, the judged upgrade and the bytes behind
+ * it; nothing is armed and nothing queued meanwhile. */
 #pragma once
 #include "hub/worker.h"
 
@@ -17,7 +17,8 @@ struct parcel {
     uint8_t rest[ring_receive_buffer_size]; /* what came behind the request in the same segment */
 };
 
-/* From on_request: sends the connection to `target`, or answers 503 when that is not possible now. */
+/* From on_request: sends the connection to `target`, or answers 503 when that is not possible
+ * now. */
 void handoff_send(struct worker *worker, struct conn *conn, uint32_t target, enum game_kind kind,
                   struct text name, const struct http_upgrade *upgrade, struct bytes rest);
 

@@ -1,11 +1,12 @@
 /* hub/hub.h: what all workers know: the configuration, each other, and the bounds they share.
  *
- * Workers share no state. They send each other mail (base/mailbox.h); what a mail points to is lent
- * and comes home by a list that cannot be full. How a frame travels, and whose it is at each step:
+ * Workers share no state. They send each other mail (base/mailbox.h); what a mail points to is
+ * lent and comes home by a list that cannot be full. How a frame travels, and whose it is at
+ * each step:
  *
  *   one worker    rooms.c encodes > frame_make (1 ref, the room's) > room_broadcast (+1 an outbox)
- *                 > conn/send.c hands the bytes to the kernel: by the outbox (its ref stays until the
- *                 completion) or past it (the round holds 1 ref for all) > the last ref frees it
+ *                 > conn/send.c hands the bytes to the kernel: by the outbox (its ref stays until
+ *                 the completion) or past it (the round holds 1 ref) > the last ref frees it
  *
  *   two workers   home: the same, and one loan (+1 ref) for each other worker that has members
  *                   |  MAIL_FRAME: the loan is the borrower's now, the frame still home's

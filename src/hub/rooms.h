@@ -12,8 +12,8 @@
  * /ws, "kart/ID" a further one. */
 [[nodiscard]] struct hub_room *rooms_find(struct worker *worker, struct text name);
 
-/* Makes a room whose home is here. nullptr when the bound on rooms is reached (a static room does not
- * count). */
+/* Makes a room whose home is here. nullptr when the bound on rooms is reached (a static room
+ * does not count). */
 [[nodiscard]] struct hub_room *rooms_open(struct worker *worker, enum game_kind kind,
                                           struct text name, bool is_static);
 
@@ -42,8 +42,8 @@ void rooms_tick(struct worker *worker, struct hub_room *room);
 /* Queues the room's last frame for every member. */
 void rooms_show_all(struct worker *worker, struct hub_room *room);
 
-/* Makes the room's last frame show the state as it is. True also when it does so already; false when
- * no memory was left. Only at home. */
+/* Makes the room's last frame show the state as it is. True also when it does so already; false
+ * when no memory was left. Only at home. */
 [[nodiscard]] bool rooms_refresh(struct worker *worker, struct hub_room *room);
 
 /* Has the room tick while somebody watches, here or elsewhere. Only at home. */

@@ -4,8 +4,8 @@
 #pragma once
 #include "hub/worker.h"
 
-/* Answers, upgrades, or hands the connection to the worker where its room lives. `rest` is what came
- * behind the request. */
+/* Answers, upgrades, or hands the connection to the worker where its room lives. `rest` is what
+ * came behind the request. */
 void routes_on_request(struct worker *worker, struct conn *conn, const struct http_request *request,
                        struct bytes rest);
 

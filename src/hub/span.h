@@ -1,13 +1,13 @@
 /* hub/span.h: a room that spans workers: home lends each frame to those who have members.
  * You are here: ring > tls > http > ws > [hub] > room > game > outbox > conn > ring
  *
- *   replica gets its first member, or one whom it has nothing fresh to show:
- *       > MAIL_SUBSCRIBE > home lends the state as it is (MAIL_STATE), from now on each tick's frame
+ *   a replica gets its first member, or one for whom it has nothing fresh:
+ *       > MAIL_SUBSCRIBE > home lends the state as it is (MAIL_STATE), and then each tick's frame
  *   the last member leaves: > MAIL_UNSUBSCRIBE
  *   a command changes the state: home > MAIL_STALE > the next joiner's replica asks again
  *
- * Mail between two workers keeps its order, so a member never sees an older state after a newer. A
- * frame that finds a mailbox full is not lent: the next tick's takes its place. */
+ * Mail between two workers keeps its order, so a member never sees an older state after a newer.
+ * A frame that finds a mailbox full is not lent: the next tick's takes its place. */
 #pragma once
 #include "hub/worker.h"
 

@@ -1,4 +1,5 @@
-/* hub/stop.h: how a worker ends: goodbyes spread over the drain, then whatever must still come home. */
+/* hub/stop.h: how a worker ends: goodbyes spread over the drain, then whatever must still come
+ * home. */
 #pragma once
 #include "hub/worker.h"
 

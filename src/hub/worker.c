@@ -142,8 +142,8 @@ static void write_log(struct worker *worker)
         ring_write(&worker->ring, (struct ring_token){.op = RING_WRITE}, stderr_fd, pending);
 }
 
-/* What slow clients keep in memory is bounded: beyond it, those who owe most go first. What is leaving
- * already counts as gone, else many would go for the memory that few hold. */
+/* What slow clients keep in memory is bounded: beyond it, those who owe most go first. What is
+ * leaving already counts as gone, else many would go for the memory that few hold. */
 static bool must_shed(struct worker *worker)
 {
     const struct outbox_set *outboxes = &worker->outboxes;
@@ -179,6 +179,25 @@ static void worker_wait(struct worker *worker)
     set_now(worker, ring_wait(&worker->ring, next_turn_ns(worker)));
 }
 
+/* Takes what has completed, behind what an earlier turn has left. That a send past an outbox
+ * fell short is handled at once: a round can then end however much else is waiting. False when
+ * nothing has completed, or there is no place for it. */
+static bool take_more(struct worker *worker)
+{
+    uint32_t left = worker->event_count - worker->event_next;
+    memmove(worker->events, worker->events + worker->event_next, left * sizeof *worker->events);
+    worker->event_next = 0;
+    worker->event_count = left;
+    uint32_t taken = ring_take(&worker->ring, worker->events + left, worker_events_max - left);
+    for (uint32_t i = left; i < left + taken; i++) {
+        if (worker->events[i].token.op == RING_SEND_NOW)
+            on_event(worker, worker->events[i]);
+        else
+            worker->events[worker->event_count++] = worker->events[i];
+    }
+    return taken > 0;
+}
+
 /* Handles events until none is there or the turn's time is up; a flood from one client then waits
  * for the timers and sends of all others (THREATS.md F13). What was taken is kept for the next
  * turn. */
@@ -186,12 +205,11 @@ static void worker_take_events(struct worker *worker)
 {
     uint64_t until_ns = worker->now.ns + turn_ns_max;
     uint32_t bytes = 0; /* since the clock was last read */
+    (void)take_more(worker);
     for (;;) {
-        if (worker->event_next == worker->event_count) {
+        while (worker->event_next == worker->event_count) {
             conn_arm_waiting(&worker->conns);
-            worker->event_next = 0;
-            worker->event_count = ring_take(&worker->ring, worker->events, worker_events_max);
-            if (worker->event_count == 0) return;
+            if (!take_more(worker)) return;
         }
         struct ring_event event = worker->events[worker->event_next++];
         on_event(worker, event);
@@ -205,8 +223,7 @@ static void worker_take_events(struct worker *worker)
 
 static void worker_settle(struct worker *worker)
 {
-    if (worker->event_next == worker->event_count && ring_settled(&worker->ring))
-        conn_settle(&worker->conns);
+    if (ring_settled(&worker->ring)) conn_settle(&worker->conns);
 }
 
 static void worker_shed(struct worker *worker)

@@ -16,7 +16,8 @@ enum timer_kind : uint8_t { TIMER_CONN, TIMER_ROOM, TIMER_LISTENER, TIMER_DRAIN 
 enum listener_kind : uint8_t { LISTENER_PUBLIC, LISTENER_ADMIN, listener_kinds };
 enum worker_phase : uint8_t { WORKER_RUNNING, WORKER_DRAINING, WORKER_STOPPED };
 
-constexpr uint32_t worker_events_max = 256;
+/* Taken and not yet handled; as many as the completion queue holds. */
+constexpr uint32_t worker_events_max = 4 * ring_entries;
 
 /* Whose connection this is. Lives in worker.members. */
 struct member {
@@ -80,12 +81,13 @@ struct worker {
     uint8_t scratch[snapshot_size_max * 2]; /* for one snapshot or one answer at a time */
 };
 
-/* How much memory one worker reserves under this configuration, bytes; with `per_connection`, how much
- * of it one more connection adds. Address space: pages are only touched as they are used. */
+/* How much memory one worker reserves under this configuration, bytes; with `per_connection`,
+ * how much of it one more connection adds. Address space: pages are only touched as they are
+ * used. */
 size_t worker_memory(const struct config *config, size_t *per_connection);
 
-/* Takes the memory and readies everything that needs no kernel but memory. On the main thread. nullptr
- * when the memory cannot be had. */
+/* Takes the memory and readies everything that needs no kernel but memory. On the main thread.
+ * nullptr when the memory cannot be had. */
 [[nodiscard]] struct worker *worker_make(struct hub *hub, uint32_t index);
 
 /* Opens the ring, the listeners and the static rooms. On the worker's own thread, the first worker
@@ -107,8 +109,8 @@ void worker_free(struct worker *worker);
 constexpr uint32_t refusal_slots = 64;
 constexpr uint32_t admin_slots = 16;
 
-/* How many descriptors beside clients the process needs: the slots above, ring, doorbell and listeners
- * of each worker, stderr and the like. */
+/* How many descriptors beside clients the process needs: the slots above, ring, doorbell and
+ * listeners of each worker, stderr and the like. */
 static inline uint32_t descriptors_reserved(uint32_t workers)
 {
     return 32 + workers * (refusal_slots + admin_slots + 8);

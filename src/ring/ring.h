@@ -112,8 +112,8 @@ void ring_reserve_uring(struct ring *ring, struct arena *arena, const struct rin
     return ring->backend->open(ring, why);
 }
 
-/* Closes the ring. The kernel holds none of our memory afterwards. Its doorbell stays, for others may
- * still ring it. */
+/* Closes the ring. The kernel holds none of our memory afterwards. Its doorbell stays, for
+ * others may still ring it. */
 static inline void ring_close(struct ring *ring)
 {
     ring->backend->close(ring);
@@ -149,9 +149,9 @@ static inline void ring_free(struct ring *ring)
     return ring->backend->accept_now(ring, fd);
 }
 
-/* Receives into the ring's own buffers until an event with `last`; with `once` that is the first one,
- * so that nothing is armed while its bytes are handled. -ENOBUFS means that all
- * buffers are out: arm it again when some have come home. */
+/* Receives into the ring's own buffers until an event with `last`; with `once` that is the first
+ * one, so that nothing is armed while its bytes are handled. -ENOBUFS means that all buffers are
+ * out: arm it again when some have come home. */
 [[nodiscard]] static inline bool ring_recv(struct ring *ring, struct ring_token token, int fd,
                                            bool once)
 {
