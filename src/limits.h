@@ -4,7 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* A peer's outbox (DESIGN: the client's send ring). */
+/* A peer's outbox: what waits to be sent to it. */
 /* frames queued for one peer; storage is held only while some are */
 constexpr uint32_t outbox_frames_max = 256;
 /* bytes queued for one peer; a single larger frame may enter an empty one */

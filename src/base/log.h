@@ -14,7 +14,7 @@ enum log_level : uint8_t {
     LOG_NOTICE, /* an info line outside the budget: what happens to the server itself */
 };
 
-/* One key and its value. Keys are stable: CONVENTIONS names them, scripts read them. */
+/* One key and its value. Keys are stable: scripts read them. */
 struct log_field {
     const char *key;
     enum : uint8_t { LOG_IS_TEXT, LOG_IS_U64, LOG_IS_I64 } type;

@@ -1,4 +1,4 @@
-/* game/kart.c: a race dashboard: phase, pot and clock, shown whole to everyone (CONTRACT.md S0).
+/* game/kart.c: a race dashboard: phase, pot and clock, shown whole to everyone (THREATS.md S0).
  * You are here: ring > tls > http > ws > hub > room > [game] > outbox > conn > ring
  *
  *           start          45 s            5 s           120 s            15 s

@@ -143,7 +143,7 @@ static bool read_offer(const struct http_request *request, struct offer *offer)
     return true;
 }
 
-/* PROTOCOL.md §5.3: the client's order decides; an offer that holds nothing known is refused. */
+/* The client's order decides; an offer that holds nothing known is refused. */
 static enum http_refusal choose_protocol(const struct http_request *request,
                                          const struct http_upgrade_policy *policy,
                                          struct text *protocol)

@@ -1,5 +1,5 @@
 /* tests/unit/game_kart.c: the race engine: phases and their clocks, the host's commands, the exact
- * bytes of the state (CONTRACT.md S0-5, S0-6, S0-14, S0-15). */
+ * bytes of the state (THREATS.md S0-5, S0-6, S0-14, S0-15). */
 #include "check.h"
 #include "game/games.h"
 #include "limits.h"

@@ -168,7 +168,7 @@ TEST("the 101 names the accepted key and the chosen subprotocol (RFC 6455 §4.2.
                                     "\r\n");
 }
 
-TEST("the 101 names no subprotocol when none was offered (PROTOCOL.md §5.3)")
+TEST("the 101 names no subprotocol when none was offered")
 {
     struct http_upgrade upgrade = {};
     memcpy(upgrade.accept, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=", sizeof upgrade.accept);

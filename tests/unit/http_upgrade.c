@@ -455,7 +455,7 @@ TEST("a request without Origin passes an empty list (S0-16)")
     EXPECT_EQ(judge_origin(&none, "rooms.example", "https://good.com"), HTTP_REFUSE_ORIGIN);
 }
 
-TEST("the first offered subprotocol that is spoken is chosen (PROTOCOL.md §5.3)")
+TEST("the first offered subprotocol that is spoken is chosen")
 {
     struct text chosen;
     EXPECT_EQ(judge_offer("Sec-WebSocket-Protocol: ringcast.v1\r\n", &chosen), HTTP_UPGRADE_OK);
@@ -472,14 +472,14 @@ TEST("the first offered subprotocol that is spoken is chosen (PROTOCOL.md §5.3)
     EXPECT_TEXT(chosen, "ringcast.event");
 }
 
-TEST("no offer means no subprotocol in the answer (PROTOCOL.md §5.3; RFC 6455 §4.2.2)")
+TEST("no offer means no subprotocol in the answer (RFC 6455 §4.2.2)")
 {
     struct text chosen;
     EXPECT_EQ(judge_offer("", &chosen), HTTP_UPGRADE_OK);
     EXPECT_EQ(chosen.size, 0);
 }
 
-TEST("an offer without any known subprotocol is refused; case matters (PROTOCOL.md §5.3)")
+TEST("an offer without any known subprotocol is refused; case matters")
 {
     struct text chosen;
     static const struct http_upgrade_policy mute = {};
