@@ -115,14 +115,14 @@ void conn_on_send_now(struct conn *conn, struct ring_event event)
     conn->passed = 0; /* the outcome is known */
     conn->behind = true;
     shared->counters.sends_now_short += 1;
+    uint32_t taken = event.result > 0 ? (uint32_t)event.result : 0;
+    bool fits = outbox_put_back(shared->outboxes, &conn->outbox, conn->passing, taken);
+    if (!fits) shared->outboxes->counters.dropped_gone += 1;
     if (conn->phase == CONN_DRAINING) return;
     conn_check(conn);
-    if (event.result < 0 && event.result != -EAGAIN) {
+    if (event.result < 0 && event.result != -EAGAIN)
         conn_drain(conn, CLOSE_SEND_ERROR);
-        return;
-    }
-    uint32_t taken = event.result > 0 ? (uint32_t)event.result : 0;
-    if (!outbox_put_back(shared->outboxes, &conn->outbox, conn->passing, taken))
+    else if (!fits)
         conn_drain(conn, CLOSE_TOO_SLOW); /* no goodbye: it would come inside a frame */
 }
 

@@ -322,3 +322,217 @@ TEST("random pushes and sends never lose, repeat or reorder a byte of what was q
     EXPECT_EQ(queued - received, box.bytes);
     end();
 }
+
+/* ---- frames sent past the outbox ---- */
+
+/* A frame with one reference, the test's, that has passed the empty outbox. */
+static struct frame *pass(enum frame_lane lane, uint32_t key, char mark, uint32_t size)
+{
+    struct frame *frame = make(lane, key, mark, size);
+    EXPECT_EQ(outbox_push(&set, &box, frame), OUTBOX_QUEUED);
+    EXPECT(outbox_single(&box) == frame);
+    outbox_pass(&set, &box);
+    EXPECT(outbox_is_empty(&box) && box.bytes == 0);
+    EXPECT_EQ(frame->refs, 1);
+    return frame;
+}
+
+/* The kernel took only `size` bytes of it. */
+static bool put_back(struct frame *frame, uint32_t size)
+{
+    bool fits = outbox_put_back(&set, &box, frame, size);
+    frame_unref(&frames, frame);
+    return fits;
+}
+
+TEST("only a frame that is alone and untouched may be sent past the outbox")
+{
+    begin(1);
+    EXPECT(outbox_single(&box) == nullptr);
+    (void)!push(FRAME_EVENT, 0, 'a', 10);
+    EXPECT(outbox_single(&box) != nullptr && outbox_single(&box)->wire[0] == 'a');
+    (void)gathered(8);
+    EXPECT(outbox_single(&box) == nullptr); /* in flight */
+    outbox_sent(&set, &box, 4);
+    EXPECT(outbox_single(&box) == nullptr); /* the peer has part of it */
+    (void)gathered(8);
+    outbox_sent(&set, &box, 6);
+    (void)!push(FRAME_EVENT, 0, 'b', 10);
+    EXPECT(outbox_single(&box) != nullptr && outbox_single(&box)->wire[0] == 'b');
+    (void)!push(FRAME_PONG, 0, 'c', 10);
+    EXPECT(outbox_single(&box) == nullptr); /* not alone */
+    end();
+}
+
+TEST("the single frame is found wherever the head is, in both storages")
+{
+    for (uint32_t sent = 0; sent < 2 * outbox_inline_frames; sent++) {
+        begin(1);
+        for (uint32_t i = 0; i <= sent; i++)
+            (void)!push(FRAME_EVENT, 0, (char)('a' + i), 1);
+        (void)gathered(outbox_gather_max);
+        outbox_sent(&set, &box, sent);
+        struct frame *frame = outbox_single(&box);
+        EXPECT(frame != nullptr && frame->wire[0] == 'a' + sent);
+        outbox_pass(&set, &box);
+        EXPECT_EQ(set.storage.in_use, 0);
+        end();
+    }
+}
+
+TEST("a frame that passes leaves the outbox empty and clean, and counts as sent")
+{
+    begin(1);
+    struct frame *frame = pass(FRAME_STATE, 1, 'a', 10);
+    EXPECT(list_is_empty(&set.dirty));
+    EXPECT_EQ(set.counters.bytes_sent, 10);
+    EXPECT_EQ(set.counters.frames_sent[FRAME_STATE], 1);
+    frame_unref(&frames, frame);
+    end();
+}
+
+TEST("what fell short goes on at its next byte, before everything that was pushed since")
+{
+    begin(1);
+    struct frame *frame = pass(FRAME_EVENT, 0, 'a', 10);
+    (void)!push(FRAME_EVENT, 0, 'b', 10);
+    (void)!push(FRAME_PONG, 0, 'p', 10);
+    EXPECT(put_back(frame, 3));
+    EXPECT_EQ(set.counters.bytes_sent, 3);
+    EXPECT_EQ(set.counters.frames_sent[FRAME_EVENT], 0);
+    EXPECT_EQ(box.bytes, 27);
+    struct iovec pieces[8];
+    EXPECT_EQ(outbox_gather(&box, pieces, 8), 3);
+    EXPECT_EQ(pieces[0].iov_len, 7);
+    EXPECT(((char *)pieces[0].iov_base)[0] == 'a' && ((char *)pieces[1].iov_base)[0] == 'b');
+    outbox_sent(&set, &box, 27);
+    EXPECT_EQ(set.counters.bytes_sent, 30);
+    EXPECT_EQ(set.counters.frames_sent[FRAME_EVENT], 2);
+    end();
+}
+
+TEST("what fell short makes an empty outbox dirty again")
+{
+    begin(1);
+    EXPECT(put_back(pass(FRAME_EVENT, 0, 'a', 10), 0));
+    EXPECT(set.dirty.next == &box.dirty_link);
+    EXPECT_EQ(set.counters.frames_sent[FRAME_EVENT], 0);
+    EXPECT_EQ(set.counters.bytes_sent, 0);
+    EXPECT_TEXT(gathered(8), "a");
+    outbox_sent(&set, &box, 10);
+    end();
+}
+
+TEST("a snapshot of which nothing was sent gives way to a newer one of its key, and to no other")
+{
+    begin(1);
+    struct frame *frame = pass(FRAME_STATE, 1, 'a', 10);
+    (void)!push(FRAME_STATE, 2, 'x', 10);
+    (void)!push(FRAME_STATE, 1, 'b', 10);
+    EXPECT(put_back(frame, 0));
+    EXPECT_EQ(set.counters.conflated, 1);
+    EXPECT_EQ(box.bytes, 20);
+    EXPECT_EQ(set.counters.frames_sent[FRAME_STATE], 0);
+    EXPECT_TEXT(gathered(8), "xb");
+    outbox_sent(&set, &box, 20);
+    frame = pass(FRAME_STATE, 1, 'c', 10);
+    (void)!push(FRAME_STATE, 2, 'y', 10);
+    (void)!push(FRAME_EVENT, 1, 'e', 10);
+    EXPECT(put_back(frame, 0));
+    EXPECT_EQ(set.counters.conflated, 1);
+    EXPECT_TEXT(gathered(8), "cye");
+    outbox_sent(&set, &box, 30);
+    end();
+}
+
+TEST("a pong of which nothing was sent gives way to a newer one (RFC 6455 §5.5.3)")
+{
+    begin(1);
+    struct frame *frame = pass(FRAME_PONG, 0, 'a', 10);
+    (void)!push(FRAME_PONG, 0, 'b', 10);
+    EXPECT(put_back(frame, 0));
+    EXPECT_EQ(set.counters.pongs_replaced, 1);
+    EXPECT_TEXT(gathered(8), "b");
+    outbox_sent(&set, &box, 10);
+    end();
+}
+
+TEST("a snapshot of which the peer has a byte is put back though a newer one waits, and is pinned")
+{
+    begin(1);
+    struct frame *frame = pass(FRAME_STATE, 1, 'a', 10);
+    (void)!push(FRAME_STATE, 1, 'b', 10);
+    EXPECT(put_back(frame, 1));
+    EXPECT_EQ(set.counters.conflated, 0);
+    EXPECT_EQ(push(FRAME_STATE, 1, 'c', 10), OUTBOX_REPLACED);
+    EXPECT_EQ(outbox_drop_unsent(&set, &box), 1);
+    EXPECT_EQ(push(FRAME_STATE, 1, 'd', 10), OUTBOX_QUEUED);
+    EXPECT_TEXT(gathered(8), "ad");
+    outbox_sent(&set, &box, 19);
+    end();
+}
+
+TEST("what fell short finds its place however much was pushed since, or says that there is none")
+{
+    for (uint32_t since = 0; since <= outbox_frames_max; since++) {
+        begin(1);
+        struct frame *frame = pass(FRAME_EVENT, 0, 'a', 10);
+        for (uint32_t i = 0; i < since; i++)
+            EXPECT_EQ(push(FRAME_EVENT, 0, (char)('b' + i % 25), 10), OUTBOX_QUEUED);
+        EXPECT_EQ(put_back(frame, 4), since < outbox_frames_max);
+        EXPECT_EQ(set.counters.bytes_sent, 4);
+        EXPECT_EQ(set.counters.frames_sent[FRAME_EVENT], 0);
+        for (uint32_t i = since < outbox_frames_max ? 0 : 1; i <= since; i++) {
+            struct iovec piece;
+            EXPECT_EQ(outbox_gather(&box, &piece, 1), 1);
+            EXPECT_EQ(piece.iov_len, i == 0 ? 6 : 10);
+            EXPECT_EQ(*(char *)piece.iov_base, i == 0 ? 'a' : (char)('b' + (i - 1) % 25));
+            outbox_sent(&set, &box, (uint32_t)piece.iov_len);
+        }
+        end();
+    }
+}
+
+TEST("what fell short is refused when it would be the fifth frame and the pool is dry")
+{
+    begin(0);
+    struct frame *frame = pass(FRAME_EVENT, 0, 'a', 10);
+    for (uint32_t i = 0; i < outbox_inline_frames; i++)
+        EXPECT_EQ(push(FRAME_EVENT, 0, 'b', 10), OUTBOX_QUEUED);
+    EXPECT(!put_back(frame, 4));
+    EXPECT_EQ(box.count, outbox_inline_frames);
+    EXPECT_EQ(box.head_sent, 0);
+    end();
+}
+
+TEST("a held outbox is not listed for a flush, whatever is pushed, until it is released")
+{
+    begin(1);
+    struct outbox other = {};
+    struct frame *frame = make(FRAME_EVENT, 0, 'o', 10);
+    (void)!push(FRAME_EVENT, 0, 'a', 10);
+    outbox_hold(&set, &box);
+    EXPECT_EQ(outbox_push(&set, &other, frame), OUTBOX_QUEUED);
+    outbox_hold(&set, &other);
+    (void)!push(FRAME_EVENT, 0, 'b', 10);
+    outbox_mark_dirty(&set, &box);
+    EXPECT(list_is_empty(&set.dirty) && !list_is_empty(&set.held));
+    outbox_release_held(&set);
+    EXPECT(list_is_empty(&set.held));
+    EXPECT(set.dirty.next == &box.dirty_link && set.dirty.previous == &other.dirty_link);
+    outbox_release_held(&set); /* nothing is held: nothing happens */
+    frame_unref(&frames, frame);
+    outbox_clear(&set, &other);
+    end();
+}
+
+TEST("an outbox that was taken off the list by the flush can be held, and cleared while it is held")
+{
+    begin(1);
+    (void)!push(FRAME_EVENT, 0, 'a', 10);
+    EXPECT(list_take(&set.dirty) == &box.dirty_link);
+    outbox_hold(&set, &box);
+    outbox_clear(&set, &box);
+    EXPECT(list_is_empty(&set.held));
+    end();
+}
