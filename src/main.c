@@ -133,7 +133,7 @@ static bool any_running(struct worker_thread *threads, uint32_t count)
 static void pass_signals(struct hub *hub, struct worker_thread *threads, uint32_t count,
                          const sigset_t *signals)
 {
-    bool draining = false;
+    bool draining = count < hub->worker_count; /* a start that failed has begun it */
     while (any_running(threads, count)) {
         /* A thread that said it has ended may take a moment more to be joined. */
         const struct timespec moment = {.tv_nsec = 10'000'000};
@@ -190,7 +190,9 @@ static int run(struct hub *hub)
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGINT);
-    sigaddset(&signals, SIGHUP);
+    struct sigaction hangup = {};
+    sigaction(SIGHUP, nullptr, &hangup);
+    if (hangup.sa_handler != SIG_IGN) sigaddset(&signals, SIGHUP); /* nohup means it */
     sigaddset(&signals, SIGRTMIN);
     pthread_sigmask(SIG_BLOCK, &signals, nullptr);
     signal(SIGPIPE, SIG_IGN);
@@ -221,6 +223,7 @@ static int serve(int count, char **words)
     hub.worker_count = config.workers;
     hub.connections.most = config.connections;
     hub.rooms.most = config.rooms;
+    hub.empty.most = hub.ended.most = config.workers;
     if (getrandom(&hub.hash_key, sizeof hub.hash_key, 0) != sizeof hub.hash_key) return exit_os;
     if (!make_workers(&hub)) return exit_os;
     int code = run(&hub);

@@ -110,14 +110,14 @@ struct mailbox_return *mailbox_take_returns(struct mailbox_returns *returns)
     return atomic_exchange_explicit(&returns->newest, nullptr, memory_order_acquire);
 }
 
-/* Nothing but the count itself is agreed on, so no order is needed. */
+/* Bounds need no order; workers that wait for each other do (quota_is_used_up). */
 bool quota_take(struct quota *quota)
 {
     uint32_t taken = atomic_load_explicit(&quota->taken, memory_order_relaxed);
     do {
         if (taken >= quota->most) return false;
     } while (!atomic_compare_exchange_weak_explicit(&quota->taken, &taken, taken + 1,
-                                                    memory_order_relaxed, memory_order_relaxed));
+                                                    memory_order_acq_rel, memory_order_relaxed));
     return true;
 }
 
@@ -125,4 +125,9 @@ void quota_give(struct quota *quota)
 {
     uint32_t before = atomic_fetch_sub_explicit(&quota->taken, 1, memory_order_relaxed);
     assert(before > 0);
+}
+
+bool quota_is_used_up(struct quota *quota)
+{
+    return atomic_load_explicit(&quota->taken, memory_order_acquire) >= quota->most;
 }

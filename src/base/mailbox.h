@@ -98,3 +98,7 @@ struct quota {
 
 /* Any thread: one less. */
 void quota_give(struct quota *quota);
+
+/* Any thread: true when none is left to take. What others did before they took theirs is
+ * visible. */
+[[nodiscard]] bool quota_is_used_up(struct quota *quota);

@@ -88,7 +88,8 @@ static void read_request(struct conn *conn, struct bytes *input)
     switch (http_reader_feed(&conn->http, input, &shared->request)) {
     case HTTP_NEED_MORE: return;
     case HTTP_BROKEN:
-        conn->bodiless = text_starts(text_from(conn->http.buffer), TEXT("HEAD "));
+        conn->bodiless = text_starts((struct text){(char *)conn->http.buffer.data, conn->http.used},
+                                     TEXT("HEAD "));
         conn_answer_error(conn, http_error_status(conn->http.error),
                           http_error_code(conn->http.error), http_error_sentence(conn->http.error),
                           (struct text){});
@@ -203,8 +204,6 @@ static void discard(struct conn *conn, size_t size)
 static void conn_read(struct conn *conn, struct bytes input)
 {
     size_t size = input.size;
-    conn->shared->counters.bytes_received += size;
-    conn->read_anything = true;
     if (conn->phase == CONN_HTTP && !conn->held) read_request(conn, &input);
     if (conn->upgraded && input.size > 0) read_messages(conn, &input);
     if (conn->phase == CONN_CLOSING) discard(conn, size);
@@ -249,6 +248,7 @@ void conn_resume(struct conn *conn, struct bytes rest)
 static void on_end_of_stream(struct conn *conn)
 {
     conn->peer_done = true;
+    if (conn->held && conn->phase == CONN_HTTP) return; /* its answer is on the way */
     if (conn->phase == CONN_CLOSING && !outbox_is_empty(&conn->outbox)) return;
     conn_drain(conn, CLOSE_PEER_LEFT);
 }
@@ -274,6 +274,8 @@ void conn_on_recv(struct conn *conn, struct ring_event event)
         on_end_of_stream(conn);
         return;
     }
+    conn->shared->counters.bytes_received += event.data.size;
+    conn->read_anything = true;
     conn_read(conn, event.data);
     bool more = conn->phase != CONN_DRAINING && !conn->peer_done && !conn->paused;
     if (event.last && more) conn_arm_recv(conn);

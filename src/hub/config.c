@@ -284,7 +284,7 @@ static struct text variable_name(char memory[static variable_name_max], const ch
 static bool read_port(struct config *config, struct text port, struct writer *why)
 {
     uint64_t number = 0;
-    if (!text_to_u64(port, &number) || number > UINT16_MAX)
+    if (!text_to_u64(port, &number) || number == 0 || number > UINT16_MAX)
         return refuse(why, TEXT("PORT"), find_option(TEXT("listen")), port);
     config->listen = (struct address){.port = (uint16_t)number};
     return true;

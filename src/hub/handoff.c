@@ -43,7 +43,10 @@ void handoff_receive(struct worker *worker, struct parcel *parcel)
         conn->counted = parcel->counted;
         worker->listener_conns[conn->listener] += 1;
         struct text name = {parcel->name, parcel->name_size};
-        routes_enter(worker, conn, parcel->kind, name, &parcel->upgrade);
+        if (worker->phase == WORKER_RUNNING)
+            routes_enter(worker, conn, parcel->kind, name, &parcel->upgrade);
+        else
+            routes_refuse_draining(conn);
         conn_resume(conn, (struct bytes){parcel->rest, parcel->rest_size});
     }
     mailbox_return(parcel->home, &parcel->back);

@@ -1,8 +1,8 @@
 /* hub/hub.h: what all workers know: the configuration, each other, and the bounds they share.
  *
- * Workers share no state. They send each other mail (base/mailbox.h); what a mail points to is
- * lent and comes home by a list that cannot be full. How a frame travels, and whose it is at
- * each step:
+ * Workers share no state but a few counts (struct quota). They send each other mail
+ * (base/mailbox.h); what a mail points to is lent and comes home by a list that cannot be full.
+ * How a frame travels, and whose it is at each step:
  *
  *   one worker    rooms.c encodes > frame_make (1 ref, the room's) > room_broadcast (+1 an outbox)
  *                 > conn/send.c hands the bytes to the kernel: by the outbox (its ref stays until
@@ -27,12 +27,14 @@ constexpr uint32_t hub_home_static = 0;
 
 struct worker;
 
-/* Made by main before the workers start; only the quotas change afterwards. */
+/* Made by main before the workers start; only the quotas change afterwards, which are counts. */
 struct hub {
     const struct config *config;
     struct hash_key hash_key; /* of room names: decides a room's home */
     struct quota connections; /* --connections */
     struct quota rooms;       /* --rooms */
+    struct quota empty;       /* workers that are draining and have nobody left */
+    struct quota ended;       /* workers to which everything has come home */
     uint32_t worker_count;
     struct worker *workers[workers_max];
 };
@@ -42,10 +44,9 @@ enum mail_kind : uint32_t {
     MAIL_CONN,        /* pointer: struct parcel; a connection whose room's home is here */
     MAIL_SUBSCRIBE,   /* value: worker, number: kind; it has members and wants the room's frames */
     MAIL_UNSUBSCRIBE, /* value: worker, number: kind; it has none any more */
-    MAIL_FRAME,  /* pointer: struct frame_loan, value: kind; a tick's frame, for every member */
-    MAIL_STATE,  /* the same, only for members who have not yet been shown anything */
-    MAIL_STALE,  /* value: kind; the state has changed since the last frame */
-    MAIL_ERRAND, /* pointer: struct errand; to be done and given back */
+    MAIL_FRAME,       /* pointer: struct frame_loan, value: kind, number: of the snapshot */
+    MAIL_STALE,       /* value: kind; the state has changed since the last frame */
+    MAIL_ERRAND,      /* pointer: struct errand; to be done and given back */
 };
 
 enum return_kind : uint32_t { RETURN_LOAN, RETURN_PARCEL, RETURN_ERRAND };

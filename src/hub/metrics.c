@@ -183,8 +183,8 @@ static void write_memory(const struct tally *tally, struct writer *out)
 {
     single(out, "ringcast_connections_open", "gauge",
            "Sockets of both listeners, handshakes included.", tally->connections_open);
-    single(out, "ringcast_connections_max", "gauge", "Sockets that there is room for.",
-           tally->connections_max);
+    single(out, "ringcast_connections_max", "gauge",
+           "Clients that there is room for (--connections).", tally->connections_max);
     single(out, "ringcast_connections_refused_total", "counter",
            "Sockets closed at once: no slot was left.", tally->conns.refused);
     single(out, "ringcast_connections_shed_total", "counter",
@@ -233,7 +233,7 @@ void metrics_collect(const struct worker *worker, struct tally *tally)
                        .conns = conns->counters,
                        .outboxes = worker->outboxes.counters,
                        .connections_open = conns->conns.in_use,
-                       .connections_max = conns->conns.capacity,
+                       .connections_max = worker->index == 0 ? worker->config->connections : 0,
                        .frames_live = worker->frames.live,
                        .frame_bytes = worker->frames.bytes_in_use,
                        .bytes_owed = worker->outboxes.bytes_owed + worker->outboxes.bytes_leaving,

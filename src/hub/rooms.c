@@ -62,6 +62,19 @@ struct hub_room *rooms_open_replica(struct worker *worker, enum game_kind kind, 
     return room;
 }
 
+void rooms_hide(struct worker *worker, struct hub_room *room)
+{
+    if (room->room.shown != nullptr) worker->shown_bytes -= frame_memory(room->room.shown);
+    room_hide(&room->room, &worker->frames);
+}
+
+void rooms_show(struct worker *worker, struct hub_room *room, struct frame *frame)
+{
+    rooms_hide(worker, room);
+    worker->shown_bytes += frame_memory(frame);
+    room_show(&room->room, &worker->frames, frame);
+}
+
 static bool is_home(const struct worker *worker, const struct hub_room *room)
 {
     return room->home == worker->index;
@@ -71,7 +84,9 @@ static void close_room(struct worker *worker, struct hub_room *room)
 {
     wheel_clear(&worker->wheel, &room->room.tick);
     table_remove(&worker->rooms_by_name, &room->room.by_name);
+    rooms_hide(worker, room);
     room_deinit(&room->room, &worker->frames);
+    if (room->room.is_static) worker->spanning[room->room.kind] = nullptr;
     if (!room->room.is_static) quota_give(&worker->hub->rooms);
     if (is_home(worker, room)) {
         LOG(&worker->log, worker->now, LOG_DEBUG, "room_closed",
@@ -123,7 +138,7 @@ static bool encode(struct worker *worker, struct hub_room *room)
     }
     frame->state_key = room->room.state_key;
     room->room.sequence += 1;
-    room_show(&room->room, &worker->frames, frame);
+    rooms_show(worker, room, frame);
     worker->metrics.kinds[room->room.kind].encodes += 1;
     return true;
 }
@@ -140,7 +155,7 @@ void rooms_watch(struct worker *worker, struct hub_room *room)
     bool watched = room->room.seat_count > 0 || room->subscribers != 0;
     if (!watched) {
         wheel_clear(&worker->wheel, &room->room.tick);
-        room_hide(&room->room, &worker->frames); /* nobody keeps it fresh */
+        rooms_hide(worker, room); /* nobody keeps it fresh */
     } else if (!wheel_is_set(&room->room.tick)) {
         /* The clock stood still while nobody watched; it goes on where its grid would be now. */
         room_next_tick(&room->room, instant_ms(worker->now));

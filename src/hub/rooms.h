@@ -21,6 +21,10 @@
 [[nodiscard]] struct hub_room *rooms_open_replica(struct worker *worker, enum game_kind kind,
                                                   struct text name);
 
+/* Makes `frame` what joiners get, taking over the caller's reference; or lets go of it. */
+void rooms_show(struct worker *worker, struct hub_room *room, struct frame *frame);
+void rooms_hide(struct worker *worker, struct hub_room *room);
+
 /* Closes a further room when nobody is in it. */
 void rooms_close_if_empty(struct worker *worker, struct hub_room *room);
 

@@ -79,6 +79,12 @@ static void open_websocket(struct worker *worker, struct conn *conn,
         handoff_send(worker, conn, home, kind, name, &upgrade, rest);
 }
 
+void routes_refuse_draining(struct conn *conn)
+{
+    conn_answer_error(conn, 503, TEXT("draining"),
+                      TEXT("This server is going down; try another one."), (struct text){});
+}
+
 void routes_enter(struct worker *worker, struct conn *conn, enum game_kind kind, struct text name,
                   const struct http_upgrade *upgrade)
 {
@@ -106,9 +112,8 @@ void routes_enter(struct worker *worker, struct conn *conn, enum game_kind kind,
 void routes_on_request(struct worker *worker, struct conn *conn, const struct http_request *request,
                        struct bytes rest)
 {
-    if (worker->phase == WORKER_DRAINING) {
-        conn_answer_error(conn, 503, TEXT("draining"),
-                          TEXT("This server is going down; try another one."), (struct text){});
+    if (worker->phase != WORKER_RUNNING) {
+        routes_refuse_draining(conn);
         return;
     }
     const struct text further = TEXT("/ws/kart/");

@@ -13,6 +13,9 @@ void routes_on_request(struct worker *worker, struct conn *conn, const struct ht
 void routes_enter(struct worker *worker, struct conn *conn, enum game_kind kind, struct text name,
                   const struct http_upgrade *upgrade);
 
+/* Answers 503: the server is going down. */
+void routes_refuse_draining(struct conn *conn);
+
 /* True for [A-Za-z0-9_-]{1,64}: what may follow /ws/kart/. */
 bool routes_is_room_id(struct text id);
 

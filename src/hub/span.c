@@ -7,16 +7,15 @@ static uint64_t bit(uint32_t worker)
     return 1ull << worker;
 }
 
+/* nullptr once the worker has closed its rooms. */
 static struct hub_room *room_of(struct worker *worker, enum game_kind kind)
 {
-    struct hub_room *room = worker->spanning[kind];
-    assert(room != nullptr);
-    return room;
+    return worker->spanning[kind];
 }
 
 /* ---- home ---- */
 
-static void lend(struct worker *worker, struct hub_room *room, uint32_t to, enum mail_kind mail)
+static void lend(struct worker *worker, struct hub_room *room, uint32_t to)
 {
     struct frame_loan *loan = pool_take(&worker->loans);
     if (loan != nullptr) {
@@ -25,7 +24,10 @@ static void lend(struct worker *worker, struct hub_room *room, uint32_t to, enum
                                     .frame = frame_ref(room->room.shown)};
         worker->metrics.loans += 1;
         if (hub_post(worker->hub, to,
-                     (struct mail){.kind = mail, .value = room->room.kind, .pointer = loan}))
+                     (struct mail){.kind = MAIL_FRAME,
+                                   .value = room->room.kind,
+                                   .pointer = loan,
+                                   .number = room->room.sequence}))
             return;
         worker->metrics.loans -= 1;
         frame_unref(&worker->frames, loan->frame);
@@ -37,7 +39,7 @@ static void lend(struct worker *worker, struct hub_room *room, uint32_t to, enum
 void span_lend_all(struct worker *worker, struct hub_room *room)
 {
     for (uint64_t left = room->subscribers; left != 0; left &= left - 1)
-        lend(worker, room, (uint32_t)__builtin_ctzll(left), MAIL_FRAME);
+        lend(worker, room, (uint32_t)__builtin_ctzll(left));
 }
 
 void span_tell_stale(struct worker *worker, struct hub_room *room)
@@ -51,14 +53,16 @@ void span_tell_stale(struct worker *worker, struct hub_room *room)
 void span_on_subscribe(struct worker *worker, enum game_kind kind, uint32_t from)
 {
     struct hub_room *room = room_of(worker, kind);
+    if (room == nullptr) return;
     room->subscribers |= bit(from);
-    if (rooms_refresh(worker, room)) lend(worker, room, from, MAIL_STATE);
+    if (rooms_refresh(worker, room)) lend(worker, room, from);
     rooms_watch(worker, room);
 }
 
 void span_on_unsubscribe(struct worker *worker, enum game_kind kind, uint32_t from)
 {
     struct hub_room *room = room_of(worker, kind);
+    if (room == nullptr) return;
     room->subscribers &= ~bit(from);
     rooms_watch(worker, room);
 }
@@ -83,12 +87,13 @@ void span_ask(struct worker *worker, struct hub_room *room)
 {
     if (room->asked) return;
     room->asked = true;
+    room->must_leave = false; /* a farewell that has not been sent must not come after this */
     room->must_ask = !post_home(worker, room, MAIL_SUBSCRIBE);
 }
 
 void span_leave(struct worker *worker, struct hub_room *room)
 {
-    room_hide(&room->room, &worker->frames);
+    rooms_hide(worker, room);
     room->asked = room->must_ask = false;
     room->must_leave = !post_home(worker, room, MAIL_UNSUBSCRIBE);
 }
@@ -119,25 +124,31 @@ static void end_waiting(struct worker *worker, struct hub_room *room, bool shown
     }
 }
 
-void span_on_frame(struct worker *worker, enum game_kind kind, struct frame_loan *loan, bool to_all)
+void span_on_frame(struct worker *worker, enum game_kind kind, struct frame_loan *loan,
+                   uint64_t sequence)
 {
     struct hub_room *room = room_of(worker, kind);
     struct frame *frame = nullptr;
-    if (room->room.seat_count > 0) frame = frame_borrow(&worker->frames, loan);
+    /* Newer than what members have seen, then it is for all; the same again is for those who
+     * wait. */
+    bool to_all = room != nullptr && sequence > room->room.sequence;
+    if (room != nullptr && room->room.seat_count > 0) frame = frame_borrow(&worker->frames, loan);
     if (frame == nullptr) {
-        worker->metrics.snapshots_failed += room->room.seat_count > 0 ? 1 : 0;
+        if (room != nullptr && room->room.seat_count > 0) worker->metrics.snapshots_failed += 1;
         mailbox_return(loan->home, &loan->back);
         return;
     }
     room->asked = false;
-    room_show(&room->room, &worker->frames, frame);
+    room->room.sequence = sequence;
+    rooms_show(worker, room, frame);
     if (to_all) rooms_show_all(worker, room);
     end_waiting(worker, room, to_all);
 }
 
 void span_on_stale(struct worker *worker, enum game_kind kind)
 {
-    room_of(worker, kind)->room.stale = true;
+    struct hub_room *room = room_of(worker, kind);
+    if (room != nullptr) room->room.stale = true;
 }
 
 bool span_retry(struct worker *worker)

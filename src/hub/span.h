@@ -2,7 +2,7 @@
  * You are here: ring > tls > http > ws > [hub] > room > game > outbox > conn > ring
  *
  *   a replica gets its first member, or one for whom it has nothing fresh:
- *       > MAIL_SUBSCRIBE > home lends the state as it is (MAIL_STATE), and then each tick's frame
+ *       > MAIL_SUBSCRIBE > home lends the state as it is (MAIL_FRAME), and then each tick's frame
  *   the last member leaves: > MAIL_UNSUBSCRIBE
  *   a command changes the state: home > MAIL_STALE > the next joiner's replica asks again
  *
@@ -30,9 +30,10 @@ void span_ask(struct worker *worker, struct hub_room *room);
 /* Replica: its last member has left. */
 void span_leave(struct worker *worker, struct hub_room *room);
 
-/* Replica: a frame has come, for all or only for those who were shown nothing yet. */
+/* Replica: the frame of a snapshot has come: for all, or when they have it already, for those
+ * who were shown nothing yet. */
 void span_on_frame(struct worker *worker, enum game_kind kind, struct frame_loan *loan,
-                   bool to_all);
+                   uint64_t sequence);
 
 /* Replica: what it has to show is no longer the state. */
 void span_on_stale(struct worker *worker, enum game_kind kind);

@@ -45,7 +45,6 @@ static struct conn_config conn_config_of(const struct config *config)
 static void reserve(struct worker *worker, struct arena *arena, const struct config *config)
 {
     constexpr size_t frame_budget = 256 * 1024 * 1024; /* of each size class */
-    constexpr uint32_t long_outboxes_max = 16 * 1024;  /* that hold more than four frames at once */
     constexpr uint32_t mails_max = 4096;
     constexpr uint32_t loans_max = 1024;
     constexpr uint32_t parcels_max = 1024;
@@ -54,9 +53,11 @@ static void reserve(struct worker *worker, struct arena *arena, const struct con
     const struct ring_config ring = {.entries = ring_entries,
                                      .receive_buffers = ring_receive_buffers,
                                      .receive_buffer_size = ring_receive_buffer_size};
-    uint32_t static_rooms = game_kinds, long_outboxes = config->connections;
-    if (long_outboxes > long_outboxes_max) long_outboxes = long_outboxes_max;
+    uint32_t static_rooms = game_kinds;
     worker->conns.config = conn_config_of(config);
+    /* Every outbox may be long, and then some are left: shedding is for memory that is really
+     * kept. */
+    uint32_t slots = worker->conns.config.connections_max, long_outboxes = slots + slots / 8 + 64;
     ring_reserve_uring(&worker->ring, arena, &ring);
     frame_pool_init(&worker->frames, arena, frame_budget);
     outbox_set_init(&worker->outboxes, arena, &worker->frames, long_outboxes);

@@ -5,11 +5,25 @@
 
 constexpr uint32_t drain_step_ms = 20;
 
-/* Members elsewhere still get this worker's frames: it stays for them. */
+/* Members elsewhere still get this worker's frames, and what it has sent may still need it. */
 static bool any_left(const struct worker *worker)
 {
-    return worker->listener_conns[LISTENER_PUBLIC] > 0 || worker->metrics.loans > 0 ||
+    return worker->listener_conns[LISTENER_PUBLIC] > 0 || worker->loans.in_use > 0 ||
+           worker->parcels.in_use > 0 || worker->errands.in_use > 0 ||
            worker->listeners[LISTENER_PUBLIC].phase != LISTENER_CLOSED;
+}
+
+/* Nobody stops before all are empty: until then the internal listener answers, and mail finds a
+ * reader. */
+static bool all_empty(struct worker *worker)
+{
+    bool empty = !any_left(worker);
+    if (empty && !worker->counted_empty) worker->counted_empty = quota_take(&worker->hub->empty);
+    if (!empty && worker->counted_empty) {
+        worker->counted_empty = false;
+        quota_give(&worker->hub->empty);
+    }
+    return quota_is_used_up(&worker->hub->empty);
 }
 
 /* Goodbyes are spread evenly at random; the last are early enough to be answered before the end. */
@@ -67,7 +81,8 @@ void stop_on_timer(struct worker *worker)
 {
     end_listener(worker, &worker->listeners[LISTENER_PUBLIC]);
     uint64_t now_ms = instant_ms(worker->now);
-    if (now_ms >= worker->drain_end_ms || !any_left(worker))
+    bool all = all_empty(worker);
+    if (all || now_ms >= worker->drain_end_ms)
         worker->phase = WORKER_STOPPED;
     else
         wheel_set(&worker->wheel, &worker->drain_timer, now_ms + drain_step_ms);
@@ -102,6 +117,16 @@ static void wait_for_rest(struct worker *worker)
     }
 }
 
+/* Others may still send mail, which must find a reader to be given back. */
+static void wait_for_others(struct worker *worker)
+{
+    constexpr uint64_t patience_ns = 2'000'000'000, step_ns = 5'000'000;
+    uint64_t until_ns = worker->now.ns + patience_ns;
+    (void)!quota_take(&worker->hub->ended);
+    while (!quota_is_used_up(&worker->hub->ended) && worker->now.ns < until_ns)
+        worker_last_turn(worker, worker->now.ns + step_ns);
+}
+
 static void flush_log(struct worker *worker)
 {
     constexpr uint64_t patience_ns = 1'000'000'000, step_ns = 50'000'000;
@@ -127,6 +152,7 @@ int stop_end(struct worker *worker)
         LOG_U("bytes_received", worker->conns.counters.bytes_received),
         LOG_U("connections", worker->conns.conns.in_use), LOG_U("frames", worker->frames.live),
         LOG_T("everything_home", home ? TEXT("yes") : TEXT("no")));
+    wait_for_others(worker);
     flush_log(worker);
     ring_close(&worker->ring);
     return home ? 0 : 1;

@@ -39,6 +39,7 @@ static const char *initiator(enum close_reason reason)
 static void log_close(struct worker *worker, const struct conn *conn, struct text room)
 {
     const struct close_info *info = close_info(conn->reason);
+    uint64_t now_ms = instant_ms(worker->now); /* it may have been opened by another's clock */
     uint8_t memory[address_text_max];
     struct writer ip = writer_over(memory, sizeof memory);
     write_address(&ip, &conn->peer, false);
@@ -46,7 +47,7 @@ static void log_close(struct worker *worker, const struct conn *conn, struct tex
         LOG_U("conn", conn->number), LOG_T("ip", text_from(writer_bytes(&ip))), LOG_T("room", room),
         LOG_U("code", conn->close_code != 0 || !conn->upgraded ? conn->close_code : 1006),
         LOG_T("reason", info->token), LOG_T("initiator", text_of(initiator(conn->reason))),
-        LOG_U("dur_ms", instant_ms(worker->now) - conn->opened_ms));
+        LOG_U("dur_ms", now_ms > conn->opened_ms ? now_ms - conn->opened_ms : 0));
 }
 
 static void on_close(void *hub, struct conn *conn)
@@ -97,8 +98,7 @@ void wiring_on_accept(struct worker *worker, enum listener_kind listener, int fd
     if (listener == LISTENER_ADMIN) return;
     conn->counted = quota_take(&worker->hub->connections);
     if (worker->phase == WORKER_DRAINING)
-        conn_answer_error(conn, 503, TEXT("draining"),
-                          TEXT("This server is going down; try another one."), (struct text){});
+        routes_refuse_draining(conn);
     else if (!conn->counted)
         conn_answer_error(conn, 503, TEXT("full"),
                           TEXT("All connections are taken; try again later."), (struct text){});

@@ -10,7 +10,8 @@
 
 constexpr uint64_t turn_ns_max = 1'000'000;       /* of events; then timers and flushes */
 constexpr uint32_t turn_bytes_a_look = 16 * 1024; /* after so much work the clock is looked at */
-constexpr uint32_t turn_bytes_an_event = 512;     /* what an event costs beside its bytes */
+constexpr uint32_t mails_a_turn_max = 1024;
+constexpr uint32_t turn_bytes_an_event = 512; /* what an event costs beside its bytes */
 
 static void arm_wake(struct worker *worker)
 {
@@ -29,8 +30,10 @@ static void on_mail(struct worker *worker, struct mail mail)
     case MAIL_UNSUBSCRIBE:
         span_on_unsubscribe(worker, (enum game_kind)mail.number, mail.value);
         break;
-    case MAIL_FRAME: span_on_frame(worker, (enum game_kind)mail.value, mail.pointer, true); break;
-    case MAIL_STATE: span_on_frame(worker, (enum game_kind)mail.value, mail.pointer, false); break;
+    case MAIL_FRAME:
+        span_on_frame(worker, (enum game_kind)mail.value, mail.pointer, mail.number);
+        conn_flush_dirty(&worker->conns); /* before the next one, which would take its place */
+        break;
     case MAIL_STALE: span_on_stale(worker, (enum game_kind)mail.value); break;
     case MAIL_ERRAND: errand_do(worker, mail.pointer); break;
     }
@@ -45,13 +48,19 @@ static void on_return(struct worker *worker, struct mailbox_return *back)
     }
 }
 
-/* What other workers have sent, and what they have given back. */
+/* What other workers have sent, and what they have given back. After the events of the turn, and
+ * not before: a doorbell that is among them tells of mail that may have come since the last
+ * look. */
 static void worker_take_mail(struct worker *worker)
 {
     struct mail mail;
     mailbox_quiet(&worker->inbox);
-    while (mailbox_take(&worker->inbox, &mail))
+    uint32_t mails_left = mails_a_turn_max;
+    while (mails_left > 0 && mailbox_take(&worker->inbox, &mail)) {
         on_mail(worker, mail);
+        mails_left -= 1;
+    }
+    worker->more_mail = mails_left == 0;
     struct mailbox_return *back = mailbox_take_returns(&worker->returns);
     while (back != nullptr) {
         struct mailbox_return *next = back->next;
@@ -131,10 +140,22 @@ static void set_now(struct worker *worker, struct instant now)
     worker->conns.now = now;
 }
 
+/* As many whole lines as a pipe takes in one piece, so that workers' lines do not mix. */
+static struct bytes whole_lines(struct bytes pending)
+{
+    constexpr size_t pipe_size = 4096; /* PIPE_BUF */
+    if (pending.size <= pipe_size) return pending;
+    size_t size = pipe_size;
+    while (size > 0 && pending.data[size - 1] != '\n')
+        size -= 1;
+    pending.size = size > 0 ? size : pipe_size;
+    return pending;
+}
+
 /* What the log holds goes to stderr by one write at a time. */
 static void write_log(struct worker *worker)
 {
-    struct bytes pending = log_pending(&worker->log);
+    struct bytes pending = whole_lines(log_pending(&worker->log));
     if (worker->log_armed || pending.size == 0 || instant_ms(worker->now) < worker->log_again_ms)
         return;
     constexpr int stderr_fd = 2;
@@ -147,17 +168,18 @@ static void write_log(struct worker *worker)
 static bool must_shed(struct worker *worker)
 {
     const struct outbox_set *outboxes = &worker->outboxes;
-    uint64_t kept = worker->frames.bytes_in_use;
-    bool over = kept > worker->config->frame_memory + outboxes->bytes_leaving;
+    uint64_t kept = worker->frames.bytes_in_use - worker->shown_bytes;
+    bool over = kept > worker->config->frame_memory + outboxes->memory_leaving;
     return (over || outbox_is_over(outboxes)) && outbox_worst(&worker->outboxes) != nullptr;
 }
 
 /* Something is left that only another turn can do. */
 static bool has_more(struct worker *worker)
 {
-    return must_shed(worker) || worker->event_next < worker->event_count || !worker->wake_armed ||
-           !list_is_empty(&worker->outboxes.dirty) || !list_is_empty(&worker->outboxes.held) ||
-           !list_is_empty(&worker->conns.waiting) || !list_is_empty(&worker->conns.drained);
+    return must_shed(worker) || worker->more_mail || worker->event_next < worker->event_count ||
+           !worker->wake_armed || !list_is_empty(&worker->outboxes.dirty) ||
+           !list_is_empty(&worker->outboxes.held) || !list_is_empty(&worker->conns.waiting) ||
+           !list_is_empty(&worker->conns.drained);
 }
 
 /* When the next turn must begin, whatever happens. */
@@ -243,9 +265,10 @@ static void trim(struct worker *worker)
     (void)!pool_trim(&worker->conns.message_buffers);
     (void)!pool_trim(&worker->members);
     (void)!pool_trim(&worker->room_pool);
-    (void)!pool_trim(&worker->loans);
-    (void)!pool_trim(&worker->parcels);
-    (void)!pool_trim(&worker->errands);
+    /* What may be in another worker's hands is not looked at. */
+    if (worker->loans.in_use == 0) (void)!pool_trim(&worker->loans);
+    if (worker->parcels.in_use == 0) (void)!pool_trim(&worker->parcels);
+    if (worker->errands.in_use == 0) (void)!pool_trim(&worker->errands);
     outbox_set_trim(&worker->outboxes);
 }
 

@@ -1,4 +1,5 @@
-/* hub/worker.h: one thread and everything it owns. Nothing here is shared with another worker.
+/* hub/worker.h: one thread and everything it owns. Others touch only the mailbox, the
+ * returns and the doorbell of its ring.
  * The loop in worker.c is the program; the other files of hub/ are its parts:
  *   wiring.c    what connections and rooms have to say to each other
  *   routes.c    the public listener's paths       api.c      the internal listener's
@@ -60,6 +61,7 @@ struct worker {
     struct pool room_pool;
     struct table rooms_by_name;
     struct hub_room *spanning[game_kinds]; /* the static room of each kind, or its replica */
+    uint64_t shown_bytes;                  /* memory of the rooms' last frames */
     uint32_t state_keys;                   /* the last state_key that was given out */
     struct pool loans;                     /* frames lent to other workers */
     struct pool parcels;                   /* connections on their way to other workers */
@@ -71,6 +73,8 @@ struct worker {
     uint32_t tick_ms[game_kinds];
     struct timer drain_timer;
     uint64_t drain_end_ms;
+    bool counted_empty; /* in hub.empty */
+    bool more_mail;     /* the mailbox was left with some in it */
     bool wake_armed;
     bool log_armed;        /* the kernel holds a write of the log's bytes */
     uint64_t log_again_ms; /* after a full pipe: when to try again */

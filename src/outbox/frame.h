@@ -3,7 +3,7 @@
  *
  * A frame is immutable from the moment it is made: header and payload, ready for the wire. Every
  * outbox that will send it holds a reference; the last one to let go gives the memory back.
- * Counts are plain integers: a frame never leaves its worker. */
+ * Counts are plain integers: only its own worker counts a frame, others have it on loan. */
 #pragma once
 #include "base/arena.h"
 #include "base/mailbox.h"
@@ -71,6 +71,12 @@ static inline struct frame *frame_ref(struct frame *frame)
 {
     frame->refs += 1;
     return frame;
+}
+
+/* Bytes of memory that it takes, as they count in frame_pool.bytes_in_use. */
+static inline size_t frame_memory(const struct frame *frame)
+{
+    return sizeof *frame + frame_class_sizes[frame->size_class];
 }
 
 /* One holder less; the last gives the memory back, and a loan to its lender. */

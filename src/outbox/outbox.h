@@ -32,9 +32,12 @@ struct outbox {
     struct frame **slots;
     union {
         struct frame *few[outbox_inline_frames];
-        struct {                   /* while `slots` is not nullptr */
-            struct list rank_link; /* in outbox_set.ranked, unless shed */
-            uint8_t rank;          /* its place there plus 1, or outbox_rank_shed */
+        struct { /* while `slots` is not nullptr */
+            union {
+                struct list rank_link;   /* in outbox_set.ranked, unless shed */
+                uint64_t memory_leaving; /* shed: bytes of frames that only it holds */
+            };
+            uint8_t rank; /* its place there plus 1, or outbox_rank_shed */
         };
     };
     uint32_t bytes;     /* unsent bytes in all */
@@ -77,6 +80,7 @@ struct outbox_set {
     uint64_t bytes_owed_max;          /* the watermark; UINT64_MAX until somebody sets it */
     uint64_t bytes_owed;              /* unsent bytes, a shared frame's once for every outbox */
     uint64_t bytes_leaving;           /* the same of outboxes that are shed and not yet cleared */
+    uint64_t memory_leaving;          /* of frames that only such outboxes hold */
     uint32_t storage_leaving;         /* how many of them hold storage */
     struct outbox_counters counters;
 };

@@ -34,10 +34,12 @@ void outbox_rank_begin(struct outbox_set *set, struct outbox *box)
 
 void outbox_rank_end(struct outbox_set *set, struct outbox *box)
 {
-    if (is_shed(box))
+    if (is_shed(box)) {
         set->storage_leaving -= 1;
-    else
+        set->memory_leaving -= box->memory_leaving;
+    } else {
         list_remove(&box->rank_link);
+    }
 }
 
 void outbox_rank(struct outbox_set *set, struct outbox *box)
@@ -78,6 +80,11 @@ void outbox_shed(struct outbox_set *set, struct outbox *box)
     set->bytes_leaving += box->bytes;
     set->storage_leaving += 1;
     set->counters.dropped_shed += outbox_drop_unsent(set, box);
+    if (box->slots == nullptr) return; /* nothing was pinned: it has left already */
+    box->memory_leaving = 0;
+    for (uint32_t i = 0; i < box->count; i++)
+        if ((*slot_at(box, i))->refs == 1) box->memory_leaving += frame_memory(*slot_at(box, i));
+    set->memory_leaving += box->memory_leaving;
 }
 
 void outbox_set_trim(struct outbox_set *set)

@@ -212,6 +212,7 @@ static bool uring_write(struct ring *ring, struct ring_token token, int fd, stru
     if (entry == nullptr) return false;
     io_uring_prep_write(entry, fd, data.data, (unsigned)data.size,
                         (uint64_t)-1); /* -1: at the file's position */
+    entry->rw_flags = RWF_APPEND;      /* at its end, rather: several rings may write to one file */
     return true;
 }
 

@@ -82,19 +82,20 @@ def environment(changes):
 # ---- the server
 
 class Server:
-    """A running `ringcast serve`. `env` is added to a clean environment."""
+    """A running `ringcast serve`. `env` is added to a clean environment; `ports` are its two, else
+    free ones; `how` is Popen's: other streams, inherited descriptors, what to do before the exec."""
 
-    def __init__(self, *options, env=None, ready=True):
-        self.port, self.admin = free_port(), free_port()
+    def __init__(self, *options, env=None, ready=True, ports=None, **how):
+        self.port, self.admin = ports or (free_port(), free_port())
         self.key = "dev" if "--dev" in options else (env or {}).get("RINGCAST_API_KEY")
         self.log_file = tempfile.NamedTemporaryFile(prefix="ringcast-e2e-", suffix=".log")
         command = [binary(), "serve", "--listen", f"127.0.0.1:{self.port}",
                    "--admin", f"127.0.0.1:{self.admin}"]
         if "--log-format" not in options:
             command += ["--log-format", "logfmt"]
+        streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": self.log_file}
         self.process = subprocess.Popen(command + list(options), env=environment(env or {}),
-                                        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                                        stderr=self.log_file)
+                                        **(streams | how))
         self.stopped = False
         if ready:
             self.wait_ready()
@@ -139,6 +140,11 @@ class Server:
         """Resident bytes."""
         status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
         return int(re.search(r"VmRSS:\s+(\d+) kB", status)[1]) * 1024
+
+    def cpu_seconds(self):
+        """What it has used of the processors since its start."""
+        fields = pathlib.Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def descriptors(self):
         return len(os.listdir(f"/proc/{self.process.pid}/fd"))

@@ -5,7 +5,7 @@ import signal
 import threading
 import time
 
-from harness import Server, alone
+from harness import Server, alone, wait_until
 from rawclient import Ended, Refused
 
 NUISANCES = (Ended, Refused, OSError, TimeoutError, AssertionError)
@@ -56,6 +56,12 @@ def test_workers_under_churn():
         assert "ThreadSanitizer" not in server.log_text(), server.log_text()[-4000:]
 
 
+def workers_of(server, count):
+    """The workers that log `count` connected clients, once all of these lines are written."""
+    wait_until(lambda: len(server.log_lines(event="connected")) >= count, 3, "the log has them all")
+    return {line["worker"] for line in server.log_lines(event="connected")}
+
+
 def test_members_of_one_race_are_on_several_workers():
     """a race spans the workers: all members get the same frames, encoded once"""
     with Server("--dev", "--workers", "3", "--kart-tick", "50ms", "--kart-stamp") as server:
@@ -65,9 +71,7 @@ def test_members_of_one_race_are_on_several_workers():
         seen = [[client.read_state()["s"] for _ in range(10)] for client in clients]
         for numbers in seen:
             assert numbers == list(range(numbers[0], numbers[0] + 10)), numbers
-        workers = {line.split("worker=")[1].split()[0] for line in server.log_text().splitlines()
-                   if "event=connected" in line}
-        assert len(workers) > 1, workers
+        assert len(workers_of(server, 30)) > 1
         encodes = server.metric("ringcast_frame_encodes_total", kind="kart")
         ticks = server.metric("ringcast_ticks_total", kind="kart")
         assert encodes <= ticks + 3, (encodes, ticks)
@@ -81,8 +85,6 @@ def test_small_races_live_on_one_worker():
         clients = [server.client(path="/ws/kart/home") for _ in range(12)]
         for client in clients:
             client.read_state()
-        workers = {line.split("worker=")[1].split()[0] for line in server.log_text().splitlines()
-                   if "event=connected" in line}
-        assert len(workers) == 1, workers
+        assert len(workers_of(server, 12)) == 1
         for client in clients:
             client.socket.close()

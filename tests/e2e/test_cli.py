@@ -1,20 +1,23 @@
-"""tests/e2e/test_cli.py: the command line, the environment, the log (CONVENTIONS.md 4.1, 4.3, 4.6)."""
+"""tests/e2e/test_cli.py: the command line, the environment, the log."""
 import contextlib
 import json
+import os
 import re
+import resource
 import signal
 import socket
 import subprocess
 import time
 
-from harness import (Server, binary, environment, expect_error, free_port, request, wait_until)
-from rawclient import CLOSE, TEXT, close_payload, upgrade_request, Client
+from harness import (Server, alone, binary, environment, expect_error, free_port, request,
+                     wait_until)
+from rawclient import CLOSE, TEXT, Refused, close_payload, upgrade_request, Client
 
 
-def run(*arguments, env=None):
+def run(*arguments, env=None, **how):
     """A run that must end by itself."""
     return subprocess.run([binary(), *arguments], env=environment(env or {}), timeout=10,
-                          stdin=subprocess.DEVNULL, capture_output=True, text=True)
+                          stdin=subprocess.DEVNULL, capture_output=True, text=True, **how)
 
 
 def test_usage_errors():
@@ -55,6 +58,59 @@ def test_no_command():
     """without a command there is a hint, exit 2"""
     done = run()
     assert done.returncode == 2 and "serve" in done.stderr, (done.returncode, done.stderr)
+
+
+def test_port_0():
+    """port 0, which would be one that nobody knows, is a usage error, wherever it comes from"""
+    for options, env in ((("--listen", "127.0.0.1:0"), {}), (("--listen", ":0"), {}),
+                         (("--admin", "127.0.0.1:0"), {}), ((), {"RINGCAST_LISTEN": "127.0.0.1:0"}),
+                         ((), {"PORT": "0"})):
+        admin = () if "--admin" in options else ("--admin", f"127.0.0.1:{free_port()}")
+        try:
+            done = run("serve", "--dev", *admin, *options, env=env)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"{options} {env} is served") from None
+        assert done.returncode == 2 and "0" in done.stderr, (options, env, done)
+
+
+def descriptors(count):
+    """For the child: no more than this many descriptors, and no way to get more."""
+    return lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (count, count))
+
+
+def test_too_few_descriptors():
+    """with fewer descriptors than even one client needs, or than --connections asks for, it is exit 71
+    with one sentence that names `ulimit -n` and both numbers"""
+    for limit, options in ((100, ()), (100, ("--workers", "1")), (25, ("--workers", "1")),
+                           (4096, ("--connections", "999999")),
+                           (200, ("--workers", "1", "--connections", "100"))):
+        done = run("serve", "--dev", "--listen", f"127.0.0.1:{free_port()}", "--admin",
+                   f"127.0.0.1:{free_port()}", *options, preexec_fn=descriptors(limit))
+        assert done.returncode == 71, (limit, options, done.returncode, done.stderr)
+        assert done.stderr.count("\n") == 1 and "`ulimit -n`" in done.stderr, done.stderr
+        assert f" {limit})" in done.stderr, done.stderr
+        assert not options[-2:-1] == ("--connections",) or options[-1] in done.stderr, done.stderr
+
+
+def test_few_descriptors_are_shared_out_in_advance():
+    """with a few descriptors more than it needs the server holds as many clients as it said, answers
+    the next one with 503, and never runs dry"""
+    with Server("--dev", "--workers", "1", preexec_fn=descriptors(128)) as server:
+        promised = int(server.log_lines(event="limits")[0]["connections"])
+        assert 1 <= promised < 20, promised
+        clients = [server.client() for _ in range(promised)]
+        for client in clients:
+            client.read_state()
+        for _ in range(20):
+            try:
+                server.client().socket.close()
+                raise AssertionError(f"more than the {promised} that were promised")
+            except Refused as why:
+                assert why.response.status == 503, why
+        assert server.metric("ringcast_accept_pauses_total") == 0
+        for client in clients:
+            assert client.is_alive()
+            client.socket.close()
 
 
 def test_address_in_use():
@@ -136,6 +192,70 @@ def test_banner_under_dev():
         assert "dev" in server.log_text().lower(), server.log_text()
     with Server() as server:
         assert not server.log_lines(level="error"), server.log_text()
+
+
+def is_demo(server):
+    """Any origin may connect, the key is "dev", races run by themselves; and it says so."""
+    with server.client(headers=("Origin: https://anywhere.example",)) as client:
+        wait_until(lambda: client.read_state()["phase"] != "idle", 5, "a race starts by itself")
+    assert server.command("/host bonus 5", key="dev").status == 200
+    assert len(server.log_lines(event="dev_mode")) == 1, server.log_text()
+    server.signal(signal.SIGTERM)
+    assert server.wait_exit(5) == 0
+    assert server.log_lines(event="draining")[0]["drain_ms"] == "5000", server.log_text()
+
+
+def test_spellings_of_dev():
+    """--dev=on, --dev=true, --dev=1 and RINGCAST_DEV=1 are the same demo as --dev"""
+    for options, env in ((("--dev",), {}), (("--dev=on",), {}), (("--dev=true",), {}),
+                         (("--dev=1",), {}), ((), {"RINGCAST_DEV": "1"}), ((), {"RINGCAST_DEV": "on"}),
+                         (("--dev=on",), {"RINGCAST_DEV": "0"}), (("--dev=off", "--dev=on"), {})):
+        with Server(*options, env=env) as server:
+            try:
+                is_demo(server)
+            except Exception as why:
+                raise AssertionError(f"{options} {env}: {why!r}") from why
+
+
+def test_spellings_of_not_dev():
+    """--dev=off wins over RINGCAST_DEV=1: the key "dev" opens nothing, no other origin may connect"""
+    for options, env in (((), {}), (("--dev=off",), {"RINGCAST_DEV": "1"}), ((), {"RINGCAST_DEV": "0"}),
+                         (("--dev=false",), {"RINGCAST_DEV": "true"}), (("--dev", "--dev=off"), {})):
+        with Server(*options, env=env) as server:
+            expect_error(server.command("/host bonus 5", key="dev"), 401, 403, 404)
+            try:
+                server.client(headers=("Origin: https://anywhere.example",)).socket.close()
+                raise AssertionError(f"{options} {env}: any origin may connect")
+            except Refused as why:
+                assert why.response.status == 403, why
+            assert not server.log_lines(event="dev_mode"), (options, env)
+
+
+@contextlib.contextmanager
+def taken_port(port):
+    """Nobody can listen on it on loopback meanwhile; somebody else may see to that already."""
+    with contextlib.closing(socket.socket()) as taken:
+        with contextlib.suppress(OSError):
+            taken.bind(("127.0.0.1", port))
+            taken.listen()
+        yield
+
+
+@alone
+def test_dev_listens_on_loopback():
+    """without --listen the demo wants port 8080 of loopback, however --dev is spelt, and the server
+    that is no demo wants it of every address"""
+    admin = ("--admin", f"127.0.0.1:{free_port()}")
+    with taken_port(8080):
+        for options, env in ((("--dev",), {}), (("--dev=on",), {}), (("--dev=true",), {}),
+                             ((), {"RINGCAST_DEV": "1"})):
+            done = run("serve", *admin, *options, env=env)
+            assert done.returncode == 71, (options, env, done.returncode, done.stderr)
+            assert " 127.0.0.1:8080 " in done.stderr, (options, env, done.stderr)
+        for options, env in (((), {}), (("--dev=off",), {"RINGCAST_DEV": "1"})):
+            done = run("serve", *admin, *options, env=env)
+            assert done.returncode == 71, (options, env, done.returncode, done.stderr)
+            assert "127.0.0.1" not in done.stderr and ":8080 " in done.stderr, (options, env, done)
 
 
 def test_log_lines():
@@ -230,3 +350,48 @@ def test_stuck_log_reader():
     finally:
         process.kill()
         process.wait()
+
+
+def serves_without_log(**how):
+    """A server whose stderr takes nothing: it works, does not spin, and ends with 0."""
+    with Server("--dev", "--log-level", "debug", "--workers", "2", ready=False, **how) as server:
+        def join():
+            with contextlib.suppress(OSError):
+                return server.client()
+        with wait_until(join, 5, "it listens") as client:
+            client.read_state()
+            for _ in range(50):
+                server.client().socket.close()
+            assert client.is_alive()
+        server.wait_metric(0, "ringcast_members", kind="kart")
+        before = server.cpu_seconds()
+        time.sleep(1.0)
+        used = server.cpu_seconds() - before
+        assert used < 0.1, f"{used:.2f} s of CPU time in an idle second"
+        dropped = server.metric("ringcast_log_lines_dropped_total")
+        server.signal(signal.SIGTERM)
+        assert server.wait_exit(5) == 0
+    return dropped
+
+
+def close_streams(*streams):
+    def close():
+        for stream in streams:
+            os.close(stream)
+    return close
+
+
+def test_no_stderr():
+    """with stderr closed, or all three streams, the server works; none of its sockets takes the place"""
+    serves_without_log(preexec_fn=close_streams(2))
+    serves_without_log(preexec_fn=close_streams(0, 1, 2))
+
+
+def test_stderr_that_takes_nothing():
+    """with stderr on a full disk or on a pipe without a reader the server works and does not spin"""
+    with open("/dev/full", "wb") as full:
+        assert serves_without_log(stderr=full) > 50
+    reader, writer = os.pipe()
+    os.close(reader)
+    with open(writer, "wb") as broken:
+        assert serves_without_log(stderr=broken) > 50

@@ -1,6 +1,8 @@
-"""tests/e2e/test_drain.py: SIGTERM and SIGINT (issue item 6, CONVENTIONS.md 4.6, CONTRACT.md D9)."""
+"""tests/e2e/test_drain.py: SIGTERM and SIGINT (THREATS.md O1, D9)."""
 import contextlib
+import os
 import re
+import resource
 import selectors
 import signal
 import socket
@@ -66,6 +68,11 @@ def test_sigterm():
 def test_sigint():
     """SIGINT does the same as SIGTERM"""
     drain_members(signal.SIGINT)
+
+
+def test_sighup():
+    """SIGHUP does the same: there is nothing yet that could be read again"""
+    drain_members(signal.SIGHUP)
 
 
 def test_not_ready_while_draining():
@@ -217,3 +224,138 @@ def test_commands_during_the_drain():
         stop.set()
         commander.join()
         assert server.wait_exit(5) == 0
+
+
+def open_connections(port, stop, held):
+    """Connection after connection that says nothing, until told to stop."""
+    while not stop.is_set():
+        with contextlib.suppress(OSError):
+            held.append(Client(port, handshake=False, timeout=1.0))
+        time.sleep(0.001)
+
+
+def end_under_pressure(stubborn):
+    """(exit code, seconds) of a drain of 1 s while the internal port is pressed with connections."""
+    with Server("--dev", "--drain", "1s") as server, contextlib.ExitStack() as members:
+        for _ in range(stubborn):
+            members.enter_context(server.client()).read_state()
+        stop, held = threading.Event(), []
+        threads = [threading.Thread(target=open_connections, args=(server.admin, stop, held))
+                   for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        time.sleep(0.2)
+        start = time.monotonic()
+        server.signal(signal.SIGTERM)
+        try:
+            code = server.wait_exit(6)
+        finally:
+            stop.set()
+            for thread in threads:
+                thread.join()
+        took = time.monotonic() - start
+        assert len(held) > 20, f"only {len(held)} connections: no pressure"
+        for client in held:
+            client.socket.close()
+        return code, took
+
+
+def test_connections_to_the_internal_port_at_the_end():
+    """connections that go on coming to the internal port do not hold up the end, nor spoil it"""
+    for stubborn in (0, 5, 0, 5):
+        code, took = end_under_pressure(stubborn)
+        assert code == 0 and took < 2.5, f"exit {code} after {took:.1f} s with {stubborn} members"
+
+
+DESCRIPTORS = 150
+
+
+@contextlib.contextmanager
+def short_of_descriptors(free):
+    """Options for a server that has inherited so many descriptors that only `free` are left to it."""
+    inherited = []
+    while not inherited or inherited[-1] < DESCRIPTORS - free - 1:
+        inherited.append(os.open("/dev/null", os.O_RDONLY))
+    limit = lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (DESCRIPTORS, DESCRIPTORS))
+    try:
+        yield {"pass_fds": inherited, "preexec_fn": limit}
+    finally:
+        for descriptor in inherited:
+            os.close(descriptor)
+
+
+def last_word(client, words):
+    """What the server told a client at last: a status, or a close code, or why there was none."""
+    word = "nothing"
+    try:
+        response = client.read_response() if client.buffer or not client.states else None
+        word = response.status if response else None
+        if word == 503 and "retry-after" not in response.headers:
+            word = "503 without Retry-After"
+        if word in (101, None):
+            word = client.read_close(8.0)[0]
+    except (Ended, TimeoutError, AssertionError) as why:
+        word = f"{word}, then {why!r}"
+    words.append(word)
+    client.socket.close()
+
+
+def test_waiting_connections_are_answered_without_descriptors():
+    """who waits in the accept queue because no descriptor is left is told 503 as members leave"""
+    with short_of_descriptors(25) as how, Server("--dev", "--workers", "1", "--drain", "3s", **how) as server:
+        clients = [Client(server.port, handshake=False, timeout=8.0) for _ in range(50)]
+        for client in clients:
+            client.send_bytes(upgrade_request(server.port))
+        wait_until(lambda: server.log_lines(event="accept_paused"), 3, server.log_text)
+        words = []
+        threads = [threading.Thread(target=last_word, args=(client, words)) for client in clients]
+        for thread in threads:
+            thread.start()
+        time.sleep(0.3)
+        server.signal(signal.SIGTERM)
+        for thread in threads:
+            thread.join()
+        assert set(words) == {503, 1012}, words
+        assert words.count(1012) >= 10 and words.count(503) >= 20, words
+        assert server.wait_exit(5) == 0
+
+
+def count_restarts(server, readings):
+    """Adds (begin, how many 1012 /metrics knows) until the server is gone."""
+    while not server.has_ended():
+        begin = time.monotonic()
+        with contextlib.suppress(Ended, OSError, AssertionError):
+            readings.append((begin, server.metric("ringcast_disconnects_total")))
+
+
+def drain_shortly():
+    """(when each of 60 members got its 1012, the readings of ringcast_disconnects_total meanwhile)"""
+    with Server("--dev", "--drain", "100ms") as server:
+        clients = [server.client(f"/ws/kart/r{n % 3}" if n % 2 else "/ws") for n in range(60)]
+        for client in clients:
+            client.read_state()
+        readings = []
+        scraper = threading.Thread(target=count_restarts, args=(server, readings))
+        scraper.start()
+        server.signal(signal.SIGTERM)
+        closes = read_closes(clients, 3, answer=False)
+        retry_hints(closes, 100)
+        assert server.wait_exit(3) == 0
+        scraper.join()
+        lines = server.log_lines(event="disconnected")
+        assert [(line["code"], line["reason"]) for line in lines] == [("1012", "restart")] * 60, lines
+        for client in clients:
+            client.socket.close()
+        return [at for _, _, at in closes], readings
+
+
+def test_a_short_drain_counts_what_it_sent():
+    """in a drain of 100 ms every member gets its 1012, and at each moment ringcast_disconnects_total
+    is no less than the closes that have come and no more than all"""
+    for _ in range(5):
+        arrivals, readings = drain_shortly()
+        for begin, count in readings:
+            assert sum(at < begin for at in arrivals) <= count <= len(arrivals), (begin, count)
+        if any(begin > max(arrivals) and count == len(arrivals) for begin, count in readings):
+            return
+    raise AssertionError("/metrics was never read after the last close: the drain is too short")

@@ -1,5 +1,4 @@
-"""tests/e2e/test_host.py: a host's commands on the internal listener (issue: the kart kind, item 3;
-THREATS.md J and X as far as they are built)."""
+"""tests/e2e/test_host.py: a host's commands on the internal listener (THREATS.md J, S0-15)."""
 import json
 
 from harness import Server, exchange, expect_error, request

@@ -45,6 +45,46 @@ def test_head_has_no_body():
         assert head.startswith(b"HTTP/1.1 405 ") and body == b"", (head, body)
 
 
+MALFORMED = (b" /ws HTTP/1.1\r\nHost: x\r\nno colon\r\n\r\n", b" /ws HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n",
+             b" /ws HTTP/1.1\r\n\r\n", b" /ws HTTP/9.1\r\nHost: x\r\n\r\n", b" ws HTTP/1.1\r\nHost: x\r\n\r\n",
+             b" /ws HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n", b" /\x01", b" \n",
+             b" /ws HTTP/1.1\r\nHost: x\r\nX: " + b"x" * 20000 + b"\r\n\r\n")
+
+
+def answer_to(port, data):
+    """(status line, body) of the answer to a request that is refused."""
+    with Client(port, handshake=False) as client:
+        with contextlib.suppress(Ended):
+            client.send_bytes(data)
+        head, separator, body = client.read_to_end().partition(b"\r\n\r\n")
+    assert separator, f"no answer to {data[:60]!r}"
+    return head.partition(b"\r\n")[0], body
+
+
+def test_malformed_head_has_no_body():
+    """HEAD is answered without a body also where the request is malformed; with another method, also
+    one that begins like it, there is one"""
+    with Server("--dev") as server:
+        for port in (server.port, server.admin):
+            for rest in MALFORMED:
+                status, body = answer_to(port, b"HEAD" + rest)
+                assert status.startswith((b"HTTP/1.1 4", b"HTTP/1.1 5")), (rest[:60], status)
+                assert body == b"", (rest[:60], body)
+                for method in (b"GET", b"HEADER", b"HEA", b"head"):
+                    assert answer_to(port, method + rest)[1], (method, rest[:60])
+
+
+def test_a_head_before_it_takes_no_body_away():
+    """what is refused at its first bytes has a body, though a HEAD was in the same memory before"""
+    with Server("--dev", "--workers", "1") as server, server.client() as member:
+        member.read_state()
+        for data in (b"\x16\x03\x01", b"\r\n", b"H\x00", b"HEAD\x00"):
+            for port in (server.port, server.admin):
+                assert answer_to(port, b"HEAD /nothing HTTP/1.1\r\nHost: x\r\n\r\n")[1] == b""
+                status, body = answer_to(port, data)
+                assert status.startswith(b"HTTP/1.1 400 ") and body, (data, status, body)
+
+
 def test_garbage():
     """what is not HTTP is 400, or closed in silence (H1, H21)"""
     with Server("--dev") as server:

@@ -1,5 +1,5 @@
-"""tests/e2e/test_kart.py: the race dashboard on the wire (CONTRACT.md S0-1 to S0-18, its golden
-transcript, and THREATS.md F16, F17, H17)."""
+"""tests/e2e/test_kart.py: the race dashboard on the wire (THREATS.md S0-1 to S0-18,
+and F16, F17, H17)."""
 import random
 import threading
 import time

@@ -1,11 +1,12 @@
-"""tests/e2e/test_liveness.py: pings, pongs, and peers that vanish (issue item 6, CONTRACT.md D5)."""
+"""tests/e2e/test_liveness.py: pings, pongs, and peers that vanish (THREATS.md D5)."""
+import contextlib
 import selectors
 import signal
 import socket
 import time
 
 from harness import Crowd, Server, wait_until
-from rawclient import PING, PONG, TEXT, Ended
+from rawclient import CONTINUATION, PING, PONG, TEXT, Ended, make_frame
 
 
 def test_no_pong():
@@ -105,6 +106,55 @@ def test_message_that_is_never_finished():
         assert code == 4408, (code, reason)
         wait_until(lambda: server.metric("ringcast_message_buffers_in_use") == 0, 5,
                    "the message buffer is back")
+
+
+def test_a_steady_sender_has_the_time_anew_for_each_message():
+    """who sends message after message, each segment ending inside the next one, is never too late"""
+    with Server("--dev", "--message", "1s") as server:
+        stream = b"".join(make_frame(TEXT, b"steady") for _ in range(51))  # 12 bytes each
+        clients = {cut: server.client() for cut in (1, 5, 9)}  # in the header, the mask, the payload
+        for turn in range(50):
+            for cut, client in clients.items():
+                begin = 12 * turn + cut if turn > 0 else 0
+                client.send_bytes(stream[begin:12 * (turn + 1) + cut])
+            time.sleep(0.05)
+        for cut, client in clients.items():
+            client.send_bytes(stream[12 * 50 + cut:])
+            assert client.is_alive(), f"cut {cut} bytes into a message"
+            client.socket.close()
+        assert server.metric("ringcast_messages_received_total", type="text") == 51 * len(clients)
+        assert server.metric("ringcast_disconnects_total", reason="message_timeout") == 0
+
+
+def drip_until_close(client, pieces):
+    """Sends a piece every 50 ms until the close comes: its code and reason, and the seconds."""
+    start = time.monotonic()
+    for piece in pieces:
+        client.send_bytes(piece)
+        with contextlib.suppress(TimeoutError):
+            return (*client.read_close(0.05), time.monotonic() - start)
+    raise AssertionError("the server waits for the end of a message for ever")
+
+
+def test_a_message_without_end_is_given_up():
+    """a message that is not finished in --message is 4408 message_timeout: a silent one, one that comes
+    byte by byte, one of ever more fragments with pings between them, one right behind a whole one"""
+    whole, fragment = make_frame(TEXT, b"whole"), make_frame(CONTINUATION, b"and", final=False)
+    ways = {"silent": [whole[:5]] + [b""] * 50,
+            "slow": [make_frame(TEXT, declared=100, mask=bytes(4))] + [b"x"] * 50,
+            "fragments": [make_frame(TEXT, b"once", final=False)] + [fragment + make_frame(PING)] * 50,
+            "behind a whole one": [whole, whole + whole[:5]] + [b""] * 50}
+    with Server("--dev", "--message", "1s") as server:
+        for name, pieces in ways.items():
+            with server.client() as client:
+                client.read_state()
+                code, reason, took = drip_until_close(client, pieces)
+                assert (code, reason) == (4408, "message_timeout"), (name, code, reason)
+                assert 0.9 < took < 1.8, f"{name}: after {took:.2f} s"
+                client.read_end()
+        assert server.metric("ringcast_disconnects_total", code=4408,
+                             reason="message_timeout") == len(ways)
+        server.wait_metric(0, "ringcast_message_buffers_in_use")
 
 
 def test_reset():
