@@ -103,6 +103,12 @@ pub fn build(b: *std.Build) void {
     tests.addArg("--");
     tests.addArgs(b.args orelse &.{});
 
+    const micro = program(b, "ringcast-micro", fast);
+    addOurs(b, micro.root_module, "perf/micro");
+    addLayers(b, micro.root_module);
+    check.dependOn(&micro.step);
+    b.step("micro", "Build zig-out/bin/ringcast-micro; see perf/micro/README.md").dependOn(&b.addInstallArtifact(micro, .{}).step);
+
     const measure = python(b, "perf/run.py");
     measure.addArg("--server");
     measure.addArtifactArg(ringcast(b, fast));
@@ -144,7 +150,10 @@ fn program(b: *std.Build, name: []const u8, mode: Mode) *std.Build.Step.Compile 
         module.addSystemIncludePath(source(b, library).path(b, library.include));
         if (library.generated) |folder| module.addSystemIncludePath(b.path(folder));
     }
-    return b.addExecutable(.{ .name = name, .root_module = module });
+    const executable = b.addExecutable(.{ .name = name, .root_module = module });
+    // Whole-program: sending a frame crosses four of our files, and each call would cost as much as the work.
+    if (mode.optimize == .ReleaseFast) executable.lto = .full;
+    return executable;
 }
 
 fn staticLibrary(b: *std.Build, library: Library, target: std.Build.ResolvedTarget) *std.Build.Step.Compile {

@@ -17,7 +17,8 @@ static_assert((outbox_frames_max & (outbox_frames_max - 1)) == 0, "the index is 
 constexpr uint32_t ring_entries = 1024;
 /* provided buffers; they rotate, so all of them end up resident */
 constexpr uint32_t ring_receive_buffers = 256;
-constexpr uint32_t ring_receive_buffer_size = 4096;
+constexpr uint32_t ring_receive_buffer_size =
+    1024; /* a request or message fits; more would stay resident */
 static_assert((ring_receive_buffers & (ring_receive_buffers - 1)) == 0,
               "the kernel masks the index");
 static_assert(ring_receive_buffers * ring_receive_buffer_size <= 1024 * 1024,

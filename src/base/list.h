@@ -56,6 +56,8 @@ static inline struct list *list_take(struct list *head)
 {
     if (list_is_empty(head)) return nullptr;
     struct list *link = head->next;
-    list_remove(link);
+    head->next = link->next;
+    link->next->previous = head;
+    link->next = link->previous = nullptr;
     return link;
 }

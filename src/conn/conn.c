@@ -70,6 +70,7 @@ static struct conn *take_slot(struct conn_shared *shared, int fd)
                           .deadline_ms = now_ms + shared->config.handshake_ms,
                           .fd = fd,
                           .generation = (uint32_t)number,
+                          .slot = pool_index(&shared->conns, conn),
                           .phase = CONN_HTTP};
     list_push(&shared->all, &conn->link);
     conn_schedule(conn);

@@ -141,6 +141,7 @@ struct conn {
     uint32_t passed; /* the round of that; its outcome is unknown while it is shared.round */
     int fd;
     uint32_t generation; /* `number`, as far as a token holds it: tells the uses of a slot apart */
+    uint32_t slot;       /* its place in shared.conns; to work it out takes a division */
     uint16_t kept;       /* bytes that came behind the request of a paused one */
     uint32_t discarded;  /* CLOSING: bytes thrown away */
     uint16_t close_code; /* what was sent or, for PEER_CLOSED, received; 0 or 1006: none */

@@ -17,7 +17,7 @@
 
 static struct ring_token token_of(const struct conn *conn, enum ring_op op)
 {
-    return (struct ring_token){op, conn->generation, pool_index(&conn->shared->conns, conn)};
+    return (struct ring_token){op, conn->generation, conn->slot};
 }
 
 /* The round holds one reference to each frame, however many peers it went to. */
@@ -34,10 +34,14 @@ static bool send_past(struct conn *conn, struct frame *frame)
 {
     struct conn_shared *shared = conn->shared;
     struct bytes wire = {frame->wire, frame->wire_size};
-    if (!ring_send_now(shared->ring, token_of(conn, RING_SEND_NOW), conn->fd, wire)) return false;
+    outbox_pass(shared->outboxes, &conn->outbox);
+    if (!ring_send_now(shared->ring, token_of(conn, RING_SEND_NOW), conn->fd, wire)) {
+        bool placed = outbox_put_back(shared->outboxes, &conn->outbox, frame, 0);
+        assert(placed); /* it is empty */
+        return false;
+    }
     conn->passing = frame;
     conn->passed = shared->round;
-    outbox_pass(shared->outboxes, &conn->outbox);
     shared->counters.sends_now += 1;
     return true;
 }
@@ -55,20 +59,30 @@ static bool send_gathered(struct conn *conn)
     return true;
 }
 
-bool conn_flush(struct conn *conn)
+/* True when nothing of the above but the outbox itself can stand in the way: that is not single
+ * while a send is armed. */
+static inline bool may_pass(const struct conn *conn)
 {
-    struct conn_shared *shared = conn->shared;
+    return conn->shared->send_now && conn->phase == CONN_OPEN && !conn->behind &&
+           !conn_is_passing(conn);
+}
+
+[[gnu::noinline]] static bool flush_waiting(struct conn *conn)
+{
     if (conn->send_armed || conn->phase == CONN_DRAINING || outbox_is_empty(&conn->outbox))
         return true;
     if (conn_is_passing(conn)) {
-        outbox_hold(shared->outboxes, &conn->outbox);
+        outbox_hold(conn->shared->outboxes, &conn->outbox);
         return true;
     }
-    if (shared->send_now && !conn->behind && conn->phase == CONN_OPEN) {
-        struct frame *frame = outbox_single(&conn->outbox);
-        if (frame != nullptr && retain(shared, frame)) return send_past(conn, frame);
-    }
     return send_gathered(conn);
+}
+
+bool conn_flush(struct conn *conn)
+{
+    struct frame *frame = may_pass(conn) ? outbox_single(&conn->outbox) : nullptr;
+    if (frame != nullptr && retain(conn->shared, frame)) return send_past(conn, frame);
+    return flush_waiting(conn);
 }
 
 void conn_flush_dirty(struct conn_shared *shared)

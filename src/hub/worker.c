@@ -18,6 +18,8 @@ static void arm_wake(struct worker *worker)
     worker->wake_armed = ring_wake_arm(&worker->ring, (struct ring_token){.op = RING_WAKE});
 }
 
+static void end_round(struct worker *worker);
+
 static void on_mail(struct worker *worker, struct mail mail)
 {
     bool stopped = worker->phase == WORKER_STOPPED;
@@ -31,6 +33,7 @@ static void on_mail(struct worker *worker, struct mail mail)
         span_on_unsubscribe(worker, (enum game_kind)mail.number, mail.value);
         break;
     case MAIL_FRAME:
+        end_round(worker);
         span_on_frame(worker, (enum game_kind)mail.value, mail.pointer, mail.number);
         conn_flush_dirty(&worker->conns); /* before the next one, which would take its place */
         break;
@@ -276,6 +279,16 @@ static void trim(struct worker *worker)
 static void worker_reap(struct worker *worker)
 {
     if (conn_reap(&worker->conns)) trim(worker);
+}
+
+/* Frames that come in a burst, after this worker or home was held up, go out one by one all the
+ * same: the sends of the one before are over before the next. */
+static void end_round(struct worker *worker)
+{
+    if (worker->conns.retained_count == 0) return;
+    ring_submit(&worker->ring);
+    (void)take_more(worker);
+    worker_settle(worker);
 }
 
 static void worker_run_timers(struct worker *worker)

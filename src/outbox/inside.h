@@ -41,20 +41,6 @@ struct outbox_limit {
 };
 constexpr struct outbox_limit outbox_limit_whole = {outbox_frames_max, outbox_bytes_max};
 
-/* The way of most frames to most peers, kept short: nothing waits, so no bound and no rank is met.
- * False, and nothing done, when something does. */
-static inline bool enter_empty(struct outbox_set *set, struct outbox *box, struct frame *frame)
-{
-    if (box->count > 0 || box->slots != nullptr) return false;
-    box->few[0] = frame_ref(frame);
-    box->head = 0;
-    box->count = 1;
-    box->bytes = frame->wire_size;
-    set->bytes_owed += frame->wire_size;
-    outbox_mark_dirty(set, box);
-    return true;
-}
-
 /* outbox.c: outbox_push within other bounds. */
 [[nodiscard]] enum outbox_answer outbox_push_within(struct outbox_set *set, struct outbox *box,
                                                     struct frame *frame, struct outbox_limit limit);

@@ -133,8 +133,7 @@ enum outbox_answer outbox_push_within(struct outbox_set *set, struct outbox *box
 
 enum outbox_answer outbox_push(struct outbox_set *set, struct outbox *box, struct frame *frame)
 {
-    assert(frame->refs > 0);
-    if (enter_empty(set, box, frame)) return OUTBOX_QUEUED;
+    if (outbox_enter_empty(set, box, frame)) return OUTBOX_QUEUED;
     return outbox_push_within(set, box, frame, outbox_limit_whole);
 }
 
@@ -184,19 +183,6 @@ void outbox_sent(struct outbox_set *set, struct outbox *box, uint32_t size)
         outbox_mark_dirty(set, box);
     }
     outbox_check(box);
-}
-
-void outbox_pass(struct outbox_set *set, struct outbox *box)
-{
-    struct frame *frame = outbox_single(box);
-    assert(frame != nullptr);
-    mark_clean(box);
-    set->counters.bytes_sent += box->bytes;
-    set->counters.frames_sent[frame->lane] += 1;
-    owe_no_more(set, box, box->bytes);
-    box->count = 0;
-    frame_unref(set->frames, frame);
-    shrink_when_empty(set, box);
 }
 
 bool outbox_put_back(struct outbox_set *set, struct outbox *box, struct frame *frame, uint32_t size)

@@ -20,6 +20,7 @@
 #include "limits.h"
 #include "outbox/frame.h"
 #include "outbox/policy.h"
+#include <assert.h>
 #include <sys/uio.h>
 
 /* a snapshot kind never has more: one in flight, one newer, a ping, a pong */
@@ -117,10 +118,42 @@ static inline bool outbox_refused(enum outbox_answer answer)
 [[nodiscard]] enum outbox_answer outbox_push(struct outbox_set *set, struct outbox *box,
                                              struct frame *frame);
 
+/* Lists the outbox for the next flush, unless it is listed already. */
+static inline void outbox_mark_dirty(struct outbox_set *set, struct outbox *box)
+{
+    if (!list_is_linked(&box->dirty_link)) list_push(&set->dirty, &box->dirty_link);
+}
+
+/* The way of most frames to most peers, kept short: nothing waits, so no bound and no rank is met.
+ * False, and nothing done, when something does. */
+[[nodiscard]] static inline bool outbox_enter_empty(struct outbox_set *set, struct outbox *box,
+                                                    struct frame *frame)
+{
+    assert(frame->refs > 0);
+    if (box->count > 0 || box->slots != nullptr) return false;
+    box->few[0] = frame_ref(frame);
+    box->head = 0;
+    box->count = 1;
+    box->bytes = frame->wire_size;
+    set->bytes_owed += frame->wire_size;
+    outbox_mark_dirty(set, box);
+    return true;
+}
+
+/* policy.c: outbox_offer to an outbox that is not empty. */
+[[nodiscard]] enum outbox_answer outbox_offer_behind(struct outbox_set *set, struct outbox *box,
+                                                     struct frame *frame,
+                                                     enum outbox_policy policy);
+
 /* The same for a room's frame: what finds no place is dealt with by the kind's policy and
  * counted. */
-[[nodiscard]] enum outbox_answer outbox_offer(struct outbox_set *set, struct outbox *box,
-                                              struct frame *frame, enum outbox_policy policy);
+[[nodiscard]] static inline enum outbox_answer outbox_offer(struct outbox_set *set,
+                                                            struct outbox *box, struct frame *frame,
+                                                            enum outbox_policy policy)
+{
+    if (outbox_enter_empty(set, box, frame)) return OUTBOX_QUEUED;
+    return outbox_offer_behind(set, box, frame, policy);
+}
 
 /* Where the next send's bytes are: up to `max` pieces from the oldest unsent byte on. Marks
  * those frames as in flight and the outbox as clean. Returns how many pieces; 0 when it is
@@ -133,30 +166,35 @@ static inline bool outbox_refused(enum outbox_answer answer)
  * dirty. */
 void outbox_sent(struct outbox_set *set, struct outbox *box, uint32_t size);
 
-/* The only frame in it, when there is just one and nothing of it is sent or in flight; else
- * nullptr. */
+/* The only frame in it, when there is just one, where the first of an empty outbox is put, and
+ * nothing of it is sent or in flight; else nullptr. */
 [[nodiscard]] static inline struct frame *outbox_single(const struct outbox *box)
 {
-    if (box->count != 1 || box->head_sent > 0 || box->in_flight > 0) return nullptr;
-    if (box->slots != nullptr) return box->slots[box->head];
-    return box->few[box->head & (outbox_inline_frames - 1)];
+    bool single = box->count == 1 && box->head == 0 && box->in_flight == 0 && box->head_sent == 0 &&
+                  box->slots == nullptr;
+    return single ? box->few[0] : nullptr;
 }
 
-/* The frame of outbox_single has been handed to the kernel whole; the outbox lets go of it and is
+/* The frame of outbox_single is handed to the kernel whole; the outbox lets go of it and is
  * empty and clean. The caller holds a reference of its own until the outcome is known. */
-void outbox_pass(struct outbox_set *set, struct outbox *box);
+static inline void outbox_pass(struct outbox_set *set, struct outbox *box)
+{
+    struct frame *frame = box->few[0];
+    assert(box->count == 1 && box->slots == nullptr && frame->refs > 1);
+    if (list_is_linked(&box->dirty_link)) list_remove(&box->dirty_link);
+    set->counters.bytes_sent += frame->wire_size;
+    set->counters.frames_sent[frame->lane] += 1;
+    set->bytes_owed -= frame->wire_size;
+    box->bytes = 0;
+    box->count = 0;
+    frame->refs -= 1;
+}
 
 /* The kernel took only `size` bytes of a frame that had passed: it goes back to the front, before
  * whatever has been pushed since, unless none of it was sent and a newer version of it is here.
  * False when there is no room: the peer has lost its place in the stream. */
 [[nodiscard]] bool outbox_put_back(struct outbox_set *set, struct outbox *box, struct frame *frame,
                                    uint32_t size);
-
-/* Lists the outbox for the next flush, unless it is listed already. */
-static inline void outbox_mark_dirty(struct outbox_set *set, struct outbox *box)
-{
-    if (!list_is_linked(&box->dirty_link)) list_push(&set->dirty, &box->dirty_link);
-}
 
 /* Takes a dirty outbox off the list until outbox_release_held: it may not be flushed now. */
 void outbox_hold(struct outbox_set *set, struct outbox *box);

@@ -81,11 +81,12 @@ static uint32_t drop_events_before(struct outbox_set *set, struct outbox *box, u
     return to;
 }
 
-enum outbox_answer outbox_offer(struct outbox_set *set, struct outbox *box, struct frame *frame,
-                                enum outbox_policy policy)
+/* Out of line also where the whole program is optimized: it would cost room_broadcast its
+ * registers. */
+[[gnu::noinline]] enum outbox_answer outbox_offer_behind(struct outbox_set *set, struct outbox *box,
+                                                         struct frame *frame,
+                                                         enum outbox_policy policy)
 {
-    assert(frame->refs > 0);
-    if (enter_empty(set, box, frame)) return OUTBOX_QUEUED;
     bool droppable = is_droppable(frame, policy);
     struct outbox_limit limit = droppable ? limit_of_droppable : outbox_limit_whole;
     enum outbox_answer answer = outbox_push_within(set, box, frame, limit);

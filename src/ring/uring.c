@@ -10,6 +10,7 @@
 #include <liburing.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stddef.h>
 #include <sys/eventfd.h>
 #include <sys/random.h>
 #include <sys/socket.h>
@@ -180,13 +181,32 @@ static bool uring_send(struct ring *ring, struct ring_token token, int fd,
 
 /* MSG_DONTWAIT never arms anything, MSG_WAITALL makes a short send an error that is told, and
  * CQE_SKIP_SUCCESS tells nothing else. Without MSG_WAITALL short sends would pass in silence. */
-static bool uring_send_now(struct ring *ring, struct ring_token token, int fd, struct bytes data)
+static inline void fill_send_now(struct uring *uring, struct io_uring_sqe *entry,
+                                 struct ring_token token, int fd, struct bytes data)
+{
+    io_uring_prep_send(entry, fd, data.data, data.size, MSG_NOSIGNAL | MSG_DONTWAIT | MSG_WAITALL);
+    entry->flags = IOSQE_CQE_SKIP_SUCCESS;
+    io_uring_sqe_set_data64(entry, pack(token));
+    uring->now_queued = true;
+}
+
+[[gnu::noinline, gnu::cold]] static bool send_now_after_submit(struct ring *ring,
+                                                               struct ring_token token, int fd,
+                                                               struct bytes data)
 {
     struct io_uring_sqe *entry = take_entry(ring, token);
-    if (entry == nullptr) return false;
-    io_uring_prep_send(entry, fd, data.data, data.size, MSG_NOSIGNAL | MSG_DONTWAIT | MSG_WAITALL);
-    entry->flags |= IOSQE_CQE_SKIP_SUCCESS;
-    uring_of(ring)->now_queued = true;
+    if (entry != nullptr) fill_send_now(uring_of(ring), entry, token, fd, data);
+    return entry != nullptr;
+}
+
+/* The way of most sends, so it is kept short: the full queue is elsewhere, called last. */
+static bool uring_send_now(struct ring *ring, struct ring_token token, int fd, struct bytes data)
+{
+    struct uring *uring = uring_of(ring);
+    if ((uring->ring.flags & (IORING_SETUP_SQPOLL | IORING_SETUP_SQE128)) != 0) unreachable();
+    struct io_uring_sqe *entry = io_uring_get_sqe(&uring->ring);
+    if (entry == nullptr) return send_now_after_submit(ring, token, fd, data);
+    fill_send_now(uring, entry, token, fd, data);
     return true;
 }
 
@@ -452,6 +472,7 @@ static bool uring_open(struct ring *ring, struct text *why)
                  IORING_SETUP_CLAMP | IORING_SETUP_CQSIZE | IORING_SETUP_TASKRUN_FLAG,
         .cq_entries = uring->config.entries * 4,
     };
+    assert((params.flags & (IORING_SETUP_SQPOLL | IORING_SETUP_SQE128)) == 0); /* uring_send_now */
     int error = io_uring_queue_init_params(uring->config.entries, &uring->ring, &params);
     if (error == 0) {
         error = uring->wake_fd < 0 ? -EMFILE : open_buffers(uring);
