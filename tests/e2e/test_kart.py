@@ -73,8 +73,10 @@ def test_ticks_do_not_drift():
         while (state := client.read_state())["s"] < first["s"] + 100:
             pass
         took = (state["t"] - first["t"]) / 1e9
-        # the first frame may have been encoded for its joiner, up to a tick before the next one
-        assert 3.9 < took < 4.1, f"100 ticks took {took:.3f} s"
+        # A tick that a late worker missed takes its time, too, and has no number. The first frame may
+        # have been encoded for its joiner, up to a tick before the next one.
+        due = 0.040 * (100 + server.metric("ringcast_tick_overruns_total", kind="kart"))
+        assert due - 0.1 < took < due + 0.1, f"100 ticks took {took:.3f} s, not {due:.3f}"
 
 
 def test_joining_at_any_moment():
