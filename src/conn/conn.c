@@ -205,8 +205,8 @@ static void say_goodbye(struct conn *conn, struct frame *frame)
 
 void conn_extend_goodbye(struct conn *conn)
 {
-    constexpr uint32_t extensions_max =
-        5; /* a peer that takes a byte at a time is not waited for */
+    /* A peer that takes a byte at a time is not waited for. */
+    constexpr uint32_t extensions_max = 5;
     uint32_t goodbye_ms = conn->shared->config.goodbye_ms;
     uint64_t last_ms = conn->closing_ms + extensions_max * goodbye_ms;
     conn->deadline_ms = instant_ms(conn->shared->now) + goodbye_ms;

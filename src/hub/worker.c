@@ -126,8 +126,7 @@ static void on_timer(struct worker *worker, struct timer *timer)
     case TIMER_CONN: conn_on_timer(list_entry(timer, struct conn, timer)); break;
     case TIMER_ROOM:
         rooms_tick(worker, list_entry(timer, struct hub_room, room.tick));
-        conn_flush_dirty(
-            &worker->conns); /* each room's sends go out before the next one is built */
+        conn_flush_dirty(&worker->conns); /* before the next room is built */
         break;
     case TIMER_LISTENER:
         listener_on_timer(list_entry(timer, struct listener, timer), &worker->ring, &worker->wheel,
