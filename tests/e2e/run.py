@@ -140,6 +140,7 @@ def run_all(tests, binary, jobs):
             failures.append(test)
             print(f"failed  {result[1]:5.1f} s  {test.module}: {test.sentence}; it is run again, alone",
                   flush=True)
+            print("".join(f"    {line}\n" for line in result[2].splitlines()[-40:]), end="", flush=True)
         else:
             outcomes.append(tell(test, *result))
 
