@@ -469,7 +469,8 @@ def test_a_crowd_of_slow_handshakes():
             for _ in range(500):
                 clients.append(Client(server.port, handshake=False))
                 clients[-1].send_bytes(half)
-            assert server.metric("ringcast_connections_open") >= 500
+            wait_until(lambda: server.metric("ringcast_connections_open") >= 500, 1.5,
+                       lambda: server.metric("ringcast_connections_open"))
             wait_until(lambda: server.metric("ringcast_connections_open") <= 3, 6,
                        lambda: server.metric("ringcast_connections_open"))
             assert longest_gap(reader.stop()) < 0.5
