@@ -1,6 +1,6 @@
 #include "hub/api.h"
+#include "base/json.h"
 #include "hub/errand.h"
-#include "hub/json.h"
 #include "hub/rooms.h"
 #include "hub/routes.h"
 
@@ -128,8 +128,9 @@ static void refuse_body(struct conn *conn, struct text problem)
 {
     uint8_t memory[1024];
     struct writer message = writer_over(memory, sizeof memory);
+    write_text(&message, TEXT("The body "));
     write_text(&message, problem);
-    write_text(&message, TEXT(" Send {\"command\":\"...\"}. "));
+    write_text(&message, TEXT(". Send {\"command\":\"...\"}. "));
     games[GAME_KART]->help(&message);
     conn_answer_error(conn, 400, TEXT("not_understood"), text_from(writer_bytes(&message)),
                       (struct text){});
@@ -144,7 +145,9 @@ static void on_command(struct worker *worker, struct conn *conn, const struct ht
         return;
     }
     struct text command;
-    struct text problem = json_read_string_member(request->body, TEXT("command"), &command);
+    struct text problem =
+        json_read_string_member((struct bytes){worker->json_memory, sizeof worker->json_memory},
+                                request->body, TEXT("command"), &command);
     if (problem.size > 0)
         refuse_body(conn, problem);
     else

@@ -5,6 +5,7 @@
  *   routes.c    the public listener's paths       api.c      the internal listener's
  *   rooms.c     rooms found, opened, ticked, closed   metrics.c  what it all amounts to */
 #pragma once
+#include "base/json.h"
 #include "base/mailbox.h"
 #include "conn/conn.h"
 #include "conn/listener.h"
@@ -81,7 +82,9 @@ struct worker {
     struct mailbox inbox;
     struct metrics metrics;
     struct ring_event events[worker_events_max];
-    uint32_t event_next, event_count;       /* those of `events` that are still to be handled */
+    uint32_t event_next, event_count; /* those of `events` that are still to be handled */
+    /* for one document at a time */
+    uint8_t json_memory[json_memory_per_byte * http_body_size_max + json_memory_fixed];
     uint8_t scratch[snapshot_size_max * 2]; /* for one snapshot or one answer at a time */
 };
 

@@ -1,0 +1,167 @@
+#include "base/json.h"
+#include <yyjson.h>
+
+static const struct json *value_of(yyjson_val *value)
+{
+    return (const struct json *)value;
+}
+
+static yyjson_val *inner(const struct json *value)
+{
+    return (yyjson_val *)(uintptr_t)value; /* yyjson's readers take no const, and change nothing */
+}
+
+bool json_is_shallow(struct text document)
+{
+    uint32_t depth = 0;
+    bool in_string = false;
+    for (size_t i = 0; i < document.size; i++) {
+        char c = document.data[i];
+        if (in_string) {
+            if (c == '\\') i += 1;
+            if (c == '"') in_string = false;
+        } else if (c == '"') {
+            in_string = true;
+        } else if (c == '[' || c == '{') {
+            if (++depth > json_depth_max) return false;
+        } else if ((c == ']' || c == '}') && depth > 0) {
+            depth -= 1;
+        }
+    }
+    return true;
+}
+
+static bool same_key(yyjson_val *left, yyjson_val *right)
+{
+    size_t size = yyjson_get_len(left);
+    return size == yyjson_get_len(right) &&
+           memcmp(yyjson_get_str(left), yyjson_get_str(right), size) == 0;
+}
+
+/* Comparing each pair is bounded by json_members_max. */
+static bool has_duplicate_keys(yyjson_val *object)
+{
+    yyjson_val *keys[json_members_max];
+    size_t count = 0, index, max;
+    yyjson_val *key, *value;
+    yyjson_obj_foreach(object, index, max, key, value)
+    {
+        for (size_t i = 0; i < count; i++)
+            if (same_key(keys[i], key)) return true;
+        keys[count++] = key;
+    }
+    return false;
+}
+
+/* yyjson keeps a document's values one behind the other, containers before what they hold: all
+ * objects of any depth are met without recursion. */
+static struct text check_objects(yyjson_doc *document)
+{
+    yyjson_val *root = yyjson_doc_get_root(document);
+    size_t count = yyjson_doc_get_val_count(document);
+    for (size_t i = 0; i < count; i++) {
+        if (!yyjson_is_obj(root + i)) continue;
+        if (yyjson_obj_size(root + i) > json_members_max) return TEXT("has too many keys");
+        if (has_duplicate_keys(root + i)) return TEXT("has a key twice");
+    }
+    return (struct text){};
+}
+
+const struct json *json_read(struct bytes memory, struct text document, struct text *problem)
+{
+    yyjson_alc allocator;
+    if (document.size == 0) {
+        *problem = TEXT("is empty");
+        return nullptr;
+    }
+    if (memory.size < json_memory_size(document.size) ||
+        !yyjson_alc_pool_init(&allocator, memory.data, memory.size)) {
+        *problem = TEXT("is too large");
+        return nullptr;
+    }
+    if (!json_is_shallow(document)) {
+        *problem = TEXT("is nested too deeply");
+        return nullptr;
+    }
+    /* Without YYJSON_READ_INSITU the document is only read, in spite of the parameter's type. */
+    yyjson_doc *parsed = yyjson_read_opts((char *)(uintptr_t)document.data, document.size,
+                                          YYJSON_READ_NOFLAG, &allocator, nullptr);
+    if (parsed == nullptr) {
+        *problem = TEXT("is not valid JSON");
+        return nullptr;
+    }
+    *problem = check_objects(parsed);
+    return problem->size == 0 ? value_of(yyjson_doc_get_root(parsed)) : nullptr;
+}
+
+bool json_is_object(const struct json *value)
+{
+    return yyjson_is_obj(inner(value));
+}
+
+bool json_is_array(const struct json *value)
+{
+    return yyjson_is_arr(inner(value));
+}
+
+const struct json *json_member(const struct json *value, struct text name)
+{
+    return value_of(yyjson_obj_getn(inner(value), name.data, name.size));
+}
+
+size_t json_count(const struct json *value)
+{
+    yyjson_val *val = inner(value);
+    return yyjson_is_arr(val) ? yyjson_arr_size(val) : yyjson_obj_size(val);
+}
+
+const struct json *json_element(const struct json *value, size_t index)
+{
+    return value_of(yyjson_arr_get(inner(value), index));
+}
+
+bool json_to_text(const struct json *value, struct text *out)
+{
+    yyjson_val *val = inner(value);
+    if (!yyjson_is_str(val)) return false;
+    *out = (struct text){.data = yyjson_get_str(val), .size = yyjson_get_len(val)};
+    return true;
+}
+
+bool json_to_number(const struct json *value, double *out)
+{
+    yyjson_val *val = inner(value);
+    if (!yyjson_is_num(val)) return false;
+    *out = yyjson_get_num(val);
+    return true;
+}
+
+bool json_to_integer(const struct json *value, int64_t *out)
+{
+    yyjson_val *val = inner(value);
+    if (!yyjson_is_int(val)) return false;
+    if (yyjson_is_uint(val) && yyjson_get_uint(val) > INT64_MAX) return false;
+    *out = yyjson_get_sint(val);
+    return true;
+}
+
+bool json_to_bool(const struct json *value, bool *out)
+{
+    if (!yyjson_is_bool(inner(value))) return false;
+    *out = yyjson_get_bool(inner(value));
+    return true;
+}
+
+struct text json_read_string_member(struct bytes memory, struct text document, struct text name,
+                                    struct text *value)
+{
+    struct text problem;
+    const struct json *object = json_read(memory, document, &problem);
+    if (object == nullptr) return problem;
+    if (!json_is_object(object)) return TEXT("is not a JSON object");
+    if (!json_to_text(json_member(object, name), value))
+        return TEXT("has no string member of the name that is needed here");
+    if (value->size > 0 && memchr(value->data, '\0', value->size) != nullptr)
+        return TEXT("has a NUL in its string");
+    return (struct text){};
+}

@@ -1,0 +1,63 @@
+/* base/json.h: JSON from strangers (RFC 8259), read by yyjson behind a check of its depth, with
+ * duplicate keys refused at every level: parsers differ about which of the two counts, and what one
+ * has checked another must not read differently (THREATS.md J1 to J5). */
+#pragma once
+#include "base/bytes.h"
+
+constexpr uint32_t json_depth_max = 16;
+constexpr uint32_t json_members_max = 256; /* of one object */
+
+/* A value of a document that was read: an object, array, string, number, true, false or null.
+ * Lives in the memory given to json_read, until that is used again. */
+struct json;
+
+/* Reading a document takes so many bytes of memory for each of its own, and so many more. */
+constexpr size_t json_memory_per_byte = 16;
+constexpr size_t json_memory_fixed = 1024;
+
+/* What reading a document of `size` bytes takes at most. */
+static inline size_t json_memory_size(size_t size)
+{
+    return json_memory_per_byte * size + json_memory_fixed;
+}
+
+/* True when no array or object in `document` lies deeper than json_depth_max. Counts brackets
+ * outside strings; the document need not be valid. */
+[[nodiscard]] bool json_is_shallow(struct text document);
+
+/* The root of `document`, or nullptr and in *problem what is wrong with it: words that continue
+ * "The body " or "The message " ("is not valid JSON"). `memory` is borrowed for as long as the
+ * value is used, and holds at least json_memory_size(document.size) bytes; the document itself may
+ * go at once. Nothing is allocated. */
+[[nodiscard]] const struct json *json_read(struct bytes memory, struct text document,
+                                           struct text *problem);
+
+[[nodiscard]] bool json_is_object(const struct json *value);
+[[nodiscard]] bool json_is_array(const struct json *value);
+
+/* The member of an object, or nullptr when there is none or `value` is no object (nullptr is
+ * none). */
+[[nodiscard]] const struct json *json_member(const struct json *value, struct text name);
+
+/* How many elements an array has, or members an object; 0 for anything else. */
+[[nodiscard]] size_t json_count(const struct json *value);
+
+/* The element of an array at `index`, which is below json_count. Takes time in proportion to the
+ * index unless all elements are plain values. */
+[[nodiscard]] const struct json *json_element(const struct json *value, size_t index);
+
+/* Each of these says whether the value (nullptr is none) is of that type, and then sets *out. */
+
+/* A string, unescaped, valid UTF-8; it may hold NUL. Lives as long as the value. */
+[[nodiscard]] bool json_to_text(const struct json *value, struct text *out);
+/* Any number, as the double that is nearest to it: always finite. */
+[[nodiscard]] bool json_to_number(const struct json *value, double *out);
+/* A number without fraction and exponent, within int64_t. */
+[[nodiscard]] bool json_to_integer(const struct json *value, int64_t *out);
+[[nodiscard]] bool json_to_bool(const struct json *value, bool *out);
+
+/* Reads an object and finds its string member `name`: json_read, and what nearly every request
+ * needs behind it. An empty text and *value set, or words that continue "The body ". The string is
+ * not allowed to hold NUL. */
+[[nodiscard]] struct text json_read_string_member(struct bytes memory, struct text document,
+                                                  struct text name, struct text *value);
