@@ -1,5 +1,6 @@
 /* main.c: reads the command line, starts the workers, passes signals on. The only file that
  * exits. */
+#include "hub/tokens.h"
 #include "hub/worker.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -21,6 +22,11 @@ constexpr int exit_os = 71;
 
 static const char usage[] =
     "usage: ringcast serve [OPTION]...   run the server; --dev for a demo on 127.0.0.1:8080\n"
+    "       ringcast gen-token --sub ID [--name TEXT] [--room ID] [--expires TIME]\n"
+    "                                    print a token, signed with RINGCAST_JWT_SECRET\n"
+    "       ringcast check-token [OPTION]... TOKEN\n"
+    "                                    print what a token says, or why serve would refuse it;\n"
+    "                                    TOKEN may be -, for standard input\n"
     "       ringcast version             what this is\n"
     "       ringcast help                this text and every option of serve\n";
 
@@ -35,6 +41,8 @@ static int print_help(void)
     config_write_help(&out);
     write_text(&out, TEXT("\nRINGCAST_API_KEY is the key for host commands; without it they are "
                           "off (--dev: \"dev\").\n"
+                          "RINGCAST_JWT_SECRET (or SUPABASE_JWT_SECRET) is the secret of HS256 "
+                          "tokens, 32 bytes or more.\n"
                           "PORT=8080 is short for --listen :8080.\n"));
     fwrite(out.data, 1, out.size, stdout);
     return EXIT_SUCCESS;
@@ -242,6 +250,8 @@ int main(int count, char **words)
     if (strcmp(command, "version") == 0 || strcmp(command, "--version") == 0)
         return print_version();
     if (strcmp(command, "serve") == 0) return serve(count - 2, words + 2);
+    if (strcmp(command, "gen-token") == 0) return tokens_generate(count - 2, words + 2, environ);
+    if (strcmp(command, "check-token") == 0) return tokens_check(count - 2, words + 2, environ);
     if (command[0] != '\0') fprintf(stderr, "ringcast: unknown command \"%s\"\n", command);
     fputs(usage, stderr);
     return exit_usage;

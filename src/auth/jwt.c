@@ -245,6 +245,12 @@ enum jwt_error jwt_check(const struct jwt_policy *policy, struct text token, int
     return error != JWT_OK ? error : check_names(policy, claims->root, claims);
 }
 
+bool jwt_write_payload(struct writer *out, struct text token)
+{
+    struct token parts;
+    return split(token, &parts) && write_base64url_decoded(out, parts.payload);
+}
+
 void jwt_sign(struct writer *out, const struct auth_key *key, struct text is_signed)
 {
     assert(key->algorithm <= JWT_HS512);

@@ -61,6 +61,10 @@ struct jwt_claims {
                                        int64_t now_s, struct bytes scratch,
                                        struct jwt_claims *claims);
 
+/* Writes the payload of a token that was checked, as it stands in it: the text of a JSON object.
+ * False when it is no token at all. */
+[[nodiscard]] bool jwt_write_payload(struct writer *out, struct text token);
+
 /* Writes the signature of `is_signed` (a header and a payload in base64url with a dot between) with
  * a key of an HS algorithm, in base64url. */
 void jwt_sign(struct writer *out, const struct auth_key *key, struct text is_signed);

@@ -11,6 +11,7 @@ enum option_type : uint8_t {
     OPTION_ORIGIN,
     OPTION_LOG_LEVEL,
     OPTION_LOG_FORMAT,
+    OPTION_TEXT,
 };
 
 struct option {
@@ -78,6 +79,15 @@ static const struct option options[] = {
      0, 0, AT(kart_stamp), OPTION_FLAG},
     {"kart-autostart", nullptr, nullptr, "on", "races start by themselves, one after the other", 0,
      0, AT(kart_autostart), OPTION_FLAG},
+    {"jwt-keys", "FILE", nullptr, nullptr,
+     "a JWK set (RFC 7517): the public keys, or secrets, that sign tokens", 0, 0, AT(jwt_keys),
+     OPTION_TEXT},
+    {"jwt-issuer", "TEXT", nullptr, nullptr, "what a token's iss must be; not set: anything", 0, 0,
+     AT(jwt_issuer), OPTION_TEXT},
+    {"jwt-audience", "TEXT", nullptr, nullptr, "what a token's aud must name; not set: anything", 0,
+     0, AT(jwt_audience), OPTION_TEXT},
+    {"jwt-leeway", "TIME", "30s", nullptr, "by how much clocks may differ", 0, 600'000,
+     AT(jwt_leeway_ms), OPTION_DURATION},
     {"log-level", "LEVEL", "info", nullptr, "debug, info, warn or error", 0, 0, AT(log_level),
      OPTION_LOG_LEVEL},
     {"log-format", "FORMAT", "auto", nullptr,
@@ -198,6 +208,7 @@ static bool set(struct config *config, const struct option *option, struct text 
     case OPTION_ORIGIN: return set_origins(config, value);
     case OPTION_LOG_LEVEL: return set_choice(field, value, levels, 4);
     case OPTION_LOG_FORMAT: return set_choice(field, value, formats, 3);
+    case OPTION_TEXT: *(struct text *)field = value; return value.size > 0;
     case OPTION_COUNT:
     case OPTION_DURATION:
     case OPTION_SIZE: return set_number(config, option, value);
@@ -339,6 +350,9 @@ bool config_read(struct config *config, int count, char **words, char **environm
         if (!read_flag(config, &i, count, words, why)) return false;
     }
     config->api_key = variable(environment, TEXT("RINGCAST_API_KEY"));
+    config->jwt_secret = variable(environment, TEXT("RINGCAST_JWT_SECRET"));
+    if (config->jwt_secret.size == 0)
+        config->jwt_secret = variable(environment, TEXT("SUPABASE_JWT_SECRET"));
     if (config->dev && config->api_key.size == 0) config->api_key = TEXT("dev");
     return true;
 }

@@ -31,8 +31,13 @@ struct config {
     bool kart_autostart;
     enum log_level log_level;
     enum : uint8_t { LOG_FORMAT_AUTO, LOG_FORMAT_LOGFMT, LOG_FORMAT_JSON } log_format;
-    uint32_t log_burst;  /* info lines a second */
-    struct text api_key; /* RINGCAST_API_KEY; empty: commands are off */
+    uint32_t log_burst;       /* info lines a second */
+    struct text api_key;      /* RINGCAST_API_KEY; empty: commands are off */
+    struct text jwt_keys;     /* path of a JWK set; empty: none */
+    struct text jwt_issuer;   /* empty: any */
+    struct text jwt_audience; /* empty: any */
+    uint32_t jwt_leeway_ms;
+    struct text jwt_secret; /* RINGCAST_JWT_SECRET or SUPABASE_JWT_SECRET; empty: none */
 };
 
 /* Fills *config from the words after `serve` and the environment. On a mistake returns false
