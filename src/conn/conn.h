@@ -53,7 +53,8 @@ struct conn_hooks {
 struct conn_config {
     uint32_t connections_max;  /* slots */
     uint32_t handshake_ms;     /* from accept to a whole request */
-    uint32_t ping_ms;          /* from one ping to the next, less a jitter of up to a fifth */
+    uint32_t ping_ms;          /* from one ping to the next, less a jitter of up to a fifth and
+                                * what brings many together, 15 ms at most; 100 or more */
     uint32_t pong_ms;          /* from a ping to its answer */
     uint32_t message_ms;       /* from the first byte of a message to its last */
     uint32_t goodbye_ms;       /* from a goodbye to its answer (2 s) */
@@ -99,7 +100,6 @@ struct conn_shared {
     /* each holds one request; lent from its first byte to its answer */
     struct pool request_buffers;
     struct pool message_buffers; /* each holds one message that did not come whole */
-    struct list all;             /* every connection that is not FREE, in accept order */
     struct list waiting;         /* those whose receive could not be armed */
     struct list drained;         /* DRAINING, nothing armed: for conn_reap */
     bool send_now;               /* frames may be sent past an empty outbox; see conn/send.c */
@@ -117,51 +117,62 @@ struct conn_shared {
 };
 
 struct conn {
-    struct list link; /* in shared.all; its bytes are the pool's while FREE */
-    struct list turn; /* in shared.waiting or shared.drained */
+    /* What a send past the outbox touches stands together. The first bytes are the pool's while
+     * FREE. */
     struct conn_shared *shared;
-    struct timer timer; /* the earliest of the deadlines below */
-    struct outbox outbox;
-    union {
-        struct http_reader http; /* while HTTP */
-        struct ws_reader ws;     /* from OPEN on */
-    };
-    uint8_t *request_buffer; /* lent to `http`, or nullptr */
-    void *member;            /* the hub's: whose connection this is; nullptr when nobody's */
-    uint64_t number;         /* the worker's count of connections: its name in logs */
-    uint64_t opened_ms;      /* when it was accepted */
-    uint64_t deadline_ms;    /* HTTP: for the request; OPEN: when to close for a restart, or 0;
-                                     * CLOSING: for the peer to take the goodbye and answer it */
-    uint64_t ping_due_ms;    /* OPEN: when to ping next */
-    uint64_t pong_by_ms;     /* OPEN: when the answer is due; 0: none is awaited */
-    uint64_t closing_ms;     /* CLOSING: since when */
-    uint64_t message_by_ms;  /* OPEN: when the begun message must be whole; 0: none is begun */
-    struct frame *passing;   /* what was sent past the outbox in round `passed` */
-    struct address peer;
-    uint32_t passed; /* the round of that; its outcome is unknown while it is shared.round */
+    struct frame *passing; /* what was sent past the outbox in round `passed` */
+    uint32_t passed;       /* the round of that; its outcome is unknown while it is shared.round */
     int fd;
-    uint32_t generation; /* `number`, as far as a token holds it: tells the uses of a slot apart */
+    uint32_t number;     /* the worker's count of connections, modulo 2^32: its name in logs, and
+                          * as far as a token holds it what tells the uses of a slot apart */
     uint32_t slot;       /* its place in shared.conns; to work it out takes a division */
-    uint16_t kept;       /* bytes that came behind the request of a paused one */
-    uint32_t discarded;  /* CLOSING: bytes thrown away */
     uint16_t close_code; /* what was sent or, for PEER_CLOSED, received; 0 or 1006: none */
-    uint8_t listener;    /* the hub's: which listener accepted it */
     enum conn_phase phase;
     enum close_reason reason; /* the first one wins */
-    bool counted;             /* the hub's: holds one of the places of --connections */
-    bool paused;              /* its input is not read; `kept` bytes of it lie in request_buffer */
-    bool held;                /* its request is being answered elsewhere */
-    bool bodiless;            /* the request was a HEAD: the answer is only its head */
-    bool upgraded;            /* was OPEN once */
-    bool recv_armed;          /* true exactly while the kernel holds a receive */
-    bool send_armed;          /* true exactly while the kernel holds a send */
-    bool read_anything;       /* at least one byte has come */
-    bool behind;              /* a send fell short: frames go by the outbox until it is empty */
-    bool deaf;                /* its input can no longer be understood, or needs not to be */
-    bool peer_done;           /* the peer sent its close frame, or ended its side */
-    bool given_up;            /* the peer did not take or answer our goodbye: reset it */
-    bool shut;                /* our side of the socket is shut down */
+    uint8_t listener;         /* the hub's: which listener accepted it */
+    bool counted : 1;         /* the hub's: holds one of the places of --connections */
+    bool paused : 1;          /* its input is not read; what of it has come is in `pause` */
+    bool held : 1;            /* its request is being answered elsewhere */
+    bool bodiless : 1;        /* the request was a HEAD: the answer is only its head */
+    bool upgraded : 1;        /* was OPEN once */
+    bool recv_armed : 1;      /* true exactly while the kernel holds a receive */
+    bool send_armed : 1;      /* true exactly while the kernel holds a send */
+    bool read_anything : 1;   /* at least one byte has come */
+    bool behind : 1;          /* a send fell short: frames go by the outbox until it is empty */
+    bool deaf : 1;            /* its input can no longer be understood, or needs not to be */
+    bool peer_done : 1;       /* the peer sent its close frame, or ended its side */
+    bool given_up : 1;        /* the peer did not take or answer our goodbye: reset it */
+    bool shut : 1;            /* our side of the socket is shut down */
+    struct outbox outbox;
+    struct list turn;   /* in shared.waiting or shared.drained */
+    struct timer timer; /* the earliest of the deadlines below */
+    union {
+        struct http_reader http; /* while HTTP; its buffer is from request_buffers, or none */
+        struct ws_reader ws;     /* from OPEN on, unless paused */
+        struct {                 /* while paused */
+            const struct ws_limits *limits; /* of the reader to be */
+            uint8_t *kept;                  /* from request_buffers: what came behind the request */
+            uint32_t kept_size;             /* bytes */
+        } pause;
+    };
+    void *member;         /* the hub's: whose connection this is; nullptr when nobody's */
+    uint64_t opened_ms;   /* when it was accepted */
+    uint64_t deadline_ms; /* HTTP: for the request; OPEN: when to close for a restart, or 0;
+                           * CLOSING: for the peer to take the goodbye and answer it */
+    union {
+        struct {                    /* OPEN; 0 before it */
+            uint64_t ping_due_ms;   /* when to ping next */
+            uint64_t pong_by_ms;    /* when the answer is due; 0: none is awaited */
+            uint64_t message_by_ms; /* when the begun message must be whole; 0: none is begun */
+        };
+        struct {                 /* CLOSING */
+            uint64_t closing_ms; /* since when */
+            uint32_t discarded;  /* bytes thrown away */
+        };
+    };
+    struct address peer;
 };
+static_assert(sizeof(struct conn) <= 304, "every idle client pays for it");
 
 /* Reserves the pools. `arena` may be measuring. The pointers and the configuration in *shared
  * must be set before. */
@@ -265,6 +276,10 @@ void conn_on_timer(struct conn *conn);
 void conn_flush_dirty(struct conn_shared *shared);
 void conn_arm_waiting(struct conn_shared *shared);
 bool conn_reap(struct conn_shared *shared);
+
+/* Each connection that is not FREE, in the order of slots: the first one at or behind a slot, or
+ * nullptr. */
+[[nodiscard]] struct conn *conn_at_or_behind(struct conn_shared *shared, uint32_t slot);
 
 /* The connection of a completion, or nullptr when its slot has moved on. */
 [[nodiscard]] struct conn *conn_of_token(struct conn_shared *shared, struct ring_token token);

@@ -8,7 +8,7 @@ void conn_arm_recv(struct conn *conn)
 {
     assert(!conn->recv_armed && conn->phase != CONN_DRAINING);
     struct conn_shared *shared = conn->shared;
-    struct ring_token token = {RING_RECV, conn->generation, pool_index(&shared->conns, conn)};
+    struct ring_token token = {RING_RECV, conn->number, conn->slot};
     bool once = conn->phase == CONN_HTTP; /* it may have to be handed over, with nothing armed */
     conn->recv_armed = ring_recv(shared->ring, token, conn->fd, once);
     if (!conn->recv_armed && !list_is_linked(&conn->turn)) list_push(&shared->waiting, &conn->turn);
@@ -46,67 +46,84 @@ void conn_cancel_recv(struct conn *conn)
     assert(conn->phase == CONN_DRAINING);
     if (!conn->recv_armed) return;
     struct conn_shared *shared = conn->shared;
-    uint32_t slot = pool_index(&shared->conns, conn);
-    struct ring_token token = {RING_CANCEL, conn->generation, slot};
-    struct ring_token target = {RING_RECV, conn->generation, slot};
+    struct ring_token token = {RING_CANCEL, conn->number, conn->slot};
+    struct ring_token target = {RING_RECV, conn->number, conn->slot};
     if (!ring_cancel(shared->ring, token, target)) list_push(&shared->waiting, &conn->turn);
+}
+
+/* `data` may be nullptr: nothing was lent. */
+static void give_request_buffer(struct conn_shared *shared, uint8_t *data)
+{
+    if (data != nullptr) pool_give(&shared->request_buffers, data);
 }
 
 void conn_return_buffers(struct conn *conn)
 {
     struct conn_shared *shared = conn->shared;
-    if (conn->request_buffer != nullptr) pool_give(&shared->request_buffers, conn->request_buffer);
-    conn->request_buffer = nullptr;
-    if (!conn->upgraded) return;
-    struct bytes buffer = ws_reader_reclaim(&conn->ws, true);
-    if (buffer.data != nullptr) pool_give(&shared->message_buffers, buffer.data);
+    if (conn->paused) {
+        give_request_buffer(shared, conn->pause.kept);
+        conn->pause.kept = nullptr;
+    } else if (!conn->upgraded) {
+        give_request_buffer(shared, conn->http.buffer.data);
+        conn->http.buffer.data = nullptr;
+    } else {
+        struct bytes buffer = ws_reader_reclaim(&conn->ws, true);
+        if (buffer.data != nullptr) pool_give(&shared->message_buffers, buffer.data);
+    }
 }
 
 /* The request has been read, so its buffer is free for what came behind it, which is no more
  * than one receive buffer holds. */
-static void keep(struct conn *conn, struct bytes *rest)
+static void keep(struct conn *conn, uint8_t *buffer, struct bytes *rest)
 {
     static_assert(ring_receive_buffer_size <= http_head_size_max);
-    memcpy(conn->request_buffer, rest->data, rest->size);
-    conn->kept = (uint16_t)rest->size;
+    memcpy(buffer, rest->data, rest->size);
+    conn->pause.kept = buffer;
+    conn->pause.kept_size = (uint32_t)rest->size;
     *rest = bytes_skip(*rest, rest->size);
+}
+
+static bool lend_request_buffer(struct conn *conn)
+{
+    struct conn_shared *shared = conn->shared;
+    uint8_t *memory = pool_take(&shared->request_buffers);
+    if (memory == nullptr) return false;
+    struct bytes buffer = {memory, http_buffer_size(&shared->http_limits)};
+    http_reader_init(&conn->http, &shared->http_limits, buffer);
+    return true;
+}
+
+/* The answer may be the end of HTTP, so the buffer is out of the reader meanwhile. */
+static void answer_request(struct conn *conn, enum http_step step, struct bytes *input)
+{
+    struct conn_shared *shared = conn->shared;
+    const struct http_reader *reader = &conn->http;
+    uint8_t *buffer = reader->buffer.data;
+    conn->http.buffer.data = nullptr;
+    if (step == HTTP_BROKEN) {
+        conn->bodiless = text_starts((struct text){(char *)buffer, reader->used}, TEXT("HEAD "));
+        conn_answer_error(conn, http_error_status(reader->error), http_error_code(reader->error),
+                          http_error_sentence(reader->error), (struct text){});
+    } else {
+        conn->bodiless = text_equal(shared->request.method, TEXT("HEAD"));
+        shared->hooks->on_request(shared->hub, conn, &shared->request, *input);
+    }
+    assert(conn->phase != CONN_HTTP || conn->held);
+    if (conn->paused)
+        keep(conn, buffer, input);
+    else
+        give_request_buffer(shared, buffer);
 }
 
 static void read_request(struct conn *conn, struct bytes *input)
 {
-    struct conn_shared *shared = conn->shared;
-    if (conn->request_buffer == nullptr) {
-        conn->request_buffer = pool_take(&shared->request_buffers);
-        if (conn->request_buffer == nullptr) {
-            conn_answer_error(conn, 503, TEXT("overloaded"),
-                              TEXT("Too many handshakes at once; try again."), (struct text){});
-            return;
-        }
-        struct bytes buffer = {conn->request_buffer, http_buffer_size(&shared->http_limits)};
-        http_reader_init(&conn->http, &shared->http_limits, buffer);
-    }
-    switch (http_reader_feed(&conn->http, input, &shared->request)) {
-    case HTTP_NEED_MORE: return;
-    case HTTP_BROKEN:
-        conn->bodiless = text_starts((struct text){(char *)conn->http.buffer.data, conn->http.used},
-                                     TEXT("HEAD "));
-        conn_answer_error(conn, http_error_status(conn->http.error),
-                          http_error_code(conn->http.error), http_error_sentence(conn->http.error),
-                          (struct text){});
-        break;
-    case HTTP_REQUEST:
-        conn->bodiless = text_equal(shared->request.method, TEXT("HEAD"));
-        shared->hooks->on_request(shared->hub, conn, &shared->request, *input);
-        break;
-    }
-    assert(conn->phase != CONN_HTTP || conn->held);
-    if (conn->paused) {
-        keep(conn, input);
+    if (conn->http.buffer.data == nullptr && !lend_request_buffer(conn)) {
+        conn_answer_error(conn, 503, TEXT("overloaded"),
+                          TEXT("Too many handshakes at once; try again."), (struct text){});
         return;
     }
-    if (conn->request_buffer != nullptr) /* an answer has given it back already */
-        pool_give(&shared->request_buffers, conn->request_buffer);
-    conn->request_buffer = nullptr;
+    enum http_step step = http_reader_feed(&conn->http, input, &conn->shared->request);
+    if (step != HTTP_NEED_MORE) answer_request(conn, step, input);
 }
 
 static bool lend_message_buffer(struct conn *conn)
@@ -213,27 +230,37 @@ static void conn_read(struct conn *conn, struct bytes input)
 
 void conn_pause(struct conn *conn)
 {
-    assert(conn->phase == CONN_OPEN && !conn->recv_armed && conn->request_buffer != nullptr);
+    assert(conn->phase == CONN_OPEN && !conn->recv_armed && conn->ws.buffer == nullptr);
+    const struct ws_limits *limits = conn->ws.limits;
+    conn->pause = (typeof(conn->pause)){.limits = limits};
     conn->paused = true;
+}
+
+/* The reader begins. Returns what was kept, or nullptr: the caller's to give back. */
+static uint8_t *end_pause(struct conn *conn)
+{
+    const struct ws_limits *limits = conn->pause.limits;
+    uint8_t *kept = conn->pause.kept;
+    conn->paused = false;
+    ws_reader_init(&conn->ws, limits);
+    return kept;
 }
 
 void conn_unpause(struct conn *conn)
 {
     if (!conn->paused || conn->phase != CONN_OPEN) return;
-    conn->paused = false;
-    struct bytes kept = {conn->request_buffer, conn->kept};
-    uint8_t *buffer = conn->request_buffer;
-    conn->request_buffer = nullptr; /* so that closing does not give it back while it is read */
-    conn_resume(conn, kept);
-    pool_give(&conn->shared->request_buffers, buffer);
+    struct conn_shared *shared = conn->shared;
+    uint32_t size = conn->pause.kept_size;
+    uint8_t *kept = end_pause(conn);
+    conn_resume(conn, (struct bytes){kept, size});
+    give_request_buffer(shared, kept);
 }
 
 /* After a goodbye its input is read for the peer's answer only; what was kept does not matter. */
 void conn_stop_pause(struct conn *conn)
 {
     if (!conn->paused) return;
-    conn->paused = false;
-    conn_return_buffers(conn);
+    give_request_buffer(conn->shared, end_pause(conn));
     conn_arm_recv(conn);
 }
 

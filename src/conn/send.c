@@ -17,7 +17,7 @@
 
 static struct ring_token token_of(const struct conn *conn, enum ring_op op)
 {
-    return (struct ring_token){op, conn->generation, conn->slot};
+    return (struct ring_token){op, conn->number, conn->slot};
 }
 
 /* The round holds one reference to each frame, however many peers it went to. */

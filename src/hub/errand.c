@@ -11,7 +11,7 @@ static void refuse(struct conn *conn)
 
 static struct ring_token token_of(const struct worker *worker, const struct conn *conn)
 {
-    return (struct ring_token){.generation = conn->generation & ring_generation_mask,
+    return (struct ring_token){.generation = conn->number & ring_generation_mask,
                                .slot = pool_index(&worker->conns.conns, conn)};
 }
 

@@ -28,6 +28,7 @@ static struct hub_room *add_room(struct worker *worker, enum game_kind kind, str
     /* A static room's snapshots have the same key on every worker: the first ones. */
     uint32_t key = is_static ? kind + 1u : ++worker->state_keys;
     *room = (struct hub_room){.home = worker->index};
+    list_init(&room->waiting);
     room_init(&room->room, name, kind, key, tick_ms, (uint32_t)(hash % tick_ms),
               instant_ms(worker->now));
     room->room.is_static = is_static;
@@ -163,23 +164,31 @@ void rooms_watch(struct worker *worker, struct hub_room *room)
     }
 }
 
-/* Something to show as the first frame: now, or in a replica soon. */
-static bool show_first(struct worker *worker, struct hub_room *room, struct member *member)
+/* True in a replica that has nothing to show yet: a joiner's first frame is still to come. */
+static bool must_wait(const struct worker *worker, const struct hub_room *room)
 {
-    bool ready = is_home(worker, room) ? rooms_refresh(worker, room) : !room->room.stale;
-    if (!ready && is_home(worker, room)) return false;
-    if (!ready) {
-        member->waiting = true;
-        return true;
-    }
-    return outbox_push(&worker->outboxes, &member->conn->outbox, room->room.shown) == OUTBOX_QUEUED;
+    return !is_home(worker, room) && room->room.stale;
+}
+
+static bool show_first(struct worker *worker, struct hub_room *room, struct conn *conn)
+{
+    if (is_home(worker, room) && !rooms_refresh(worker, room)) return false;
+    return outbox_push(&worker->outboxes, &conn->outbox, room->room.shown) == OUTBOX_QUEUED;
+}
+
+static void wait_for_state(struct worker *worker, struct hub_room *room, struct seat *seat)
+{
+    list_remove(&seat->link);
+    list_push(&room->waiting, &seat->link);
+    conn_pause(conn_of_seat(seat)); /* a pong must not come before the state */
+    span_ask(worker, room);
 }
 
 bool rooms_enter(struct worker *worker, struct hub_room *room, struct conn *conn)
 {
     struct member *member = pool_take(&worker->members);
-    if (member != nullptr) *member = (struct member){.conn = conn};
-    if (member == nullptr || !show_first(worker, room, member)) {
+    bool waits = must_wait(worker, room);
+    if (member == nullptr || (!waits && !show_first(worker, room, conn))) {
         if (member != nullptr) pool_give(&worker->members, member);
         rooms_close_if_empty(worker, room);
         conn_close(conn, CLOSE_OVERLOADED);
@@ -187,14 +196,10 @@ bool rooms_enter(struct worker *worker, struct hub_room *room, struct conn *conn
     }
     room_join(&room->room, &member->seat, &conn->outbox);
     conn->member = member;
-    room->waiting_count += member->waiting ? 1 : 0;
     worker->metrics.kinds[room->room.kind].connections += 1;
     worker->metrics.kinds[room->room.kind].accepted += 1;
     if (is_home(worker, room)) rooms_watch(worker, room);
-    if (member->waiting) {
-        conn_pause(conn); /* a pong must not come before the state */
-        span_ask(worker, room);
-    }
+    if (waits) wait_for_state(worker, room, &member->seat);
     return true;
 }
 
@@ -202,7 +207,6 @@ void rooms_leave(struct worker *worker, struct member *member)
 {
     struct hub_room *room = list_entry(member->seat.room, struct hub_room, room);
     room_leave(&member->seat);
-    room->waiting_count -= member->waiting ? 1 : 0;
     worker->metrics.kinds[room->room.kind].connections -= 1;
     pool_give(&worker->members, member);
     if (room->room.seat_count > 0) return;
@@ -217,8 +221,7 @@ void rooms_leave(struct worker *worker, struct member *member)
 static void drop_left_behind(struct list *left_behind)
 {
     for (struct list *link; (link = list_take(left_behind)) != nullptr;) {
-        struct seat *seat = list_entry(link, struct seat, link);
-        conn_left_behind(list_entry(seat, struct member, seat)->conn, OUTBOX_FULL);
+        conn_left_behind(conn_of_seat(list_entry(link, struct seat, link)), OUTBOX_FULL);
     }
 }
 

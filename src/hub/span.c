@@ -98,30 +98,32 @@ void span_leave(struct worker *worker, struct hub_room *room)
     room->must_leave = !post_home(worker, room, MAIL_UNSUBSCRIBE);
 }
 
-/* Those who joined when there was nothing to show: now there is, or was just shown to all. */
-static void end_waiting(struct worker *worker, struct hub_room *room, bool shown)
+/* Queues the state for those who joined when there was none, and moves them to `woken`, or to
+ * `lost` when they have no place for it. */
+static void show_waiting(struct worker *worker, struct hub_room *room, struct list *woken,
+                         struct list *lost)
 {
-    struct list woken; /* their input may end the membership, so the room's list is left alone */
+    for (struct list *link; (link = list_take(&room->waiting)) != nullptr;) {
+        struct seat *seat = list_entry(link, struct seat, link);
+        bool refused =
+            outbox_refused(outbox_push(&worker->outboxes, seat->outbox, room->room.shown));
+        list_push(refused ? lost : woken, link);
+    }
+}
+
+/* They read on when all have been shown the state, because what they say may end a membership. */
+static void end_waiting(struct worker *worker, struct hub_room *room)
+{
+    struct list woken, lost;
     list_init(&woken);
-    list_each (link, &room->room.seats) {
-        if (room->waiting_count == 0) break;
-        struct member *member =
-            list_entry(list_entry(link, struct seat, link), struct member, seat);
-        if (!member->waiting) continue;
-        member->waiting = false;
-        room->waiting_count -= 1;
-        if (!shown &&
-            outbox_refused(outbox_push(&worker->outboxes, member->seat.outbox, room->room.shown)))
-            member->lost = true;
-        list_push(&woken, &member->woken);
-    }
+    list_init(&lost);
+    show_waiting(worker, room, &woken, &lost);
     for (struct list *link; (link = list_take(&woken)) != nullptr;) {
-        struct member *member = list_entry(link, struct member, woken);
-        if (member->lost)
-            conn_left_behind(member->conn, OUTBOX_FULL);
-        else
-            conn_unpause(member->conn);
+        list_push(&room->room.seats, link);
+        conn_unpause(conn_of_seat(list_entry(link, struct seat, link)));
     }
+    for (struct list *link; (link = list_take(&lost)) != nullptr;)
+        conn_left_behind(conn_of_seat(list_entry(link, struct seat, link)), OUTBOX_FULL);
 }
 
 void span_on_frame(struct worker *worker, enum game_kind kind, struct frame_loan *loan,
@@ -142,7 +144,7 @@ void span_on_frame(struct worker *worker, enum game_kind kind, struct frame_loan
     room->room.sequence = sequence;
     rooms_show(worker, room, frame);
     if (to_all) rooms_show_all(worker, room);
-    end_waiting(worker, room, to_all);
+    end_waiting(worker, room);
 }
 
 void span_on_stale(struct worker *worker, enum game_kind kind)

@@ -32,10 +32,11 @@ static void spread_goodbyes(struct worker *worker)
     uint64_t now_ms = instant_ms(worker->now);
     uint32_t drain_ms = worker->config->drain_ms;
     uint32_t spread_ms = drain_ms > 2 * goodbye_ms ? drain_ms - goodbye_ms : drain_ms / 2;
-    list_each (link, &worker->conns.all) {
-        struct conn *conn = list_entry(link, struct conn, link);
+    struct conn *conn = conn_at_or_behind(&worker->conns, 0);
+    while (conn != nullptr) {
         if (conn->phase == CONN_OPEN)
             conn_restart_at(conn, now_ms + random_below(&worker->random, (uint64_t)spread_ms + 1));
+        conn = conn_at_or_behind(&worker->conns, conn->slot + 1);
     }
 }
 
@@ -73,8 +74,11 @@ static void end_listener(struct worker *worker, struct listener *listener)
 
 static void drop_everybody(struct worker *worker)
 {
-    list_each (link, &worker->conns.all)
-        conn_drain(list_entry(link, struct conn, link), CLOSE_RESTART);
+    struct conn *conn = conn_at_or_behind(&worker->conns, 0);
+    while (conn != nullptr) {
+        conn_drain(conn, CLOSE_RESTART);
+        conn = conn_at_or_behind(&worker->conns, conn->slot + 1);
+    }
 }
 
 void stop_on_timer(struct worker *worker)
@@ -98,7 +102,7 @@ static bool is_home(const struct worker *worker)
 
 static bool is_waiting(const struct worker *worker)
 {
-    return !list_is_empty(&worker->conns.all) || worker->loans.in_use > 0 ||
+    return worker->conns.conns.in_use > 0 || worker->loans.in_use > 0 ||
            worker->parcels.in_use > 0 || worker->errands.in_use > 0 ||
            worker->conns.retained_count > 0 ||
            worker->listeners[LISTENER_PUBLIC].phase != LISTENER_CLOSED ||

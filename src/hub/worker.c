@@ -272,6 +272,7 @@ static void trim(struct worker *worker)
     if (worker->parcels.in_use == 0) (void)!pool_trim(&worker->parcels);
     if (worker->errands.in_use == 0) (void)!pool_trim(&worker->errands);
     outbox_set_trim(&worker->outboxes);
+    if (worker->conns.conns.in_use == 0) ring_trim(&worker->ring); /* so no receive is armed */
 }
 
 /* Drained connections become free slots. */

@@ -24,21 +24,24 @@ constexpr uint32_t worker_events_max = 4 * ring_entries;
 /* Whose connection this is. Lives in worker.members. */
 struct member {
     struct seat seat;
-    struct conn *conn;
-    bool waiting; /* in a replica that had nothing to show yet: its first frame is still to come */
-    bool lost;    /* and then it found no place */
-    struct list woken;
 };
+static_assert(sizeof(struct member) <= 32, "every idle client pays for it");
+
+/* A seat's outbox is always that of a connection. */
+static inline struct conn *conn_of_seat(const struct seat *seat)
+{
+    return list_entry(seat->outbox, struct conn, outbox);
+}
 
 /* A room with its game behind it. Lives in worker.room_pool. */
 struct hub_room {
     struct room room;
-    uint32_t home;          /* worker; where it is not this one, this is a replica without a game */
-    uint64_t subscribers;   /* home: a bit for each other worker that has members */
-    uint32_t waiting_count; /* replica: members who were shown nothing yet */
-    bool asked;             /* replica: a state has been asked for and has not come */
-    bool must_ask;          /* replica: the question found home's mailbox full */
-    bool must_leave;        /* replica: so did the farewell */
+    uint32_t home;        /* worker; where it is not this one, this is a replica without a game */
+    uint64_t subscribers; /* home: a bit for each other worker that has members */
+    struct list waiting;  /* replica: seats that were shown nothing yet, not in room.seats */
+    bool asked;           /* replica: a state has been asked for and has not come */
+    bool must_ask;        /* replica: the question found home's mailbox full */
+    bool must_leave;      /* replica: so did the farewell */
     alignas(16) uint8_t state[]; /* of the kind's state_size */
 };
 

@@ -9,6 +9,7 @@
 #include "base/address.h"
 #include "base/arena.h"
 #include "base/clock.h"
+#include <assert.h>
 #include <sys/uio.h>
 
 enum ring_op : uint8_t {
@@ -83,6 +84,7 @@ struct ring_backend {
     int (*accept_now)(struct ring *ring, int fd);
     bool (*recv)(struct ring *ring, struct ring_token token, int fd, bool once);
     void (*give)(struct ring *ring, const struct ring_event *event);
+    void (*trim)(struct ring *ring);
     bool (*send)(struct ring *ring, struct ring_token token, int fd, const struct iovec *pieces,
                  uint32_t count);
     bool (*send_now)(struct ring *ring, struct ring_token token, int fd, struct bytes data);
@@ -163,6 +165,15 @@ static inline void ring_free(struct ring *ring)
 static inline void ring_give(struct ring *ring, const struct ring_event *event)
 {
     if (event->data.data != nullptr) ring->backend->give(ring, event);
+}
+
+/* Gives the memory of the receive buffers back to the operating system, when enough of it was used
+ * since the last time to be worth a system call. No receive may be armed, and no buffer ours: then
+ * nobody else can be writing to one. They stay as usable as before. */
+static inline void ring_trim(struct ring *ring)
+{
+    assert(ring->stats.buffers_out == 0);
+    ring->backend->trim(ring);
 }
 
 /* Sends the pieces in order, waiting in the kernel while the peer takes nothing. `pieces` is

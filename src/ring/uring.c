@@ -12,6 +12,7 @@
 #include <netinet/tcp.h>
 #include <stddef.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -24,6 +25,7 @@ struct uring {
     struct io_uring ring;
     struct io_uring_buf_ring *buffer_ring;
     uint8_t *buffers;        /* receive_buffers of receive_buffer_size each */
+    uint32_t buffers_used;   /* how often one was, since their memory was last given back */
     struct msghdr *messages; /* one for each gathered send of this submission */
     struct iovec *pieces; /* their pieces; the kernel has copied both once a submission returns */
     uint32_t messages_used;
@@ -147,6 +149,20 @@ static void uring_give(struct ring *ring, const struct ring_event *event)
     assert(ring->stats.buffers_out > 0);
     ring->stats.buffers_out -= 1;
     give_buffer(uring_of(ring), event->data.data);
+}
+
+static void uring_trim(struct ring *ring)
+{
+    struct uring *uring = uring_of(ring);
+    size_t size = (size_t)uring->config.receive_buffers * uring->config.receive_buffer_size;
+    size_t worth = 4 * arena_page;
+    if (uring->buffers_used * (size_t)uring->config.receive_buffer_size < worth) return;
+    uring->buffers_used = 0;
+    /* Whole pages only: the first and the last may hold something else, too. */
+    size_t first = -(uintptr_t)uring->buffers % arena_page;
+    size = size > first ? (size - first) / arena_page * arena_page : 0;
+    /* Where pages are larger than arena_page the kernel may refuse: then the memory stays ours. */
+    if (size > 0) (void)!madvise(uring->buffers + first, size, MADV_DONTNEED);
 }
 
 static bool has_room_for_copies(const struct uring *uring, uint32_t count)
@@ -400,6 +416,7 @@ static struct ring_event event_of(struct ring *ring, const struct io_uring_cqe *
                                .last = (completion->flags & IORING_CQE_F_MORE) == 0};
     if (completion->res == -ENOBUFS) ring->stats.out_of_buffers += 1;
     if ((completion->flags & IORING_CQE_F_BUFFER) == 0) return event;
+    if (uring->buffers_used < UINT32_MAX) uring->buffers_used += 1;
     size_t index = completion->flags >> IORING_CQE_BUFFER_SHIFT;
     uint8_t *data = uring->buffers + index * uring->config.receive_buffer_size;
     if (completion->res > 0) {
@@ -512,6 +529,7 @@ static const struct ring_backend uring_backend = {
     .accept_now = uring_accept_now,
     .recv = uring_recv,
     .give = uring_give,
+    .trim = uring_trim,
     .send = uring_send,
     .send_now = uring_send_now,
     .settled = uring_settled,

@@ -17,7 +17,7 @@ constexpr size_t room_name_size_max = 16 + 1 + room_id_size_max; /* "kart" or "k
 struct room {
     struct table_link by_name; /* in the hub's directory; its key is `name` */
     struct timer tick;         /* set while somebody is here */
-    struct list seats;         /* in the order of joining */
+    struct list seats;         /* those who are shown frames, in the order of joining */
     uint32_t seat_count;
     uint8_t kind;              /* the hub's number of the game */
     enum outbox_policy policy; /* what becomes of frames that a member's outbox has no place for */

@@ -9,6 +9,6 @@ struct room;
 
 struct seat {
     struct room *room;
-    struct list link;      /* in room.seats, in the order of joining */
+    struct list link;      /* in room.seats, in the order of joining, or in a list of the hub's */
     struct outbox *outbox; /* the connection's; borrowed while seated */
 };

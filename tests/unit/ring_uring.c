@@ -121,6 +121,42 @@ TEST(
     end();
 }
 
+TEST("receive buffers that are trimmed hold nothing any more, and are received into as before")
+{
+    constexpr uint32_t count = 2048, a_page = arena_page / 16;
+    static const uint8_t *seen[count];
+    uint32_t cleared = 0;
+    begin(count);
+    EXPECT(ring_recv(&ring, token(RING_RECV, 0), near_fd, false));
+    for (uint32_t i = 0; i < count; i++) {
+        EXPECT(far_writes(TEXT("0123456789abcdef")));
+        struct ring_event event = next();
+        EXPECT_TEXT(event.data, "0123456789abcdef");
+        seen[i] = event.data.data;
+        ring_give(&ring, &event);
+    }
+    shutdown(far_fd, SHUT_WR);
+    EXPECT(next().last);
+    ring_trim(&ring);
+    for (uint32_t i = 0; i < count; i++)
+        cleared += seen[i][0] == 0 ? 1 : 0;
+    EXPECT(cleared > count - 2 * a_page); /* the first and the last page may be shared */
+
+    int ends[2];
+    EXPECT(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0);
+    EXPECT(ring_recv(&ring, token(RING_RECV, 0), ends[0], false));
+    for (uint32_t i = 0; i < 2 * count; i++) {
+        EXPECT(write(ends[1], "once more", 9) == 9);
+        struct ring_event event = next();
+        EXPECT_TEXT(event.data, "once more");
+        ring_give(&ring, &event);
+    }
+    close(ends[1]);
+    EXPECT(next().last);
+    close(ends[0]);
+    end();
+}
+
 TEST("a gathered send puts its pieces on the wire in order, whatever becomes of the array")
 {
     begin(2);
