@@ -12,6 +12,7 @@ enum option_type : uint8_t {
     OPTION_LOG_LEVEL,
     OPTION_LOG_FORMAT,
     OPTION_TEXT,
+    OPTION_POLICY,
 };
 
 struct option {
@@ -70,6 +71,11 @@ static const struct option options[] = {
      OPTION_FLAG},
     {"kart-tick", "TIME", "500ms", nullptr, "from one state to the next", 1, 3'600'000,
      AT(kart_tick_ms), OPTION_DURATION},
+    {"kart-slow", "POLICY", "conflate", nullptr,
+     "for who reads too slowly: conflate (only the newest state waits), close (4508), drop_oldest "
+     "or "
+     "drop_newest (of the states that wait)",
+     0, 0, AT(kart_slow), OPTION_POLICY},
     {"kart-payload", "SIZE", "0", nullptr, "pad the state to this size, for load tests", 0, 65'536,
      AT(kart_payload), OPTION_SIZE},
     {"kart-stamp", nullptr, nullptr, nullptr,
@@ -209,6 +215,7 @@ static bool set(struct config *config, const struct option *option, struct text 
     case OPTION_LOG_LEVEL: return set_choice(field, value, levels, 4);
     case OPTION_LOG_FORMAT: return set_choice(field, value, formats, 3);
     case OPTION_TEXT: *(struct text *)field = value; return value.size > 0;
+    case OPTION_POLICY: return outbox_policy_of_name(value, field);
     case OPTION_COUNT:
     case OPTION_DURATION:
     case OPTION_SIZE: return set_number(config, option, value);

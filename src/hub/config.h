@@ -4,6 +4,7 @@
 #pragma once
 #include "base/address.h"
 #include "base/log.h"
+#include "outbox/policy.h"
 
 constexpr uint32_t config_origins_max = 32;
 
@@ -26,7 +27,8 @@ struct config {
     uint32_t frame_memory; /* bytes, per worker */
     bool send_past;        /* frames may be sent past an empty outbox */
     uint32_t kart_tick_ms;
-    uint32_t kart_payload; /* bytes; 0: no padding */
+    enum outbox_policy kart_slow; /* what a member gets who reads too slowly */
+    uint32_t kart_payload;        /* bytes; 0: no padding */
     bool kart_stamp;
     bool kart_autostart;
     enum log_level log_level;

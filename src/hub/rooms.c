@@ -32,7 +32,7 @@ static struct hub_room *add_room(struct worker *worker, enum game_kind kind, str
     room_init(&room->room, name, kind, key, tick_ms, (uint32_t)(hash % tick_ms),
               instant_ms(worker->now));
     room->room.is_static = is_static;
-    room->room.policy = games[kind]->policy;
+    room->room.policy = worker->policies[kind];
     room->room.tick.kind = TIMER_ROOM;
     table_add(&worker->rooms_by_name, &room->room.by_name);
     if (is_static) worker->spanning[kind] = room;

@@ -75,6 +75,7 @@ struct worker {
     struct game_options game_options[game_kinds];
     struct ws_limits ws_limits[game_kinds];
     uint32_t tick_ms[game_kinds];
+    enum outbox_policy policies[game_kinds]; /* outbox/policy.h */
     struct timer drain_timer;
     uint64_t drain_end_ms;
     bool counted_empty; /* in hub.empty */

@@ -85,28 +85,47 @@ static void remove_at(struct outbox *box, uint32_t position)
     box->count -= 1;
 }
 
-/* Puts `frame` in the place of an unsent older version of itself. A send that fell short may have
- * given back a second one, which is let go. */
+static bool has_versions(const struct frame *frame)
+{
+    return frame->lane == FRAME_STATE || frame->lane == FRAME_PONG;
+}
+
+/* Puts `frame` in the place of an unsent older version of itself; there is one at most. */
 static bool replace(struct outbox_set *set, struct outbox *box, struct frame *frame)
 {
-    if (frame->lane != FRAME_STATE && frame->lane != FRAME_PONG) return false;
-    bool replaced = false;
+    if (!has_versions(frame)) return false;
     for (uint32_t i = box->count; i > pinned(box); i--) {
         struct frame **slot = slot_at(box, i - 1);
         if (!is_newer_version(*slot, frame)) continue;
         owe_no_more(set, box, (*slot)->wire_size);
         frame_unref(set->frames, *slot);
         count_replaced(set, frame);
-        if (replaced) {
-            remove_at(box, i - 1);
-            continue;
-        }
         *slot = frame_ref(frame);
         owe(set, box, frame->wire_size);
-        replaced = true;
+        rank_if_it_waits(set, box);
+        return true;
     }
-    if (replaced) rank_if_it_waits(set, box);
-    return replaced;
+    return false;
+}
+
+/* A send that fell short gives frames back behind which newer versions have been queued. They must
+ * go before the next send carries both: a peer to whom each send brings a part of one frame would
+ * else have one more version waiting after each, and not the newest but the oldest of them next. */
+static void let_go_of_older_versions(struct outbox_set *set, struct outbox *box)
+{
+    for (uint32_t i = box->count; i > pinned(box) + 1; i--) {
+        struct frame *newest = *slot_at(box, i - 1);
+        if (!has_versions(newest)) continue;
+        for (uint32_t j = i - 1; j > pinned(box); j--) {
+            struct frame *frame = *slot_at(box, j - 1);
+            if (!is_newer_version(frame, newest)) continue;
+            owe_no_more(set, box, frame->wire_size);
+            frame_unref(set->frames, frame);
+            count_replaced(set, newest);
+            remove_at(box, j - 1);
+            i -= 1;
+        }
+    }
 }
 
 void outbox_append(struct outbox_set *set, struct outbox *box, struct frame *frame)
@@ -177,6 +196,7 @@ void outbox_sent(struct outbox_set *set, struct outbox *box, uint32_t size)
         size -= left;
         let_go_of_oldest(set, box);
     }
+    let_go_of_older_versions(set, box);
     shrink_when_empty(set, box);
     if (box->count > 0) {
         outbox_rank(set, box);

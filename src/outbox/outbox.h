@@ -162,8 +162,8 @@ static inline void outbox_mark_dirty(struct outbox_set *set, struct outbox *box)
 [[nodiscard]] uint32_t outbox_gather(struct outbox *box, struct iovec *pieces, uint32_t max);
 
 /* The armed send is over and the kernel took `size` bytes of it (0 after an error): frames that
- * are wholly sent are let go, the rest is unsent again and, when any is left, the outbox is
- * dirty. */
+ * are wholly sent are let go, the rest is unsent again, gives way to newer versions of itself and,
+ * when any is left, the outbox is dirty. */
 void outbox_sent(struct outbox_set *set, struct outbox *box, uint32_t size);
 
 /* The only frame in it, when there is just one, where the first of an empty outbox is put, and

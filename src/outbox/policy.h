@@ -1,7 +1,7 @@
 /* outbox/policy.h: what happens to a frame that finds no place in an outbox.
  * You are here: ring > tls > http > ws > hub > room > game > [outbox] > conn > ring
  *
- * A policy belongs to a room kind; the lane of a frame (outbox/frame.h) is its maker's choice:
+ * A policy is chosen for a room kind (--kart-slow); the lane of a frame (outbox/frame.h) is its maker's choice:
  *
  *   policy        a snapshot's lane    no place left
  *   conflate      FRAME_STATE          the connection is closed: it is full of what no snapshot

@@ -1,13 +1,14 @@
 """tests/e2e/test_slow.py: clients that do not read, are stopped, are killed, or flood: only they pay
 (THREATS.md R1, C8, D3, D12)."""
 import contextlib
+import json
 import signal
 import subprocess
 import sys
 import time
 
 from harness import FOLDER, Crowd, Reader, Server, alone, is_gapless, longest_gap, sequence, wait_until
-from rawclient import Client
+from rawclient import CLOSE, TEXT, Client, parse_close
 
 FAST = ("--dev", "--kart-tick", "20ms", "--kart-payload", "16000", "--kart-stamp")
 
@@ -180,3 +181,154 @@ def test_partial_frames_are_finished():
         assert len(numbers) > 5, numbers
         assert all(later > earlier for earlier, later in zip(numbers, numbers[1:])), numbers
         assert numbers[-1] - numbers[0] > len(numbers), "it was never behind: the test is too kind"
+
+
+# ---- --kart-slow: who pays when the queue is full
+
+SMALL, LARGE = 600, 16000  # the bytes of a state; so the queue's bound is frames, or bytes
+QUEUE = {SMALL: 252, LARGE: 64}  # how many states it holds at least; a policy that drops leaves places for pings
+BOUND = {SMALL: "frames", LARGE: "bytes"}
+
+
+@contextlib.contextmanager
+def stalled(policy, payload):
+    """(the server, a member that does not read, what it read before)"""
+    with Server("--dev", "--kart-tick", "5ms", "--kart-stamp", "--kart-payload", str(payload),
+                "--send-buffer", "8KiB", "--ping", "60s", "--kart-slow", policy) as server:
+        with server.client(receive_buffer=4096) as client:
+            yield server, client, client.read_state()["s"]
+
+
+def dropped(server, policy, **labels):
+    return server.metric("ringcast_dropped_total", policy=policy, **labels)
+
+
+def read_until_fresh(client, first):
+    """The states up to one that was encoded less than 50 ms ago, and `first` before them."""
+    numbers, encoded = [first], [0]
+    while encoded[-1] < time.monotonic_ns() - 50_000_000:
+        state = client.read_state()
+        numbers.append(state["s"])
+        encoded.append(state["t"])
+    return numbers, encoded
+
+
+def gaps(numbers):
+    """(index behind it, how many states are missing there) of each; the order must be right."""
+    assert all(later > earlier for earlier, later in zip(numbers, numbers[1:])), numbers
+    return [(index, later - earlier - 1) for index, (earlier, later)
+            in enumerate(zip(numbers, numbers[1:]), 1) if later > earlier + 1]
+
+
+def drop_and_read(policy, payload, least):
+    """Stalls until so many states were dropped, then reads: (numbers, gaps, when it began to read, and
+    when each state was encoded). What the client misses is what the server has counted."""
+    with stalled(policy, payload) as (server, client, first):
+        wait_until(lambda: dropped(server, policy, reason=BOUND[payload]) >= least, 20,
+                   lambda: f"{least} dropped: {dropped(server, policy)}")
+        resumed = time.monotonic_ns()
+        numbers, encoded = read_until_fresh(client, first)
+        missing = gaps(numbers)
+        assert client.is_alive()
+        for name in ("conflate", "close", "drop_oldest", "drop_newest"):
+            for reason in ("slow", *BOUND.values()):
+                wanted = sum(gap for _, gap in missing) if (name, reason) == (policy, BOUND[payload]) else 0
+                counted = dropped(server, name, reason=reason)
+                assert counted == wanted, f"{name}, {reason}: {counted} counted, {wanted} missing"
+        server.wait_metric(1, "ringcast_members", kind="kart")
+        return numbers, missing, resumed, encoded
+
+
+def check_drop_oldest(payload):
+    numbers, missing, resumed, encoded = drop_and_read("drop_oldest", payload, 300)
+    assert missing, f"no gap: {numbers}"
+    at = missing[-1][0]
+    kept = sum(1 for time_ns in encoded[at:] if time_ns < resumed)
+    assert kept >= QUEUE[payload] * 3 // 4, f"only {kept} of those before the resumption: {missing}"
+
+
+def test_drop_oldest_by_frames():
+    """--kart-slow drop_oldest: who stops reading misses states in the middle; the newest 250 that waited
+    are kept, in order, and each that is missing is counted as `frames`"""
+    check_drop_oldest(SMALL)
+
+
+def test_drop_oldest_by_bytes():
+    """--kart-slow drop_oldest with large states: the newest MiB is kept, the missing are counted as `bytes`"""
+    check_drop_oldest(LARGE)
+
+
+def check_drop_newest(payload):
+    numbers, missing, resumed, encoded = drop_and_read("drop_newest", payload, 300)
+    assert missing, f"no gap: {numbers}"
+    at = missing[0][0]
+    assert at > QUEUE[payload], f"only the {at} oldest were kept: {missing}"
+    assert encoded[at] > resumed - 20_000_000, "what follows the oldest is from before the resumption"
+
+
+def test_drop_newest_by_frames():
+    """--kart-slow drop_newest: who stops reading gets the oldest 250 that waited, in order, then those
+    encoded since it reads again; each that is missing is counted as `frames`"""
+    check_drop_newest(SMALL)
+
+
+def test_drop_newest_by_bytes():
+    """--kart-slow drop_newest with large states: the oldest MiB is kept, the missing are counted as `bytes`"""
+    check_drop_newest(LARGE)
+
+
+def check_close(payload):
+    with stalled("close", payload) as (server, client, first):
+        server.wait_metric(1, "ringcast_disconnects_total", seconds=20, code="4508", reason="slow_consumer")
+        assert dropped(server, "close", reason=BOUND[payload]) == 1
+        numbers, frame = [first], client.read_message()
+        while frame.opcode == TEXT:
+            numbers.append(json.loads(frame.payload)["s"])
+            frame = client.read_message()
+        assert parse_close(frame.payload) == (4508, "slow_consumer"), frame
+        assert is_gapless(numbers), "a state is missing before the goodbye"
+        client.send(CLOSE, frame.payload)
+        client.read_end()
+        server.wait_metric(0, "ringcast_members", kind="kart")
+        assert dropped(server, "conflate") == 0
+        return numbers
+
+
+def test_close_by_frames():
+    """--kart-slow close: who stops reading is closed with 4508 when 256 states wait; up to there it
+    misses none"""
+    check_close(SMALL)
+
+
+def test_close_by_bytes():
+    """--kart-slow close with large states: 4508 when a MiB waits"""
+    check_close(LARGE)
+
+
+def test_conflate_is_counted_as_slow():
+    """--kart-slow conflate: who stops reading misses states, counted as `slow`, and gets the newest"""
+    with stalled("conflate", SMALL) as (server, client, first):
+        wait_until(lambda: dropped(server, "conflate", reason="slow") >= 300, 20, "300 are replaced")
+        resumed = time.monotonic_ns()
+        numbers, encoded = read_until_fresh(client, first)
+        missing = gaps(numbers)
+        at, size = max(missing, key=lambda gap: gap[1])
+        assert size >= 250 and encoded[at] > resumed - 20_000_000, missing
+        counted = dropped(server, "conflate", reason="slow")
+        for _ in range(20):  # one may be replaced after the fresh one: then it is missing before the next
+            numbers.append(client.read_state()["s"])
+        counted_since = dropped(server, "conflate", reason="slow")
+        lost = sum(gap for _, gap in gaps(numbers))
+        assert counted <= lost <= counted_since, f"{counted} to {counted_since} counted, {lost} missing"
+        assert dropped(server, "conflate") == dropped(server, "conflate", reason="slow")
+
+
+def test_a_replica_keeps_the_policy():
+    """--kart-slow holds on every worker, not only where the room lives"""
+    with Server("--dev", "--kart-tick", "5ms", "--kart-stamp", "--kart-payload", str(LARGE), "--workers",
+                "2", "--send-buffer", "8KiB", "--ping", "60s", "--kart-slow", "close") as server:
+        clients = [server.client(receive_buffer=4096) for _ in range(12)]  # by chance all on one: 1 in 2048
+        server.wait_metric(12, "ringcast_disconnects_total", seconds=20, code="4508")
+        for client in clients:
+            assert client.read_close()[0] == 4508
+            client.socket.close()

@@ -31,6 +31,7 @@ TEST("without a word everything has its default")
     EXPECT_EQ(config.handshake_ms, 5'000);
     EXPECT_EQ(config.drain_ms, 30'000);
     EXPECT_EQ(config.kart_tick_ms, 500);
+    EXPECT_EQ(config.kart_slow, OUTBOX_CONFLATE); /* only the newest state matters */
     EXPECT_EQ(config.api_key.size, 0);
 }
 
@@ -64,6 +65,8 @@ TEST("a value stands behind an equals sign or in the next word")
     EXPECT_EQ(config.kart_tick_ms, 20);
     EXPECT_EQ(config.kart_payload, 2048);
     EXPECT(config.kart_stamp);
+    EXPECT(reads(WORDS("--kart-slow", "drop_oldest"), WORDS()));
+    EXPECT_EQ(config.kart_slow, OUTBOX_DROP_OLDEST);
     EXPECT(reads(WORDS("--dev", "--kart-autostart=off"), WORDS()));
     EXPECT(!config.kart_autostart);
 }
@@ -84,6 +87,7 @@ TEST("a mistake is told in one sentence that names the option")
         {"--log-level", "loud", "--log-level"},
         {"--kart-stamp=maybe", nullptr, "--kart-stamp"},
         {"--rooms", "-1", "--rooms"},
+        {"--kart-slow", "drop", "--kart-slow"},
         {"--allow-origin", "example.com", "--allow-origin"},
         {"--allow-origin", "http://a/b", "--allow-origin"},
     };

@@ -166,7 +166,7 @@ TEST("a snapshot that a failed send gave back untouched may be replaced again")
     end();
 }
 
-TEST("a send that fell short gives back a second version of a snapshot, which the next one ends")
+TEST("a send that fell short gives back a second version of a snapshot, which gives way at once")
 {
     begin(1);
     (void)!push(FRAME_EVENT, 0, 'e', 10);
@@ -175,11 +175,35 @@ TEST("a send that fell short gives back a second version of a snapshot, which th
     EXPECT_TEXT(gathered(8), "eaf");
     EXPECT_EQ(push(FRAME_STATE, 1, 'b', 10), OUTBOX_QUEUED);
     outbox_sent(&set, &box, 4);
+    EXPECT_EQ(set.counters.conflated, 1);
     EXPECT_EQ(push(FRAME_STATE, 1, 'c', 10), OUTBOX_REPLACED);
     EXPECT_EQ(set.counters.conflated, 2);
     EXPECT_EQ(box.bytes, 26);
     EXPECT_TEXT(gathered(8), "efc");
     outbox_sent(&set, &box, 26);
+    end();
+}
+
+TEST("a peer that takes a few bytes of each send has one newer snapshot and one pong waiting, "
+     "always")
+{
+    begin(1);
+    for (uint32_t i = 0; i < 95; i++) {
+        enum outbox_answer answer = push(FRAME_STATE, 1, (char)('a' + i % 26), 100);
+        EXPECT(!outbox_refused(answer));
+        answer = push(FRAME_PONG, 0, 'p', 10);
+        EXPECT(!outbox_refused(answer));
+        EXPECT(box.count <= 5);
+        EXPECT(gathered(8).size <= 3);
+        EXPECT(!outbox_refused(push(FRAME_STATE, 1, 'z', 100)));
+        EXPECT(!outbox_refused(push(FRAME_PONG, 0, 'q', 10)));
+        outbox_sent(&set, &box, 1);
+        EXPECT_EQ(box.count, 3);
+    }
+    EXPECT_TEXT(gathered(8), "azq");
+    outbox_sent(&set, &box, 5 + 100 + 10);
+    EXPECT_EQ(set.counters.conflated, 2 * 95 - 2);
+    EXPECT_EQ(set.counters.pongs_replaced, 2 * 95 - 1);
     end();
 }
 

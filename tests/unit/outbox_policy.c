@@ -395,22 +395,34 @@ static bool model_fits(struct entry entry, enum outbox_policy policy)
            (model.count == 0 || model_bytes() + entry.size <= bytes_max);
 }
 
+static bool model_is_older(struct entry older, struct entry entry)
+{
+    return older.lane == entry.lane &&
+           (entry.lane == FRAME_PONG || (entry.lane == FRAME_STATE && older.key == entry.key));
+}
+
 static bool model_replace(struct entry entry)
 {
-    bool found = false;
-    for (uint32_t i = model.count; i > 0 && entry.lane != FRAME_EVENT; i--) {
-        struct entry *older = &model.entries[i - 1];
-        if (!model_is_free(i - 1) || older->lane != entry.lane || entry.lane == FRAME_CONTROL ||
-            (entry.lane == FRAME_STATE && older->key != entry.key))
-            continue;
+    for (uint32_t i = 0; i < model.count; i++) {
+        if (!model_is_free(i) || !model_is_older(model.entries[i], entry)) continue;
         model.replaced += 1;
-        if (found)
-            model_remove(i - 1);
-        else
-            *older = entry;
-        found = true;
+        model.entries[i] = entry;
+        return true;
     }
-    return found;
+    return false;
+}
+
+/* What is not pinned waits in its latest version only. */
+static void model_let_go_of_older(void)
+{
+    for (uint32_t i = 0; i < model.count; i++) {
+        bool older = false;
+        for (uint32_t j = i + 1; j < model.count; j++)
+            older = older || model_is_older(model.entries[i], model.entries[j]);
+        if (!older || !model_is_free(i)) continue;
+        model_remove(i--);
+        model.replaced += 1;
+    }
 }
 
 static enum outbox_answer model_offer(struct entry entry, enum outbox_policy policy)
@@ -491,6 +503,7 @@ static void send_some(struct random *random)
     if (random_below(random, 3) > 0) size = (uint32_t)random_below(random, (uint64_t)size + 1);
     outbox_sent(&set, &box, size);
     model_sent(size);
+    model_let_go_of_older();
 }
 
 /* `eagerness`: of a hundred steps, how many send. */
