@@ -2,6 +2,7 @@
 
     sys.path.insert(0, <the folder of this file>); import tools
     tools.python_path()   folder with the package `websockets`
+    tools.kosoku_path()   folder with the package `kosoku`, which runs Autobahn's cases
     tools.node_path()     (node, NODE_PATH with the package `ws`), or None
     tools.clang_format()  the program, or None
 
@@ -21,6 +22,10 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "vendor"))
 import bring  # noqa: E402
 
 WEBSOCKETS = ("websockets", "15.0.1", ("f7a866fbc1e97b5c617ee4116daaa09b722101d4a3c170c787450ba409f9736f",))  # pure Python
+KOSOKU = ("kosoku", "0.1.0", (  # x86_64, aarch64; Autobahn's own case files, and a client for them
+    "a9b34e593defe29d931e346c88947b58a015495f09dd13643e4cc952c75602ac",
+    "911610fc6d21e9d8b5b53936ea134b2b4ab58cd6252e9ad7c7f69c540a028027",
+))
 CLANG_FORMAT = ("clang-format", "20.1.8", (  # x86_64, aarch64
     "7c6bcb7e01ba4f05a4c980fda147b330f7e4833c2aea8c92a0c2df9573ae7afe",
     "34de32fe53452a07497793d5faf3fd03f7cf8b960b915417471ae81227461a39",
@@ -59,6 +64,11 @@ def attempt(make):
 
 def python_path() -> str | None:
     folder = attempt(lambda: bring.pip_folder(*WEBSOCKETS))
+    return folder and str(folder)
+
+
+def kosoku_path() -> str | None:
+    folder = attempt(lambda: bring.pip_folder(*KOSOKU))
     return folder and str(folder)
 
 
