@@ -135,7 +135,8 @@ static void write_closes(const struct tally *tally, struct writer *out)
 
 static void write_traffic(const struct tally *tally, struct writer *out)
 {
-    static const char *const lanes[frame_lanes] = {"event", "state", "pong", "control"};
+    static const char *const lanes[frame_lanes] = {"event", "state", "pong", "control",
+                                                    "reply"};
     const struct outbox_counters *outboxes = &tally->outboxes;
     const struct conn_counters *conns = &tally->conns;
     head(out, "ringcast_frames_sent_total", "counter",
