@@ -15,6 +15,8 @@ void conn_reserve(struct conn_shared *shared, struct arena *arena)
     pool_init(&shared->conns, arena, sizeof(struct conn), count);
     pool_init(&shared->request_buffers, arena, http_buffer_size(&shared->http_limits),
               count < requests_max ? count : requests_max);
+    if (config->answered_max > 0)
+        pool_init(&shared->kept_buffers, arena, ring_receive_buffer_size, config->answered_max + 1);
     pool_init(&shared->message_buffers, arena, config->message_size_max + ws_control_payload_max,
               count < messages_max ? count : messages_max);
 }
@@ -24,6 +26,7 @@ bool conn_shared_open(struct conn_shared *shared)
     shared->round = 1;
     list_init(&shared->all);
     list_init(&shared->waiting);
+    list_init(&shared->stopped);
     list_init(&shared->drained);
     shared->ping = frame_make(shared->outboxes->frames, FRAME_CONTROL, WS_PING, (struct bytes){});
     return shared->ping != nullptr;
@@ -133,6 +136,7 @@ static void send_ping(struct conn *conn)
 
 static void on_open_timer(struct conn *conn, uint64_t now_ms)
 {
+    if (conn->paused && conn->answered) conn_give_time(conn);
     if (conn->pong_by_ms != 0 && now_ms >= conn->pong_by_ms) conn_close(conn, CLOSE_PONG_TIMEOUT);
     if (conn->message_by_ms != 0 && now_ms >= conn->message_by_ms)
         conn_close(conn, CLOSE_MESSAGE_TIMEOUT);

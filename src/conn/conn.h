@@ -60,6 +60,8 @@ struct conn_config {
     uint32_t goodbye_bytes;    /* what is read and thrown away meanwhile, at most */
     uint32_t restart_retry_ms; /* the hints of when to come back are spread from 0 to this */
     uint32_t message_size_max; /* the largest of all kinds: the size of a message buffer */
+    uint32_t answered_max;     /* connections that conn_answer_all may be called for at once */
+    uint64_t reply_memory;     /* bytes; beyond it each of those may owe one frame at a time */
 };
 
 /* Counts since start. */
@@ -74,6 +76,7 @@ struct conn_counters {
     uint64_t sends_now;           /* frames sent past an outbox */
     uint64_t sends_now_short;     /* of them, those that the kernel did not take whole */
     uint64_t dropped_for_goodbye; /* frames let go of to make room for a goodbye */
+    uint64_t stops;               /* times reading stopped until a peer had taken replies */
 };
 
 /* How often requests were answered with one error code. */
@@ -99,6 +102,8 @@ struct conn_shared {
     /* each holds one request; lent from its first byte to its answer */
     struct pool request_buffers;
     struct pool message_buffers; /* each holds one message that did not come whole */
+    struct pool kept_buffers;    /* each holds what a stopped one has received and not yet read */
+    struct list stopped;         /* connections that are not read until they owe less */
     struct list all;             /* every connection that is not FREE, in accept order */
     struct list waiting;         /* those whose receive could not be armed */
     struct list drained;         /* DRAINING, nothing armed: for conn_reap */
@@ -150,6 +155,7 @@ struct conn {
     enum close_reason reason; /* the first one wins */
     bool counted;             /* the hub's: holds one of the places of --connections */
     bool paused;              /* its input is not read; `kept` bytes of it lie in request_buffer */
+    bool answered;            /* each of its messages is answered: see conn_answer_all */
     bool held;                /* its request is being answered elsewhere */
     bool bodiless;            /* the request was a HEAD: the answer is only its head */
     bool upgraded;            /* was OPEN once */
@@ -212,6 +218,20 @@ void conn_unpause(struct conn *conn);
  * closed instead: look at conn->phase. */
 void conn_upgrade(struct conn *conn, const struct http_upgrade *upgrade,
                   const struct ws_limits *limits);
+
+/* OPEN, from on_request: every message of this connection is answered by conn_reply, each ping has
+ * its pong, and none of that is dropped: while the peer owes us the reading of earlier replies,
+ * nothing more is read from it (conn/reply.c). The number of such connections is the caller's to
+ * bound: config.answered_max. */
+void conn_answer_all(struct conn *conn);
+
+/* From on_message of such a connection, once: sends a message back. `payload` may be the message's
+ * own, and then it is not copied when it came in pieces. */
+void conn_reply(struct conn *conn, enum ws_opcode opcode, struct bytes payload);
+
+/* Once a turn, at its end: connections that were stopped and owe less by now are read again. True
+ * when another turn is needed to know of some of them. */
+bool conn_read_stopped(struct conn_shared *shared);
 
 /* HTTP to CLOSING: queues a whole HTTP answer, which is copied. */
 void conn_answer(struct conn *conn, struct bytes answer);

@@ -9,7 +9,8 @@ void conn_arm_recv(struct conn *conn)
     assert(!conn->recv_armed && conn->phase != CONN_DRAINING);
     struct conn_shared *shared = conn->shared;
     struct ring_token token = {RING_RECV, conn->generation, pool_index(&shared->conns, conn)};
-    bool once = conn->phase == CONN_HTTP; /* it may have to be handed over, with nothing armed */
+    /* It may have to be handed over, or to be stopped, with nothing armed. */
+    bool once = conn->phase == CONN_HTTP || conn->answered;
     conn->recv_armed = ring_recv(shared->ring, token, conn->fd, once);
     if (!conn->recv_armed && !list_is_linked(&conn->turn)) list_push(&shared->waiting, &conn->turn);
 }
@@ -52,14 +53,25 @@ void conn_cancel_recv(struct conn *conn)
     if (!ring_cancel(shared->ring, token, target)) list_push(&shared->waiting, &conn->turn);
 }
 
+/* Takes back what the reader had been lent. */
+static void reclaim(struct conn *conn, bool even_if_used)
+{
+    struct bytes buffer = ws_reader_reclaim(&conn->ws, even_if_used);
+    if (buffer.data == nullptr) return;
+    if (conn->answered)
+        frame_unref(conn->shared->outboxes->frames, frame_of_space(buffer.data));
+    else
+        pool_give(&conn->shared->message_buffers, buffer.data);
+}
+
 void conn_return_buffers(struct conn *conn)
 {
     struct conn_shared *shared = conn->shared;
-    if (conn->request_buffer != nullptr) pool_give(&shared->request_buffers, conn->request_buffer);
+    if (conn->request_buffer != nullptr)
+        pool_give(conn->answered ? &shared->kept_buffers : &shared->request_buffers,
+                  conn->request_buffer);
     conn->request_buffer = nullptr;
-    if (!conn->upgraded) return;
-    struct bytes buffer = ws_reader_reclaim(&conn->ws, true);
-    if (buffer.data != nullptr) pool_give(&shared->message_buffers, buffer.data);
+    if (conn->upgraded) reclaim(conn, true);
 }
 
 /* The request has been read, so its buffer is free for what came behind it, which is no more
@@ -111,6 +123,7 @@ static void read_request(struct conn *conn, struct bytes *input)
 
 static bool lend_message_buffer(struct conn *conn)
 {
+    if (conn->answered) return conn_lend_frame(conn);
     struct pool *pool = &conn->shared->message_buffers;
     assert(conn->ws.buffer == nullptr && ws_reader_need(&conn->ws) <= pool->object_size);
     uint8_t *memory = pool_take(pool);
@@ -122,6 +135,10 @@ static bool lend_message_buffer(struct conn *conn)
 
 static void send_pong(struct conn *conn, struct bytes payload)
 {
+    if (conn->answered) {
+        conn_reply(conn, WS_PONG, payload);
+        return;
+    }
     struct outbox_set *outboxes = conn->shared->outboxes;
     struct frame *frame = frame_make(outboxes->frames, FRAME_PONG, WS_PONG, payload);
     enum outbox_answer answer = OUTBOX_NO_SPACE;
@@ -163,8 +180,7 @@ static void on_message(struct conn *conn, const struct ws_message *message)
  * message that was begun. */
 static void rest(struct conn *conn)
 {
-    struct bytes buffer = ws_reader_reclaim(&conn->ws, false);
-    if (buffer.data != nullptr) pool_give(&conn->shared->message_buffers, buffer.data);
+    reclaim(conn, false);
     if (conn->phase != CONN_OPEN) return;
     if (!ws_reader_is_midway(&conn->ws)) {
         conn->message_by_ms = 0;
@@ -178,10 +194,19 @@ static void read_messages(struct conn *conn, struct bytes *input)
 {
     struct ws_message message;
     while (!conn->deaf && conn->phase != CONN_DRAINING) {
+        if (conn->answered && !conn_may_read(conn)) {
+            if (input->size == 0) rest(conn);
+            conn_stop(conn, *input);
+            return;
+        }
         switch (ws_reader_feed(&conn->ws, input, &message)) {
         case WS_NEED_MORE: rest(conn); return;
         case WS_NEED_BUFFER:
             if (lend_message_buffer(conn)) break;
+            if (conn->answered && conn->phase == CONN_OPEN) {
+                conn_stop(conn, *input);
+                return;
+            }
             conn->deaf = true;
             conn_close(conn, CLOSE_OVERLOADED);
             return;
@@ -231,7 +256,7 @@ void conn_unpause(struct conn *conn)
 /* After a goodbye its input is read for the peer's answer only; what was kept does not matter. */
 void conn_stop_pause(struct conn *conn)
 {
-    if (!conn->paused) return;
+    if (!conn->paused || conn->answered) return; /* the latter is read on by conn_read_stopped */
     conn->paused = false;
     conn_return_buffers(conn);
     conn_arm_recv(conn);
@@ -240,7 +265,8 @@ void conn_stop_pause(struct conn *conn)
 void conn_resume(struct conn *conn, struct bytes rest)
 {
     if (rest.size > 0 && conn->phase != CONN_DRAINING) conn_read(conn, rest);
-    if (conn->phase != CONN_DRAINING && !conn->peer_done) conn_arm_recv(conn);
+    bool more = conn->phase != CONN_DRAINING && !conn->peer_done && !conn->paused;
+    if (more) conn_arm_recv(conn);
 }
 
 /* The peer ended its side. A goodbye that is still on its way is let through: `nc` ends its side
