@@ -9,6 +9,10 @@
 constexpr uint32_t outbox_frames_max = 256;
 /* bytes queued for one peer; a single larger frame may enter an empty one */
 constexpr uint32_t outbox_bytes_max = 1024 * 1024;
+/* of a peer whose messages are answered: reading stops from here on until less is owed; well below
+ * the bounds above, which are kept for control frames */
+constexpr uint32_t outbox_reply_frames = 128;
+constexpr uint32_t outbox_reply_bytes = 64 * 1024;
 constexpr uint32_t outbox_gather_max = 64; /* frames in one gathered send */
 static_assert((outbox_frames_max & (outbox_frames_max - 1)) == 0, "the index is masked");
 

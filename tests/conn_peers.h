@@ -18,6 +18,8 @@ struct peers_options {
     int receive_buffer;   /* SO_RCVBUF of the peers' ends, in bytes; 0: 8 KiB */
     uint32_t spoil_every; /* free frames are written over every so many settles; 0: 1 */
     bool plain;           /* conn_shared.send_now is off */
+    bool answered;        /* each message is sent back (conn/reply.c) */
+    uint64_t replies;     /* conn_config.reply_memory; 0: as much as there are frames */
 };
 
 /* A frame that was pushed to a peer, and that it has not heard. */
@@ -91,6 +93,11 @@ struct peer *peer_open(void);
 /* Takes at most `max` bytes from the kernel, as many as there are, and checks them. */
 uint32_t peer_reads(struct peer *peer, uint32_t max);
 
+/* Sends a message of at least 8 bytes, which is to come back, and the same in `pieces` fragments of
+ * equal size. */
+void peer_asks(struct peer *peer, uint32_t size);
+void peer_asks_in_pieces(struct peer *peer, uint32_t size, uint32_t pieces);
+
 /* Returns the ping's number once the worker has queued the pong. */
 uint32_t peer_pings(struct peer *peer);
 
@@ -130,6 +137,9 @@ void turn(void);
 void everything_arrives(void);
 
 /* ---- between conn_peers.c and conn_hearing.c */
+
+/* It will hear an event with this number. */
+void peer_expects(struct peer *peer, uint32_t number, uint32_t key);
 
 constexpr uint8_t peer_stuffing = 0xFF; /* no frame starts so */
 

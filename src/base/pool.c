@@ -109,6 +109,15 @@ static size_t page_up(size_t size)
     return (size + arena_page - 1) & ~(arena_page - 1);
 }
 
+void pool_give_pages(struct pool *pool, void *object)
+{
+    pool_give(pool, object);
+    size_t start = (size_t)((uint8_t *)object - pool->memory);
+    size_t from = page_up(start + sizeof(struct pool_free));
+    size_t to = (start + pool->object_size) & ~(arena_page - 1);
+    if (from < to) (void)!madvise(pool->memory + from, to - from, MADV_DONTNEED);
+}
+
 bool pool_trim(struct pool *pool)
 {
     constexpr size_t worth = 4 * arena_page;

@@ -25,6 +25,10 @@ void pool_init(struct pool *pool, struct arena *arena, size_t object_size, uint3
 /* Gives an object back; its first 8 bytes now belong to the pool. */
 void pool_give(struct pool *pool, void *object);
 
+/* The same for a large object that is not soon taken again: all its pages but the first go back to
+ * the kernel. */
+void pool_give_pages(struct pool *pool, void *object);
+
 /* Gives the memory behind the last object in use back to the kernel, when no more than a quarter of
  * what was touched is in use and it is worth a system call. It looks at every touched object, but
  * asks of the same crowd only a few times, so it may be called whenever something has come home.

@@ -15,6 +15,8 @@ void conn_reserve(struct conn_shared *shared, struct arena *arena)
     pool_init(&shared->conns, arena, sizeof(struct conn), count);
     pool_init(&shared->request_buffers, arena, http_buffer_size(&shared->http_limits),
               count < requests_max ? count : requests_max);
+    if (config->answered_max > 0)
+        pool_init(&shared->kept_buffers, arena, ring_receive_buffer_size, config->answered_max + 1);
     pool_init(&shared->message_buffers, arena, config->message_size_max + ws_control_payload_max,
               count < messages_max ? count : messages_max);
 }
@@ -23,6 +25,7 @@ bool conn_shared_open(struct conn_shared *shared)
 {
     shared->round = 1;
     list_init(&shared->waiting);
+    list_init(&shared->stopped);
     list_init(&shared->drained);
     shared->ping = frame_make(shared->outboxes->frames, FRAME_CONTROL, WS_PING, (struct bytes){});
     return shared->ping != nullptr;
@@ -40,7 +43,8 @@ void conn_check(const struct conn *conn)
     assert(conn->fd >= 0 || conn->phase == CONN_DRAINING);
     assert((conn->reason != CLOSE_NONE) == (conn->phase >= CONN_CLOSING));
     assert(conn->member == nullptr || conn->phase <= CONN_OPEN);
-    assert(!conn->paused || conn->phase == CONN_OPEN || conn->phase == CONN_DRAINING);
+    assert(!conn->paused || conn->answered || conn->phase == CONN_OPEN ||
+           conn->phase == CONN_DRAINING);
     assert(conn->send_armed == (conn->outbox.in_flight > 0));
     outbox_check(&conn->outbox);
 }
@@ -149,6 +153,7 @@ static bool is_over(uint64_t deadline_ms, uint64_t now_ms)
 
 static void on_open_timer(struct conn *conn, uint64_t now_ms)
 {
+    if (conn->paused && conn->answered) conn_give_time(conn);
     if (is_over(conn->pong_by_ms, now_ms)) {
         conn_close(conn, CLOSE_PONG_TIMEOUT);
     } else if (is_over(conn->message_by_ms, now_ms)) {

@@ -61,6 +61,8 @@ struct conn_config {
     uint32_t goodbye_bytes;    /* what is read and thrown away meanwhile, at most */
     uint32_t restart_retry_ms; /* the hints of when to come back are spread from 0 to this */
     uint32_t message_size_max; /* the largest of all kinds: the size of a message buffer */
+    uint32_t answered_max;     /* connections that conn_answer_all may be called for at once */
+    uint64_t reply_memory;     /* bytes; beyond it each of those may owe one frame at a time */
 };
 
 /* Counts since start. */
@@ -75,6 +77,7 @@ struct conn_counters {
     uint64_t sends_now;           /* frames sent past an outbox */
     uint64_t sends_now_short;     /* of them, those that the kernel did not take whole */
     uint64_t dropped_for_goodbye; /* frames let go of to make room for a goodbye */
+    uint64_t stops;               /* times reading stopped until a peer had taken replies */
 };
 
 /* How often requests were answered with one error code. */
@@ -100,6 +103,8 @@ struct conn_shared {
     /* each holds one request; lent from its first byte to its answer */
     struct pool request_buffers;
     struct pool message_buffers; /* each holds one message that did not come whole */
+    struct pool kept_buffers;    /* each holds what a stopped one has received and not yet read */
+    struct list stopped;         /* connections that are not read until they owe less */
     struct list waiting;         /* those whose receive could not be armed */
     struct list drained;         /* DRAINING, nothing armed: for conn_reap */
     bool send_now;               /* frames may be sent past an empty outbox; see conn/send.c */
@@ -126,12 +131,14 @@ struct conn {
     uint32_t number;     /* the worker's count of connections, modulo 2^32: its name in logs, and
                           * as far as a token holds it what tells the uses of a slot apart */
     uint32_t slot;       /* its place in shared.conns; to work it out takes a division */
+    uint16_t kept_size;  /* bytes in `kept` */
     uint16_t close_code; /* what was sent or, for PEER_CLOSED, received; 0 or 1006: none */
     enum conn_phase phase;
     enum close_reason reason; /* the first one wins */
     uint8_t listener;         /* the hub's: which listener accepted it */
     bool counted : 1;         /* the hub's: holds one of the places of --connections */
-    bool paused : 1;          /* its input is not read; what of it has come is in `pause` */
+    bool paused : 1;          /* its input is not read; what of it has come is in `kept` */
+    bool answered : 1;        /* each of its messages is answered: see conn_answer_all */
     bool held : 1;            /* its request is being answered elsewhere */
     bool bodiless : 1;        /* the request was a HEAD: the answer is only its head */
     bool upgraded : 1;        /* was OPEN once */
@@ -148,13 +155,10 @@ struct conn {
     struct timer timer; /* the earliest of the deadlines below */
     union {
         struct http_reader http; /* while HTTP; its buffer is from request_buffers, or none */
-        struct ws_reader ws;     /* from OPEN on, unless paused */
-        struct {                 /* while paused */
-            const struct ws_limits *limits; /* of the reader to be */
-            uint8_t *kept;                  /* from request_buffers: what came behind the request */
-            uint32_t kept_size;             /* bytes */
-        } pause;
+        struct ws_reader ws;     /* from OPEN on */
     };
+    uint8_t *kept;        /* while paused: what came and was not read; from request_buffers or, when
+                           * `answered`, from kept_buffers; nullptr: nothing */
     void *member;         /* the hub's: whose connection this is; nullptr when nobody's */
     uint64_t opened_ms;   /* when it was accepted */
     uint64_t deadline_ms; /* HTTP: for the request; OPEN: when to close for a restart, or 0;
@@ -172,7 +176,7 @@ struct conn {
     };
     struct address peer;
 };
-static_assert(sizeof(struct conn) <= 304, "every idle client pays for it");
+static_assert(sizeof(struct conn) <= 312, "every idle client pays for it");
 
 /* Reserves the pools. `arena` may be measuring. The pointers and the configuration in *shared
  * must be set before. */
@@ -223,6 +227,20 @@ void conn_unpause(struct conn *conn);
  * closed instead: look at conn->phase. */
 void conn_upgrade(struct conn *conn, const struct http_upgrade *upgrade,
                   const struct ws_limits *limits);
+
+/* OPEN, from on_request: every message of this connection is answered by conn_reply, each ping has
+ * its pong, and none of that is dropped: while the peer owes us the reading of earlier replies,
+ * nothing more is read from it (conn/reply.c). The number of such connections is the caller's to
+ * bound: config.answered_max. */
+void conn_answer_all(struct conn *conn);
+
+/* From on_message of such a connection, once: sends a message back. `payload` may be the message's
+ * own, and then it is not copied when it came in pieces. */
+void conn_reply(struct conn *conn, enum ws_opcode opcode, struct bytes payload);
+
+/* Once a turn, at its end: connections that were stopped and owe less by now are read again. True
+ * when another turn is needed to know of some of them. */
+bool conn_read_stopped(struct conn_shared *shared);
 
 /* HTTP to CLOSING: queues a whole HTTP answer, which is copied. */
 void conn_answer(struct conn *conn, struct bytes answer);

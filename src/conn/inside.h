@@ -35,5 +35,20 @@ void conn_drain_join(struct conn *conn);
 /* recv.c: a paused connection is closing: it receives again. */
 void conn_stop_pause(struct conn *conn);
 
+/* reply.c: true when the next message of an answered connection may be read: unless the peer has too
+ * much to take before. */
+bool conn_may_read(const struct conn *conn);
+
+/* reply.c: nothing more is received; `input` is kept until conn_read_stopped reads on. */
+void conn_stop(struct conn *conn, struct bytes input);
+
+/* reply.c: a stopped connection, or one that is about to be read again, was not heard by our own
+ * choice: its deadlines begin anew. */
+void conn_give_time(struct conn *conn);
+
+/* reply.c: lends the reader a frame to assemble a message in, so that it need not be copied to be
+ * sent back. False when there is none now. */
+[[nodiscard]] bool conn_lend_frame(struct conn *conn);
+
 /* recv.c: gives back what the readers had been lent. */
 void conn_return_buffers(struct conn *conn);

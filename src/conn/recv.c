@@ -9,7 +9,8 @@ void conn_arm_recv(struct conn *conn)
     assert(!conn->recv_armed && conn->phase != CONN_DRAINING);
     struct conn_shared *shared = conn->shared;
     struct ring_token token = {RING_RECV, conn->number, conn->slot};
-    bool once = conn->phase == CONN_HTTP; /* it may have to be handed over, with nothing armed */
+    /* It may have to be handed over, or to be stopped, with nothing armed. */
+    bool once = conn->phase == CONN_HTTP || conn->answered;
     conn->recv_armed = ring_recv(shared->ring, token, conn->fd, once);
     if (!conn->recv_armed && !list_is_linked(&conn->turn)) list_push(&shared->waiting, &conn->turn);
 }
@@ -51,6 +52,17 @@ void conn_cancel_recv(struct conn *conn)
     if (!ring_cancel(shared->ring, token, target)) list_push(&shared->waiting, &conn->turn);
 }
 
+/* Takes back what the reader had been lent. */
+static void reclaim(struct conn *conn, bool even_if_used)
+{
+    struct bytes buffer = ws_reader_reclaim(&conn->ws, even_if_used);
+    if (buffer.data == nullptr) return;
+    if (conn->answered)
+        frame_unref(conn->shared->outboxes->frames, frame_of_space(buffer.data));
+    else
+        pool_give(&conn->shared->message_buffers, buffer.data);
+}
+
 /* `data` may be nullptr: nothing was lent. */
 static void give_request_buffer(struct conn_shared *shared, uint8_t *data)
 {
@@ -60,15 +72,14 @@ static void give_request_buffer(struct conn_shared *shared, uint8_t *data)
 void conn_return_buffers(struct conn *conn)
 {
     struct conn_shared *shared = conn->shared;
-    if (conn->paused) {
-        give_request_buffer(shared, conn->pause.kept);
-        conn->pause.kept = nullptr;
-    } else if (!conn->upgraded) {
+    if (conn->kept != nullptr)
+        pool_give(conn->answered ? &shared->kept_buffers : &shared->request_buffers, conn->kept);
+    conn->kept = nullptr;
+    if (conn->upgraded) {
+        reclaim(conn, true);
+    } else {
         give_request_buffer(shared, conn->http.buffer.data);
         conn->http.buffer.data = nullptr;
-    } else {
-        struct bytes buffer = ws_reader_reclaim(&conn->ws, true);
-        if (buffer.data != nullptr) pool_give(&shared->message_buffers, buffer.data);
     }
 }
 
@@ -78,8 +89,8 @@ static void keep(struct conn *conn, uint8_t *buffer, struct bytes *rest)
 {
     static_assert(ring_receive_buffer_size <= http_head_size_max);
     memcpy(buffer, rest->data, rest->size);
-    conn->pause.kept = buffer;
-    conn->pause.kept_size = (uint32_t)rest->size;
+    conn->kept = buffer;
+    conn->kept_size = (uint16_t)rest->size;
     *rest = bytes_skip(*rest, rest->size);
 }
 
@@ -128,6 +139,7 @@ static void read_request(struct conn *conn, struct bytes *input)
 
 static bool lend_message_buffer(struct conn *conn)
 {
+    if (conn->answered) return conn_lend_frame(conn);
     struct pool *pool = &conn->shared->message_buffers;
     assert(conn->ws.buffer == nullptr && ws_reader_need(&conn->ws) <= pool->object_size);
     uint8_t *memory = pool_take(pool);
@@ -139,6 +151,10 @@ static bool lend_message_buffer(struct conn *conn)
 
 static void send_pong(struct conn *conn, struct bytes payload)
 {
+    if (conn->answered) {
+        conn_reply(conn, WS_PONG, payload);
+        return;
+    }
     struct outbox_set *outboxes = conn->shared->outboxes;
     struct frame *frame = frame_make(outboxes->frames, FRAME_PONG, WS_PONG, payload);
     enum outbox_answer answer = OUTBOX_NO_SPACE;
@@ -180,8 +196,7 @@ static void on_message(struct conn *conn, const struct ws_message *message)
  * message that was begun. */
 static void rest(struct conn *conn)
 {
-    struct bytes buffer = ws_reader_reclaim(&conn->ws, false);
-    if (buffer.data != nullptr) pool_give(&conn->shared->message_buffers, buffer.data);
+    reclaim(conn, false);
     if (conn->phase != CONN_OPEN) return;
     if (!ws_reader_is_midway(&conn->ws)) {
         conn->message_by_ms = 0;
@@ -195,10 +210,19 @@ static void read_messages(struct conn *conn, struct bytes *input)
 {
     struct ws_message message;
     while (!conn->deaf && conn->phase != CONN_DRAINING) {
+        if (conn->answered && !conn_may_read(conn)) {
+            if (input->size == 0) rest(conn);
+            conn_stop(conn, *input);
+            return;
+        }
         switch (ws_reader_feed(&conn->ws, input, &message)) {
         case WS_NEED_MORE: rest(conn); return;
         case WS_NEED_BUFFER:
             if (lend_message_buffer(conn)) break;
+            if (conn->answered && conn->phase == CONN_OPEN) {
+                conn_stop(conn, *input);
+                return;
+            }
             conn->deaf = true;
             conn_close(conn, CLOSE_OVERLOADED);
             return;
@@ -230,44 +254,36 @@ static void conn_read(struct conn *conn, struct bytes input)
 
 void conn_pause(struct conn *conn)
 {
-    assert(conn->phase == CONN_OPEN && !conn->recv_armed && conn->ws.buffer == nullptr);
-    const struct ws_limits *limits = conn->ws.limits;
-    conn->pause = (typeof(conn->pause)){.limits = limits};
+    assert(conn->phase == CONN_OPEN && !conn->recv_armed && !conn->answered);
     conn->paused = true;
-}
-
-/* The reader begins. Returns what was kept, or nullptr: the caller's to give back. */
-static uint8_t *end_pause(struct conn *conn)
-{
-    const struct ws_limits *limits = conn->pause.limits;
-    uint8_t *kept = conn->pause.kept;
-    conn->paused = false;
-    ws_reader_init(&conn->ws, limits);
-    return kept;
 }
 
 void conn_unpause(struct conn *conn)
 {
     if (!conn->paused || conn->phase != CONN_OPEN) return;
     struct conn_shared *shared = conn->shared;
-    uint32_t size = conn->pause.kept_size;
-    uint8_t *kept = end_pause(conn);
-    conn_resume(conn, (struct bytes){kept, size});
+    uint8_t *kept = conn->kept; /* closing must not give it back while it is read */
+    conn->kept = nullptr;
+    conn->paused = false;
+    conn_resume(conn, (struct bytes){kept, kept != nullptr ? conn->kept_size : 0});
     give_request_buffer(shared, kept);
 }
 
 /* After a goodbye its input is read for the peer's answer only; what was kept does not matter. */
 void conn_stop_pause(struct conn *conn)
 {
-    if (!conn->paused) return;
-    give_request_buffer(conn->shared, end_pause(conn));
+    if (!conn->paused || conn->answered) return; /* the latter is read on by conn_read_stopped */
+    conn->paused = false;
+    give_request_buffer(conn->shared, conn->kept);
+    conn->kept = nullptr;
     conn_arm_recv(conn);
 }
 
 void conn_resume(struct conn *conn, struct bytes rest)
 {
     if (rest.size > 0 && conn->phase != CONN_DRAINING) conn_read(conn, rest);
-    if (conn->phase != CONN_DRAINING && !conn->peer_done) conn_arm_recv(conn);
+    bool more = conn->phase != CONN_DRAINING && !conn->peer_done && !conn->paused;
+    if (more) conn_arm_recv(conn);
 }
 
 /* The peer ended its side. A goodbye that is still on its way is let through: `nc` ends its side

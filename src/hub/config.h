@@ -31,6 +31,9 @@ struct config {
     uint32_t kart_payload;        /* bytes; 0: no padding */
     bool kart_stamp;
     bool kart_autostart;
+    bool enable_echo;
+    uint32_t echo_message; /* bytes of one message, at most */
+    uint32_t echo_memory;  /* bytes, per worker */
     enum log_level log_level;
     enum : uint8_t { LOG_FORMAT_AUTO, LOG_FORMAT_LOGFMT, LOG_FORMAT_JSON } log_format;
     uint32_t log_burst;       /* info lines a second */

@@ -63,13 +63,30 @@ KIND_VALUE(ticks)
 KIND_VALUE(tick_overruns)
 KIND_VALUE(commands)
 
+/* The same for what /echo has, too. */
+static void write_kind_and_echo(const struct tally *tally, struct writer *out, const char *name,
+                                const char *type, const char *help,
+                                uint64_t (*value)(const struct kind_metrics *))
+{
+    write_kind(tally, out, name, type, help, value);
+    labelled(out, name, "kind", "echo", value(&tally->metrics.echo));
+}
+
+static void write_messages(struct writer *out, const char *kind, const struct kind_metrics *metrics)
+{
+    write_format(out, "ringcast_messages_received_total{kind=\"%s\",type=\"text\"} %llu\n", kind,
+                 (unsigned long long)metrics->texts);
+    write_format(out, "ringcast_messages_received_total{kind=\"%s\",type=\"binary\"} %llu\n", kind,
+                 (unsigned long long)metrics->binaries);
+}
+
 static void write_kinds(const struct tally *tally, struct writer *out)
 {
-    write_kind(tally, out, "ringcast_connections", "gauge", "WebSocket clients, by room kind.",
-               kind_connections);
+    write_kind_and_echo(tally, out, "ringcast_connections", "gauge",
+                        "WebSocket clients, by room kind.", kind_connections);
     write_kind(tally, out, "ringcast_members", "gauge", "Seats taken in rooms.", kind_connections);
-    write_kind(tally, out, "ringcast_connections_accepted_total", "counter",
-               "Upgrades into a room.", kind_accepted);
+    write_kind_and_echo(tally, out, "ringcast_connections_accepted_total", "counter",
+                        "Upgrades into a room.", kind_accepted);
     write_kind(tally, out, "ringcast_rooms", "gauge", "Rooms that exist.", kind_rooms);
     write_kind(tally, out, "ringcast_frame_encodes_total", "counter",
                "Snapshots encoded, whatever the number of members.", kind_encodes);
@@ -80,13 +97,9 @@ static void write_kinds(const struct tally *tally, struct writer *out)
     write_kind(tally, out, "ringcast_commands_total", "counter", "Host commands accepted.",
                kind_commands);
     head(out, "ringcast_messages_received_total", "counter", "Whole messages from clients.");
-    for (size_t i = 0; i < game_kinds; i++) {
-        const struct kind_metrics *kind = &tally->metrics.kinds[i];
-        write_format(out, "ringcast_messages_received_total{kind=\"%s\",type=\"text\"} %llu\n",
-                     games[i]->name, (unsigned long long)kind->texts);
-        write_format(out, "ringcast_messages_received_total{kind=\"%s\",type=\"binary\"} %llu\n",
-                     games[i]->name, (unsigned long long)kind->binaries);
-    }
+    for (size_t i = 0; i < game_kinds; i++)
+        write_messages(out, games[i]->name, &tally->metrics.kinds[i]);
+    write_messages(out, "echo", &tally->metrics.echo);
 }
 
 static void write_peer_closes(const struct metrics *metrics, struct writer *out)
@@ -135,7 +148,7 @@ static void write_closes(const struct tally *tally, struct writer *out)
 
 static void write_traffic(const struct tally *tally, struct writer *out)
 {
-    static const char *const lanes[frame_lanes] = {"event", "state", "pong", "control"};
+    static const char *const lanes[frame_lanes] = {"event", "state", "pong", "control", "reply"};
     const struct outbox_counters *outboxes = &tally->outboxes;
     const struct conn_counters *conns = &tally->conns;
     head(out, "ringcast_frames_sent_total", "counter",
@@ -194,6 +207,11 @@ static void write_memory(const struct tally *tally, struct writer *out)
            tally->frames_live);
     single(out, "ringcast_frame_memory_bytes", "gauge", "Memory of frames with references.",
            tally->frame_bytes);
+    single(out, "ringcast_reply_memory_bytes", "gauge",
+           "Of them, those of messages that /echo reads or sends back.", tally->reply_bytes);
+    single(out, "ringcast_reads_stopped_total", "counter",
+           "Times that a client was not read on until it had taken what it was owed.",
+           tally->conns.stops);
     single(out, "ringcast_outbox_bytes", "gauge",
            "Bytes queued for clients, a shared frame's once for each.", tally->bytes_owed);
     single(out, "ringcast_frames_lent", "gauge", "Frames that another worker is sending, too.",
@@ -236,6 +254,7 @@ void metrics_collect(const struct worker *worker, struct tally *tally)
                        .connections_max = worker->index == 0 ? worker->config->connections : 0,
                        .frames_live = worker->frames.live,
                        .frame_bytes = worker->frames.bytes_in_use,
+                       .reply_bytes = worker->frames.reply_bytes,
                        .bytes_owed = worker->outboxes.bytes_owed + worker->outboxes.bytes_leaving,
                        .storage_in_use = worker->outboxes.storage.in_use,
                        .message_buffers = conns->message_buffers.in_use,

@@ -25,6 +25,7 @@ struct kind_metrics {
 /* What a worker counts while it runs; nothing but 64-bit counts, so that workers' add up. */
 struct metrics {
     struct kind_metrics kinds[game_kinds];
+    struct kind_metrics echo;            /* no room kind: connections and messages only */
     uint64_t closed[close_reason_count]; /* upgraded connections, by reason; PEER_CLOSED is below */
     uint64_t closed_by_peer[peer_code_buckets];
     uint64_t never_upgraded[close_reason_count]; /* connections that ended as HTTP */
@@ -40,8 +41,8 @@ struct tally {
     struct conn_counters conns;
     struct outbox_counters outboxes;
     uint64_t connections_open, connections_max;
-    uint64_t frames_live, frame_bytes, bytes_owed, storage_in_use, message_buffers, request_buffers,
-        receive_buffers_free;
+    uint64_t frames_live, frame_bytes, reply_bytes, bytes_owed, storage_in_use, message_buffers,
+        request_buffers, receive_buffers_free;
     uint64_t ring_out_of_buffers, ring_queue_full, ring_overflows, ring_waits;
     uint64_t accept_pauses, log_dropped, timers, memory;
     uint64_t refusal_count;

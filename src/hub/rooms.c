@@ -65,14 +65,15 @@ struct hub_room *rooms_open_replica(struct worker *worker, enum game_kind kind, 
 
 void rooms_hide(struct worker *worker, struct hub_room *room)
 {
-    if (room->room.shown != nullptr) worker->shown_bytes -= frame_memory(room->room.shown);
+    if (room->room.shown != nullptr)
+        worker->shown_bytes -= frame_memory(&worker->frames, room->room.shown);
     room_hide(&room->room, &worker->frames);
 }
 
 void rooms_show(struct worker *worker, struct hub_room *room, struct frame *frame)
 {
     rooms_hide(worker, room);
-    worker->shown_bytes += frame_memory(frame);
+    worker->shown_bytes += frame_memory(&worker->frames, frame);
     room_show(&room->room, &worker->frames, frame);
 }
 

@@ -1,4 +1,5 @@
 #include "hub/routes.h"
+#include "hub/echo.h"
 #include "hub/handoff.h"
 #include "hub/rooms.h"
 
@@ -22,14 +23,15 @@ struct text routes_room_name(uint8_t memory[static room_name_size_max], struct t
     return text_from(writer_bytes(&out));
 }
 
-static void refuse_upgrade(struct conn *conn, enum http_refusal refusal, const struct game *game)
+static void refuse_upgrade(struct conn *conn, enum http_refusal refusal,
+                           const struct http_upgrade_policy *policy)
 {
     uint8_t memory[256];
     struct writer message = writer_over(memory, sizeof memory);
     write_text(&message, http_refusal_sentence(refusal));
-    if (refusal == HTTP_REFUSE_PROTOCOL) {
+    if (refusal == HTTP_REFUSE_PROTOCOL && policy->protocol_count > 0) {
         write_text(&message, TEXT(" Spoken here: "));
-        write_text(&message, game->protocol);
+        write_text(&message, policy->protocols[0]);
         write_byte(&message, '.');
     }
     conn_answer_error(conn, http_refusal_status(refusal), http_refusal_code(refusal),
@@ -55,22 +57,29 @@ static void log_connected(struct worker *worker, const struct conn *conn,
         LOG_T("room", room_name(&room->room)));
 }
 
-static void open_websocket(struct worker *worker, struct conn *conn,
-                           const struct http_request *request, struct bytes rest,
-                           enum game_kind kind, struct text name)
+/* What the request asks for; false when that was refused. `protocol` is the subprotocol that is
+ * spoken, nullptr: none is. */
+static bool read_upgrade(struct worker *worker, struct conn *conn,
+                         const struct http_request *request, const struct text *protocol,
+                         struct http_upgrade *upgrade)
 {
     const struct config *config = worker->config;
     struct http_upgrade_policy policy = {.any_origin = any_origin(config),
                                          .origins = config->origins,
                                          .origin_count = config->origin_count,
-                                         .protocols = &games[kind]->protocol,
-                                         .protocol_count = 1};
+                                         .protocols = protocol,
+                                         .protocol_count = protocol != nullptr ? 1 : 0};
+    enum http_refusal refusal = http_upgrade_check(request, &policy, upgrade);
+    if (refusal != HTTP_UPGRADE_OK) refuse_upgrade(conn, refusal, &policy);
+    return refusal == HTTP_UPGRADE_OK;
+}
+
+static void open_websocket(struct worker *worker, struct conn *conn,
+                           const struct http_request *request, struct bytes rest,
+                           enum game_kind kind, struct text name)
+{
     struct http_upgrade upgrade;
-    enum http_refusal refusal = http_upgrade_check(request, &policy, &upgrade);
-    if (refusal != HTTP_UPGRADE_OK) {
-        refuse_upgrade(conn, refusal, games[kind]);
-        return;
-    }
+    if (!read_upgrade(worker, conn, request, &games[kind]->protocol, &upgrade)) return;
     bool is_static = text_equal(name, TEXT("kart"));
     uint32_t home = is_static ? worker->index : hub_home(worker->hub, name);
     if (home == worker->index)
@@ -118,7 +127,11 @@ void routes_on_request(struct worker *worker, struct conn *conn, const struct ht
     }
     const struct text further = TEXT("/ws/kart/");
     uint8_t memory[room_name_size_max];
-    if (text_equal(request->path, TEXT("/ws"))) {
+    struct http_upgrade upgrade;
+    if (worker->config->enable_echo && text_equal(request->path, TEXT("/echo"))) {
+        if (read_upgrade(worker, conn, request, nullptr, &upgrade))
+            echo_open(worker, conn, &upgrade);
+    } else if (text_equal(request->path, TEXT("/ws"))) {
         open_websocket(worker, conn, request, rest, GAME_KART, TEXT("kart"));
     } else if (text_starts(request->path, further) &&
                routes_is_room_id(text_skip(request->path, further.size))) {

@@ -1,6 +1,7 @@
 /* hub/routes.h: the public listener: which paths there are and who may open a WebSocket on them.
  *   GET /ws            the race
- *   GET /ws/kart/{id}  a race of its own, made by the first who comes, gone with the last */
+ *   GET /ws/kart/{id}  a race of its own, made by the first who comes, gone with the last
+ *   GET /echo          what is said comes back; only with --enable-echo */
 #pragma once
 #include "hub/worker.h"
 

@@ -1,4 +1,5 @@
 /* hub/start.c: a worker's memory, and everything between that and its first turn. */
+#include "hub/echo.h"
 #include "hub/errand.h"
 #include "hub/handoff.h"
 #include "hub/rooms.h"
@@ -29,6 +30,7 @@ static size_t state_size_largest(void)
 
 static struct conn_config conn_config_of(const struct config *config)
 {
+    struct echo_limits echo = echo_limits_of(config);
     return (struct conn_config){.connections_max =
                                     config->connections + refusal_slots + admin_slots,
                                 .handshake_ms = config->handshake_ms,
@@ -38,7 +40,9 @@ static struct conn_config conn_config_of(const struct config *config)
                                 .goodbye_ms = goodbye_ms,
                                 .goodbye_bytes = goodbye_bytes,
                                 .restart_retry_ms = config->drain_ms,
-                                .message_size_max = message_size_largest()};
+                                .message_size_max = message_size_largest(),
+                                .answered_max = echo.clients,
+                                .reply_memory = echo.reply_memory};
 }
 
 /* Runs twice: over a measuring arena and over the real one. */
@@ -60,6 +64,11 @@ static void reserve(struct worker *worker, struct arena *arena, const struct con
     uint32_t slots = worker->conns.config.connections_max, long_outboxes = slots + slots / 8 + 64;
     ring_reserve_uring(&worker->ring, arena, &ring);
     frame_pool_init(&worker->frames, arena, frame_budget);
+    struct echo_limits echo = echo_limits_of(config);
+    if (config->enable_echo)
+        frame_pool_add_large(&worker->frames, arena,
+                             echo.message_size_max + (uint32_t)ws_control_payload_max,
+                             echo.large_frames);
     outbox_set_init(&worker->outboxes, arena, &worker->frames, long_outboxes);
     conn_reserve(&worker->conns, arena);
     pool_init(&worker->members, arena, sizeof(struct member), config->connections);
@@ -110,6 +119,8 @@ void worker_free(struct worker *worker)
     arena_close(&arena);
 }
 
+constexpr uint16_t tiny_fragments_max = 256; /* THREATS.md F11 */
+
 static void ready_parts(struct worker *worker)
 {
     const struct config *config = worker->config;
@@ -137,7 +148,10 @@ static void ready_parts(struct worker *worker)
     worker->policies[GAME_KART] = config->kart_slow;
     for (size_t i = 0; i < game_kinds; i++)
         worker->ws_limits[i] = (struct ws_limits){.message_size_max = games[i]->message_size_max,
-                                                  .tiny_fragments_max = 256};
+                                                  .tiny_fragments_max = tiny_fragments_max};
+    worker->echo_limits =
+        (struct ws_limits){.message_size_max = echo_limits_of(config).message_size_max,
+                           .tiny_fragments_max = tiny_fragments_max};
 }
 
 /* -errno as one sentence with the remedy, and the exit code that sysexits.h has for it. */

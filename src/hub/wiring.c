@@ -1,5 +1,6 @@
 #include "hub/wiring.h"
 #include "hub/api.h"
+#include "hub/echo.h"
 #include "hub/rooms.h"
 #include "hub/routes.h"
 #include <assert.h>
@@ -19,6 +20,7 @@ static void on_request(void *hub, struct conn *conn, const struct http_request *
 static void on_message(void *hub, struct conn *conn, const struct ws_message *message)
 {
     struct worker *worker = hub;
+    if (conn->answered) echo_on_message(worker, conn, message);
     if (conn->member == nullptr) return;
     struct member *member = conn->member;
     struct kind_metrics *metrics = &worker->metrics.kinds[member->seat.room->kind];
@@ -60,6 +62,7 @@ static void on_close(void *hub, struct conn *conn)
     else
         worker->metrics.never_upgraded[conn->reason] += 1;
     if (member != nullptr) rooms_leave(worker, member);
+    if (conn->answered) echo_on_close(worker);
 }
 
 static void on_release(void *hub, struct conn *conn)

@@ -170,7 +170,8 @@ static void write_log(struct worker *worker)
 static bool must_shed(struct worker *worker)
 {
     const struct outbox_set *outboxes = &worker->outboxes;
-    uint64_t kept = worker->frames.bytes_in_use - worker->shown_bytes;
+    const struct frame_pool *frames = &worker->frames;
+    uint64_t kept = frames->bytes_in_use - frames->reply_bytes - worker->shown_bytes;
     bool over = kept > worker->config->frame_memory + outboxes->memory_leaving;
     return (over || outbox_is_over(outboxes)) && outbox_worst(&worker->outboxes) != nullptr;
 }
@@ -178,10 +179,10 @@ static bool must_shed(struct worker *worker)
 /* Something is left that only another turn can do. */
 static bool has_more(struct worker *worker)
 {
-    return must_shed(worker) || worker->more_mail || worker->event_next < worker->event_count ||
-           !worker->wake_armed || !list_is_empty(&worker->outboxes.dirty) ||
-           !list_is_empty(&worker->outboxes.held) || !list_is_empty(&worker->conns.waiting) ||
-           !list_is_empty(&worker->conns.drained);
+    return must_shed(worker) || worker->more_mail || worker->more_stopped ||
+           worker->event_next < worker->event_count || !worker->wake_armed ||
+           !list_is_empty(&worker->outboxes.dirty) || !list_is_empty(&worker->outboxes.held) ||
+           !list_is_empty(&worker->conns.waiting) || !list_is_empty(&worker->conns.drained);
 }
 
 /* When the next turn must begin, whatever happens. */
@@ -254,8 +255,14 @@ static void worker_shed(struct worker *worker)
 {
     constexpr uint32_t sheds_a_turn = 64;
     for (uint32_t i = 0; i < sheds_a_turn && must_shed(worker); i++) {
+        struct outbox *worst = outbox_worst(&worker->outboxes);
+        struct conn *conn = list_entry(worst, struct conn, outbox);
+        if (conn->answered) { /* its memory is bounded in its own way, and not what is short */
+            outbox_spare(&worker->outboxes, worst);
+            continue;
+        }
         worker->metrics.conns_shed += 1;
-        conn_shed(list_entry(outbox_worst(&worker->outboxes), struct conn, outbox));
+        conn_shed(conn);
     }
 }
 
@@ -309,6 +316,7 @@ void worker_last_turn(struct worker *worker, uint64_t until_ns)
     worker_take_mail(worker);
     worker_settle(worker);
     worker_reap(worker);
+    worker->more_stopped = conn_read_stopped(&worker->conns);
 }
 
 int worker_run(struct worker *worker)
@@ -322,6 +330,7 @@ int worker_run(struct worker *worker)
         conn_flush_dirty(&worker->conns); /* frames out: one send per dirty outbox */
         worker_shed(worker);              /* those who owe most, when memory runs short */
         worker_reap(worker);              /* drained connections become free slots */
+        worker->more_stopped = conn_read_stopped(&worker->conns); /* there is room for answers */
     }
     return stop_end(worker);
 }

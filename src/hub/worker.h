@@ -3,7 +3,8 @@
  * The loop in worker.c is the program; the other files of hub/ are its parts:
  *   wiring.c    what connections and rooms have to say to each other
  *   routes.c    the public listener's paths       api.c      the internal listener's
- *   rooms.c     rooms found, opened, ticked, closed   metrics.c  what it all amounts to */
+ *   rooms.c     rooms found, opened, ticked, closed   metrics.c  what it all amounts to
+ *   echo.c      /echo, which is no room */
 #pragma once
 #include "base/json.h"
 #include "base/mailbox.h"
@@ -74,11 +75,13 @@ struct worker {
     struct mailbox_returns returns;        /* those of the four that have come home */
     struct game_options game_options[game_kinds];
     struct ws_limits ws_limits[game_kinds];
+    struct ws_limits echo_limits;
     uint32_t tick_ms[game_kinds];
     enum outbox_policy policies[game_kinds]; /* outbox/policy.h */
     struct timer drain_timer;
     uint64_t drain_end_ms;
     bool counted_empty; /* in hub.empty */
+    bool more_stopped;  /* connections may be read on after the next turn's events */
     bool more_mail;     /* the mailbox was left with some in it */
     bool wake_armed;
     bool log_armed;        /* the kernel holds a write of the log's bytes */

@@ -16,8 +16,10 @@ enum frame_lane : uint8_t {
     FRAME_STATE,   /* a whole snapshot: a newer one of the same key makes it worthless */
     FRAME_PONG,    /* the answer to a ping: only the newest matters (RFC 6455 §5.5.3) */
     FRAME_CONTROL, /* ping, close, and HTTP answers */
+    FRAME_REPLY,   /* the answer to one peer's message: never replaced, dropped or shed, because its
+                    * maker reads no more messages instead; its memory is counted apart */
 };
-constexpr size_t frame_lanes = 4;
+constexpr size_t frame_lanes = 5;
 
 struct frame {
     uint32_t refs;           /* holders; 0 only while it lies in its pool */
@@ -42,24 +44,46 @@ struct frame_loan {
 constexpr uint32_t frame_size_classes = 6;
 /* bytes of `own`: 128, 512, 2048, ... 131072, less the header above */
 extern const uint32_t frame_class_sizes[frame_size_classes];
+/* the index of one further class, which is only for replies, and is empty unless added */
+constexpr uint32_t frame_class_large = frame_size_classes;
 
 /* One worker's frames. */
 struct frame_pool {
-    struct pool classes[frame_size_classes];
+    struct pool classes[frame_size_classes + 1];
+    uint32_t large_size;     /* bytes of `own` in the last class */
     uint32_t live;           /* frames with references */
     uint64_t bytes_in_use;   /* memory of those, whole objects */
+    uint64_t reply_bytes;    /* of them, those of replies */
     uint64_t bytes_capacity; /* of all that there could be */
 };
 
 /* `budget` bytes of address space for each size class. May run on a measuring arena. */
 void frame_pool_init(struct frame_pool *frames, struct arena *arena, size_t budget);
 
+/* Makes the large class: `count` frames for payloads of up to `payload_max` bytes. Their pages are
+ * touched as far as they are used, and go back to the kernel with the last reference. May run on a
+ * measuring arena. */
+void frame_pool_add_large(struct frame_pool *frames, struct arena *arena, uint32_t payload_max,
+                          uint32_t count);
+
 /* A frame with one reference, the caller's, holding a server's WebSocket frame around a copy of
  * `payload`. nullptr when the pool is dry or the payload is larger than the largest class. */
 [[nodiscard]] struct frame *frame_make(struct frame_pool *frames, enum frame_lane lane,
                                        enum ws_opcode opcode, struct bytes payload);
 
-/* The same without a WebSocket header: HTTP answers. */
+/* A reply that is built in place: a frame with one reference, the caller's, and space for a payload
+ * of at least `size` bytes; nobody may be given it before frame_finish. nullptr when no class has
+ * one. */
+[[nodiscard]] struct frame *frame_reserve(struct frame_pool *frames, uint32_t size);
+
+/* Where its payload belongs: behind what the longest header takes. And the frame of such a place. */
+struct bytes frame_space(const struct frame_pool *frames, struct frame *frame);
+struct frame *frame_of_space(uint8_t *space);
+
+/* The payload is whole, `size` bytes: puts the header right before it. */
+void frame_finish(struct frame *frame, enum ws_opcode opcode, uint32_t size);
+
+/* A frame around a copy of `wire` as it is: HTTP answers. */
 [[nodiscard]] struct frame *frame_make_raw(struct frame_pool *frames, struct bytes wire);
 
 /* A frame around the bytes of a loan, with one reference, the caller's. nullptr when the pool is
@@ -74,9 +98,16 @@ static inline struct frame *frame_ref(struct frame *frame)
 }
 
 /* Bytes of memory that it takes, as they count in frame_pool.bytes_in_use. */
-static inline size_t frame_memory(const struct frame *frame)
+static inline size_t frame_memory(const struct frame_pool *frames, const struct frame *frame)
 {
-    return sizeof *frame + frame_class_sizes[frame->size_class];
+    return frames->classes[frame->size_class].object_size;
+}
+
+/* Memory of the replies that are not large: those are bounded by their count. */
+static inline uint64_t frame_small_reply_bytes(const struct frame_pool *frames)
+{
+    const struct pool *large = &frames->classes[frame_class_large];
+    return frames->reply_bytes - (uint64_t)large->in_use * large->object_size;
 }
 
 /* One holder less; the last gives the memory back, and a loan to its lender. */

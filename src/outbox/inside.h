@@ -21,6 +21,12 @@ static inline bool is_shed(const struct outbox *box)
     return box->slots != nullptr && box->rank == outbox_rank_shed;
 }
 
+/* Holds a rank no more, and is never named as the worst. */
+static inline bool is_unranked(const struct outbox *box)
+{
+    return box->slots != nullptr && box->rank >= outbox_rank_spared;
+}
+
 /* The only ways in which what is owed changes. */
 static inline void owe(struct outbox_set *set, struct outbox *box, uint32_t size)
 {

@@ -137,13 +137,21 @@ void outbox_append(struct outbox_set *set, struct outbox *box, struct frame *fra
     outbox_mark_dirty(set, box);
 }
 
+static bool holds_reply(struct outbox *box)
+{
+    for (uint32_t i = 0; i < box->count; i++)
+        if ((*slot_at(box, i))->lane == FRAME_REPLY) return true;
+    return false;
+}
+
 enum outbox_answer outbox_push_within(struct outbox_set *set, struct outbox *box,
                                       struct frame *frame, struct outbox_limit limit)
 {
     outbox_check(box);
     if (replace(set, box, frame)) return OUTBOX_REPLACED;
     if (box->count >= limit.frames) return OUTBOX_FULL;
-    if (box->count > 0 && box->bytes + frame->wire_size > limit.bytes) return OUTBOX_FULL;
+    bool over = box->count > 0 && box->bytes + frame->wire_size > limit.bytes;
+    if (over && (frame->lane != FRAME_CONTROL || !holds_reply(box))) return OUTBOX_FULL;
     if (box->slots == nullptr && box->count == outbox_inline_frames && !outbox_grow(set, box))
         return OUTBOX_NO_SPACE;
     outbox_append(set, box, frame);
@@ -154,6 +162,21 @@ enum outbox_answer outbox_push(struct outbox_set *set, struct outbox *box, struc
 {
     if (outbox_enter_empty(set, box, frame)) return OUTBOX_QUEUED;
     return outbox_push_within(set, box, frame, outbox_limit_whole);
+}
+
+bool outbox_takes_reply(const struct outbox *box, const struct frame *passing)
+{
+    uint32_t bytes = box->bytes + (passing != nullptr ? passing->wire_size : 0);
+    return bytes < outbox_reply_bytes && box->count < outbox_reply_frames;
+}
+
+enum outbox_answer outbox_push_reply(struct outbox_set *set, struct outbox *box,
+                                     struct frame *frame)
+{
+    constexpr struct outbox_limit unbounded = {outbox_frames_max, UINT32_MAX};
+    assert(frame->lane == FRAME_REPLY);
+    if (outbox_enter_empty(set, box, frame)) return OUTBOX_QUEUED;
+    return outbox_push_within(set, box, frame, unbounded);
 }
 
 uint32_t outbox_gather(struct outbox *box, struct iovec *pieces, uint32_t max)

@@ -35,10 +35,10 @@ struct outbox {
         struct frame *few[outbox_inline_frames];
         struct { /* while `slots` is not nullptr */
             union {
-                struct list rank_link;   /* in outbox_set.ranked, unless shed */
+                struct list rank_link;   /* in outbox_set.ranked, unless spared or shed */
                 uint64_t memory_leaving; /* shed: bytes of frames that only it holds */
             };
-            uint8_t rank; /* its place there plus 1, or outbox_rank_shed */
+            uint8_t rank; /* its place there plus 1, or outbox_rank_spared or _shed */
         };
     };
     uint32_t bytes;     /* unsent bytes in all */
@@ -56,6 +56,7 @@ static_assert(sizeof(struct outbox) == 72, "every idle client pays for it");
  * owe up to twice as much, the last one 1 MiB and more. */
 constexpr uint32_t outbox_rank_bytes = 4096; /* from here on an outbox is ranked */
 constexpr uint8_t outbox_ranks = 9;
+constexpr uint8_t outbox_rank_spared = UINT8_MAX - 1;
 constexpr uint8_t outbox_rank_shed = UINT8_MAX;
 static_assert(outbox_rank_bytes << (outbox_ranks - 1) == outbox_bytes_max);
 
@@ -117,6 +118,17 @@ static inline bool outbox_refused(enum outbox_answer answer)
  * outbox_bytes_max enters only an empty outbox. Never MADE_ROOM or DROPPED. */
 [[nodiscard]] enum outbox_answer outbox_push(struct outbox_set *set, struct outbox *box,
                                              struct frame *frame);
+
+/* True while one more reply may be pushed, however large: little is owed. With what has been sent
+ * past the outbox and may come back (`passing`, or nullptr) an outbox owes less than
+ * outbox_reply_bytes in less than outbox_reply_frames before the last reply. */
+[[nodiscard]] bool outbox_takes_reply(const struct outbox *box, const struct frame *passing);
+
+/* Adds a reference to a FRAME_REPLY; the caller has asked outbox_takes_reply since the last one, so
+ * only NO_SPACE can refuse it. Control frames find a place behind replies however large those
+ * are. */
+[[nodiscard]] enum outbox_answer outbox_push_reply(struct outbox_set *set, struct outbox *box,
+                                                   struct frame *frame);
 
 /* Lists the outbox for the next flush, unless it is listed already. */
 static inline void outbox_mark_dirty(struct outbox_set *set, struct outbox *box)
@@ -217,6 +229,9 @@ void outbox_clear(struct outbox_set *set, struct outbox *box);
 /* Who owes most, within a factor of two, and of several the one that has done so for longest;
  * nullptr when nobody owes anything worth mentioning. Takes as long however many there are. */
 [[nodiscard]] struct outbox *outbox_worst(struct outbox_set *set);
+
+/* outbox_worst shall not name this ranked outbox again until it has been empty. */
+void outbox_spare(struct outbox_set *set, struct outbox *box);
 
 /* Lets go of what is not pinned in a ranked outbox and counts the rest as leaving: outbox_worst
  * does not name it again, and its connection must be closed. */

@@ -37,7 +37,7 @@ void outbox_rank_end(struct outbox_set *set, struct outbox *box)
     if (is_shed(box)) {
         set->storage_leaving -= 1;
         set->memory_leaving -= box->memory_leaving;
-    } else {
+    } else if (!is_unranked(box)) {
         list_remove(&box->rank_link);
     }
 }
@@ -49,7 +49,7 @@ void outbox_rank(struct outbox_set *set, struct outbox *box)
         if (box->bytes >= outbox_rank_bytes) (void)!outbox_grow(set, box);
         return;
     }
-    if (is_shed(box)) return;
+    if (is_unranked(box)) return;
     uint8_t rank = rank_of(box->bytes);
     if (rank == box->rank) return;
     list_remove(&box->rank_link);
@@ -71,9 +71,16 @@ struct outbox *outbox_worst(struct outbox_set *set)
     return nullptr;
 }
 
+void outbox_spare(struct outbox_set *, struct outbox *box)
+{
+    assert(box->slots != nullptr && !is_unranked(box));
+    list_remove(&box->rank_link);
+    box->rank = outbox_rank_spared;
+}
+
 void outbox_shed(struct outbox_set *set, struct outbox *box)
 {
-    assert(box->slots != nullptr && !is_shed(box));
+    assert(box->slots != nullptr && !is_unranked(box));
     list_remove(&box->rank_link);
     box->rank = outbox_rank_shed;
     set->bytes_owed -= box->bytes;
@@ -83,7 +90,8 @@ void outbox_shed(struct outbox_set *set, struct outbox *box)
     if (box->slots == nullptr) return; /* nothing was pinned: it has left already */
     box->memory_leaving = 0;
     for (uint32_t i = 0; i < box->count; i++)
-        if ((*slot_at(box, i))->refs == 1) box->memory_leaving += frame_memory(*slot_at(box, i));
+        if ((*slot_at(box, i))->refs == 1)
+            box->memory_leaving += frame_memory(set->frames, *slot_at(box, i));
     set->memory_leaving += box->memory_leaving;
 }
 

@@ -20,14 +20,20 @@ def bring_websockets():
     sys.path.insert(0, folder)
 
 
-def run_node(server, seconds=0):
+def node_and_modules():
+    """Node's path, and an environment in which it finds `ws`."""
     found = tools.node_path()
     if found is None:
         raise Skip("node and npm's `ws` could not be brought")
     node, modules = found
+    return node, os.environ | {"NODE_PATH": modules}
+
+
+def run_node(server, seconds=0):
+    node, environment = node_and_modules()
     url = f"ws://127.0.0.1:{server.port}/ws"
     done = subprocess.run([node, str(FOLDER / "ws_client.js"), url, str(seconds)], timeout=40,
-                          env=os.environ | {"NODE_PATH": modules}, capture_output=True, text=True)
+                          env=environment, capture_output=True, text=True)
     assert done.returncode == 0 and done.stdout == "ok\n", done.stdout + done.stderr
 
 

@@ -311,3 +311,20 @@ TEST("an owner whose bytes look like the mark of a free object loses nothing to 
     EXPECT_EQ(pool.touched, 1000);
     arena_close(&arena);
 }
+
+TEST("a large object that is given with its pages keeps none but the first, and can be taken again")
+{
+    setup(10 * arena_page, 3);
+    uint8_t *first = pool_take(&pool), *second = pool_take(&pool);
+    size_t size = pool.object_size;
+    memset(first, 'a', size);
+    memset(second, 'b', size);
+    pool_give_pages(&pool, first);
+    EXPECT(second[0] == 'b' && second[size - 1] == 'b'); /* a neighbour keeps its bytes */
+    EXPECT(pool_take(&pool) == first);
+    EXPECT_EQ(first[arena_page], 0);
+    EXPECT_EQ(first[size - 1 - arena_page], 0);
+    pool_give_pages(&pool, first);
+    pool_give_pages(&pool, second);
+    arena_close(&arena);
+}

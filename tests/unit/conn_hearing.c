@@ -64,6 +64,12 @@ enum outbox_answer push(struct peer *peer, struct frame *frame)
     EXPECT(peer->conn != nullptr && peer->conn->phase == CONN_OPEN);
     enum outbox_answer answer = outbox_push(&outboxes, &peer->conn->outbox, frame);
     if (answer == OUTBOX_FULL || answer == OUTBOX_NO_SPACE) return answer;
+    peer_expects(peer, number_of(frame), frame->lane == FRAME_STATE ? frame->state_key : 0);
+    return answer;
+}
+
+void peer_expects(struct peer *peer, uint32_t number, uint32_t key)
+{
     if (peer->pushed_end == peer_pushed_max) {
         if (peer->pushed_first == 0) abort();
         peer->pushed_end -= peer->pushed_first;
@@ -71,9 +77,7 @@ enum outbox_answer push(struct peer *peer, struct frame *frame)
                 peer->pushed_end * sizeof *peer->pushed);
         peer->pushed_first = 0;
     }
-    uint32_t key = frame->lane == FRAME_STATE ? frame->state_key : 0;
-    peer->pushed[peer->pushed_end++] = (struct pushed){.number = number_of(frame), .key = key};
-    return answer;
+    peer->pushed[peer->pushed_end++] = (struct pushed){.number = number, .key = key};
 }
 
 void push_new(struct peer *peer, uint32_t key, uint32_t size, enum outbox_answer wanted)

@@ -118,20 +118,26 @@ static struct peer *peer_of(const struct conn *conn)
     abort();
 }
 
+constexpr uint32_t large_max = 1024 * 1024; /* bytes of an answered message; two can be at once */
+
 static void on_request(void *, struct conn *conn, const struct http_request *request, struct bytes)
 {
     static const struct http_upgrade_policy policy = {.any_origin = true};
     static const struct ws_limits limits = {.message_size_max = 4096, .tiny_fragments_max = 256};
     struct http_upgrade upgrade;
-    if (http_upgrade_check(request, &policy, &upgrade) == HTTP_UPGRADE_OK)
-        conn_upgrade(conn, &upgrade, &limits);
-    else
+    static const struct ws_limits echo_limits = {.message_size_max = large_max,
+                                                 .tiny_fragments_max = 256};
+    if (http_upgrade_check(request, &policy, &upgrade) == HTTP_UPGRADE_OK) {
+        conn_upgrade(conn, &upgrade, options.answered ? &echo_limits : &limits);
+        if (options.answered) conn_answer_all(conn);
+    } else
         conn_answer_error(conn, 404, TEXT("nothing_here"), TEXT("Nothing is here."),
                           (struct text){});
 }
 
-static void on_message(void *, struct conn *, const struct ws_message *)
+static void on_message(void *, struct conn *conn, const struct ws_message *message)
 {
+    if (conn->answered) conn_reply(conn, message->opcode, message->payload);
 }
 
 /* Without a goodbye its stream may end anywhere. */
@@ -160,6 +166,8 @@ static void reserve(struct arena *from)
         .entries = options.entries, .receive_buffers = 64, .receive_buffer_size = 512};
     ring_reserve_uring(&ring, from, &config);
     frame_pool_init(&frames, from, 16 << 20);
+    if (options.answered)
+        frame_pool_add_large(&frames, from, large_max + (uint32_t)ws_control_payload_max, 2);
     outbox_set_init(&outboxes, from, &frames, peers_max);
     conn_reserve(&shared, from);
 }
@@ -183,6 +191,7 @@ void peers_begin(struct peers_options wanted)
     if (options.entries == 0) options.entries = 64;
     if (options.spoil_every == 0) options.spoil_every = 1;
     if (options.send_buffer == 0) options.send_buffer = 8 * 1024;
+    if (options.replies == 0) options.replies = UINT64_MAX;
     if (options.receive_buffer == 0) options.receive_buffer = 8 * 1024;
     shared = (struct conn_shared){.ring = &ring,
                                   .wheel = &wheel,
@@ -198,7 +207,9 @@ void peers_begin(struct peers_options wanted)
                                              .goodbye_ms = 2000,
                                              .goodbye_bytes = 1 << 20,
                                              .restart_retry_ms = 1000,
-                                             .message_size_max = 4096},
+                                             .message_size_max = 4096,
+                                             .answered_max = options.answered ? peers_max : 0,
+                                             .reply_memory = options.replies},
                                   .send_now = !options.plain};
     struct arena measured = arena_measure();
     struct text why = {};
@@ -229,6 +240,9 @@ void peers_end(void)
     EXPECT_EQ(shared.conns.in_use, 0);
     EXPECT_EQ(shared.message_buffers.in_use, 0);
     EXPECT_EQ(shared.request_buffers.in_use, 0);
+    EXPECT_EQ(shared.kept_buffers.in_use, 0);
+    EXPECT_EQ(frames.reply_bytes, 0);
+    EXPECT(list_is_empty(&shared.stopped));
     EXPECT_EQ(outboxes.storage.in_use, 0);
     EXPECT_EQ(outboxes.storage_leaving, 0);
     EXPECT_EQ(outboxes.bytes_owed + outboxes.bytes_leaving, 0);
@@ -294,6 +308,53 @@ struct peer *peer_open(void)
     EXPECT(peer->upgraded && peer->conn->phase == CONN_OPEN);
     turn();
     return peer;
+}
+
+/* What the kernel does not take at once waits for the worker to read. */
+static void peer_says_all(struct peer *peer, struct bytes bytes)
+{
+    uint64_t until_ns = ring_now(&ring).ns + 2'000'000'000;
+    while (bytes.size > 0) {
+        ssize_t size = send(peer->fd, bytes.data, bytes.size, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (size > 0) bytes = bytes_skip(bytes, (size_t)size);
+        if (size < 0 && ring_now(&ring).ns > until_ns) abort();
+        if (size < 0) turn();
+    }
+}
+
+/* Masked with zeros. */
+static void peer_says_fragment(struct peer *peer, uint8_t first, struct bytes payload)
+{
+    uint8_t memory[14];
+    struct writer out = writer_over(memory, sizeof memory);
+    uint32_t length_bytes = payload.size < 126 ? 0 : payload.size < 65536 ? 2 : 8;
+    uint8_t short_length = length_bytes == 0   ? (uint8_t)payload.size
+                           : length_bytes == 2 ? 126
+                                               : 127;
+    write_byte(&out, first);
+    write_byte(&out, 0x80 | short_length);
+    for (uint32_t i = length_bytes; i > 0; i--)
+        write_byte(&out, (uint8_t)((uint64_t)payload.size >> (8 * (i - 1))));
+    write_fill(&out, 0, 4);
+    peer_says_all(peer, writer_bytes(&out));
+    peer_says_all(peer, payload);
+}
+
+void peer_asks_in_pieces(struct peer *peer, uint32_t size, uint32_t pieces)
+{
+    uint32_t number;
+    struct bytes payload = next_payload(size, &number);
+    for (uint32_t i = 0; i < pieces; i++) {
+        uint32_t start = size / pieces * i, end = i + 1 < pieces ? start + size / pieces : size;
+        uint8_t first = (i == 0 ? 0x02 : 0) | (i + 1 == pieces ? 0x80 : 0);
+        peer_says_fragment(peer, first, (struct bytes){payload.data + start, end - start});
+    }
+    peer_expects(peer, number, 0);
+}
+
+void peer_asks(struct peer *peer, uint32_t size)
+{
+    peer_asks_in_pieces(peer, size, 1);
 }
 
 uint32_t peer_pings(struct peer *peer)
@@ -404,6 +465,7 @@ void turn(void)
     settle();
     conn_flush_dirty(&shared);
     (void)conn_reap(&shared);
+    (void)conn_read_stopped(&shared);
 }
 
 static bool is_quiet(const struct peer *peer)

@@ -136,3 +136,43 @@ TEST("frames are tight for a size when seven eighths of every class that could h
         frame_unref(&frames, made[--count]);
     arena_close(&arena);
 }
+
+TEST("a reply is built in place: the header goes right before the payload, of any length")
+{
+    const uint32_t sizes[] = {0, 1, 125, 126, 65535, 65536, 131'022, 131'023, 300'000};
+    struct arena measured = arena_measure(), arena;
+    frame_pool_init(&frames, &measured, 1 << 20);
+    frame_pool_add_large(&frames, &measured, 300'000, 1);
+    if (!arena_open(&arena, measured.used)) abort();
+    frame_pool_init(&frames, &arena, 1 << 20);
+    frame_pool_add_large(&frames, &arena, 300'000, 1);
+    for (uint32_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        struct frame *frame = frame_reserve(&frames, sizes[i]);
+        struct bytes space = frame_space(&frames, frame);
+        EXPECT(space.size >= sizes[i] && frame_of_space(space.data) == frame);
+        memset(space.data, 'r', sizes[i]);
+        frame_finish(frame, WS_BINARY, sizes[i]);
+        uint8_t header[ws_header_size_max_server];
+        size_t size = ws_header_write(header, WS_BINARY, true, false, sizes[i]);
+        EXPECT_EQ(frame->wire_size, size + sizes[i]);
+        EXPECT(memcmp(frame->wire, header, size) == 0 && frame->wire + size == space.data);
+        EXPECT_EQ(frame->size_class == frame_class_large, sizes[i] > 131'022);
+        EXPECT_EQ(frames.reply_bytes, frame_memory(&frames, frame));
+        if (frame->size_class == frame_class_large) {
+            EXPECT(frame_reserve(&frames, sizes[i]) == nullptr);
+            EXPECT_EQ(frame_small_reply_bytes(&frames), 0);
+        }
+        frame_unref(&frames, frame);
+    }
+    EXPECT(frame_reserve(&frames, 300'001) == nullptr);
+    EXPECT_EQ(frames.reply_bytes, 0);
+    EXPECT_EQ(frames.bytes_in_use, 0);
+    arena_close(&arena);
+}
+
+TEST("without a large class no reply is larger than the largest ordinary frame")
+{
+    struct arena arena = pool_of(1 << 20);
+    EXPECT(frame_reserve(&frames, 131'023) == nullptr);
+    arena_close(&arena);
+}

@@ -562,3 +562,48 @@ TEST("an outbox that was taken off the list by the flush can be held, and cleare
     EXPECT(list_is_empty(&set.held));
     end();
 }
+
+static enum outbox_answer push_reply(uint32_t size)
+{
+    struct frame *frame = frame_reserve(&frames, size);
+    if (frame == nullptr) abort();
+    frame_finish(frame, WS_BINARY, size);
+    enum outbox_answer answer = outbox_push_reply(&set, &box, frame);
+    frame_unref(&frames, frame);
+    return answer;
+}
+
+TEST("replies are taken until much is owed, and the last of them may be of any size")
+{
+    begin(1);
+    uint32_t count = 0;
+    for (; outbox_takes_reply(&box, nullptr); count++)
+        EXPECT_EQ(push_reply(1000), OUTBOX_QUEUED);
+    EXPECT(box.bytes >= outbox_reply_bytes && box.bytes < outbox_reply_bytes + 1004);
+    outbox_clear(&set, &box);
+    for (count = 0; outbox_takes_reply(&box, nullptr); count++)
+        EXPECT_EQ(push_reply(0), OUTBOX_QUEUED);
+    EXPECT_EQ(count, outbox_reply_frames);
+    outbox_clear(&set, &box);
+    struct frame *frame = make(FRAME_EVENT, 0, 'p', outbox_reply_bytes);
+    EXPECT(outbox_takes_reply(&box, nullptr) && !outbox_takes_reply(&box, frame));
+    frame_unref(&frames, frame);
+    end();
+}
+
+TEST("a control frame finds a place behind replies that are over the bound, and nothing else does")
+{
+    begin(1);
+    for (uint32_t i = 0; i < 10; i++)
+        EXPECT_EQ(push_reply(130'000), OUTBOX_QUEUED);
+    EXPECT(box.bytes > outbox_bytes_max);
+    EXPECT_EQ(push(FRAME_CONTROL, 0, 'c', 20), OUTBOX_QUEUED);
+    EXPECT_EQ(push(FRAME_EVENT, 0, 'e', 20), OUTBOX_FULL);
+    outbox_clear(&set, &box);
+    EXPECT_EQ(push(FRAME_EVENT, 0, 'e', 10'000), OUTBOX_QUEUED);
+    while (box.bytes + 100'000 <= outbox_bytes_max)
+        EXPECT_EQ(push(FRAME_EVENT, 0, 'e', 100'000), OUTBOX_QUEUED);
+    EXPECT_EQ(push(FRAME_EVENT, 0, 'e', outbox_bytes_max - box.bytes), OUTBOX_QUEUED);
+    EXPECT_EQ(push(FRAME_CONTROL, 0, 'c', 20), OUTBOX_FULL);
+    end();
+}

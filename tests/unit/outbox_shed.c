@@ -333,3 +333,23 @@ TEST("when a crowd has left, storage and frames give their pages back")
     push(&boxes[0], 3000);
     end();
 }
+
+TEST("a spared outbox is not named again until it has been empty, and what it owes still counts")
+{
+    begin();
+    for (uint32_t i = 0; i < 2; i++)
+        for (uint32_t j = 0; j < 2; j++)
+            push(&boxes[i], 60'000 - 30'000 * i);
+    EXPECT(outbox_worst(&set) == &boxes[0]);
+    outbox_spare(&set, &boxes[0]);
+    EXPECT(outbox_worst(&set) == &boxes[1]);
+    push(&boxes[0], 60'000);
+    EXPECT(outbox_worst(&set) == &boxes[1]);
+    EXPECT_EQ(set.bytes_owed, 240'000);
+    EXPECT_EQ(set.bytes_leaving, 0);
+    outbox_clear(&set, &boxes[0]);
+    for (uint32_t j = 0; j < 2; j++)
+        push(&boxes[0], 60'000);
+    EXPECT(outbox_worst(&set) == &boxes[0]);
+    end();
+}

@@ -1,0 +1,122 @@
+/* conn/reply.c: connections whose every message is answered, with nothing lost.
+ *
+ *   bytes > reader > [ a frame, lent as the message's buffer ] > header put before it > outbox
+ *
+ * Backpressure is TCP's: while a peer owes us the reading of replies, it is not read either.
+ *
+ *   reading > (too much is owed, or no frame can be had) > stopped > (less is owed) > reading
+ *
+ * A stopped connection has no receive armed. What had come and was not yet parsed lies in a buffer
+ * of its own: receives are single here, so that is no more than one receive buffer. What all of
+ * them owe together is bounded by config.reply_memory, beyond which each may owe one frame at a
+ * time, and large frames are bounded by their count. */
+#include "conn/inside.h"
+#include <assert.h>
+
+void conn_answer_all(struct conn *conn)
+{
+    assert(conn->phase == CONN_OPEN && !conn->paused && !conn->recv_armed);
+    conn->answered = true;
+}
+
+bool conn_may_read(const struct conn *conn)
+{
+    if (conn->phase != CONN_OPEN) return true;
+    const struct conn_shared *shared = conn->shared;
+    const struct frame *passing = conn_is_passing(conn) ? conn->passing : nullptr;
+    if (outbox_is_empty(&conn->outbox) && passing == nullptr) return true;
+    return outbox_takes_reply(&conn->outbox, passing) &&
+           frame_small_reply_bytes(shared->outboxes->frames) < shared->config.reply_memory;
+}
+
+void conn_stop(struct conn *conn, struct bytes input)
+{
+    struct conn_shared *shared = conn->shared;
+    assert(conn->answered && !conn->paused && conn->kept == nullptr);
+    assert(!conn->recv_armed && input.size <= shared->kept_buffers.object_size);
+    if (input.size > 0) {
+        conn->kept = pool_take(&shared->kept_buffers);
+        assert(conn->kept != nullptr); /* each has one: the hub bounds their number */
+        memcpy(conn->kept, input.data, input.size);
+    }
+    conn->kept_size = (uint16_t)input.size;
+    conn->paused = true;
+    shared->counters.stops += 1;
+    list_push(&shared->stopped, &conn->turn);
+}
+
+void conn_give_time(struct conn *conn)
+{
+    if (conn->phase != CONN_OPEN) return;
+    const struct conn_config *config = &conn->shared->config;
+    uint64_t now_ms = instant_ms(conn->shared->now);
+    if (conn->pong_by_ms != 0) conn->pong_by_ms = now_ms + config->pong_ms;
+    if (conn->message_by_ms != 0) conn->message_by_ms = now_ms + config->message_ms;
+}
+
+/* What is kept may stop it again, so its buffer is free only afterwards: there is one more than
+ * there are connections. */
+static void read_on(struct conn *conn)
+{
+    struct bytes kept = {conn->kept, conn->kept_size};
+    conn->kept = nullptr;
+    conn->kept_size = 0;
+    conn->paused = false;
+    conn_give_time(conn);
+    conn_resume(conn, kept);
+    if (kept.data != nullptr) pool_give(&conn->shared->kept_buffers, kept.data);
+}
+
+bool conn_read_stopped(struct conn_shared *shared)
+{
+    if (list_is_empty(&shared->stopped)) return false;
+    struct list stopped;
+    list_init(&stopped);
+    for (struct list *link; (link = list_take(&shared->stopped)) != nullptr;)
+        list_push(&stopped, link);
+    for (struct list *link; (link = list_take(&stopped)) != nullptr;) {
+        struct conn *conn = list_entry(link, struct conn, turn);
+        if (conn_may_read(conn))
+            read_on(conn);
+        else
+            list_push(&shared->stopped, link);
+    }
+    /* Frames sent past outboxes come home without an event. */
+    return !list_is_empty(&shared->stopped) && shared->retained_count > 0;
+}
+
+bool conn_lend_frame(struct conn *conn)
+{
+    struct frame_pool *frames = conn->shared->outboxes->frames;
+    struct frame *frame = frame_reserve(frames, ws_reader_need(&conn->ws));
+    if (frame == nullptr) return false;
+    struct bytes old = ws_reader_lend(&conn->ws, frame_space(frames, frame));
+    if (old.data != nullptr) frame_unref(frames, frame_of_space(old.data));
+    return true;
+}
+
+/* The lent frame when the message lies in it: the reader needs it no more. */
+static struct frame *take_lent(struct conn *conn, struct bytes payload)
+{
+    if (payload.size == 0 || payload.data != conn->ws.buffer) return nullptr;
+    struct bytes buffer = ws_reader_reclaim(&conn->ws, false);
+    assert(buffer.data == payload.data);
+    return frame_of_space(buffer.data);
+}
+
+void conn_reply(struct conn *conn, enum ws_opcode opcode, struct bytes payload)
+{
+    assert(conn->answered && conn->phase == CONN_OPEN);
+    struct outbox_set *outboxes = conn->shared->outboxes;
+    struct frame *frame = take_lent(conn, payload);
+    if (frame != nullptr)
+        frame_finish(frame, opcode, (uint32_t)payload.size);
+    else
+        frame = frame_make(outboxes->frames, FRAME_REPLY, opcode, payload);
+    enum outbox_answer answer = OUTBOX_NO_SPACE;
+    if (frame != nullptr) {
+        answer = outbox_push_reply(outboxes, &conn->outbox, frame);
+        frame_unref(outboxes->frames, frame);
+    }
+    if (outbox_refused(answer)) conn_left_behind(conn, answer);
+}
