@@ -53,7 +53,8 @@ struct conn_hooks {
 struct conn_config {
     uint32_t connections_max;  /* slots */
     uint32_t handshake_ms;     /* from accept to a whole request */
-    uint32_t ping_ms;          /* from one ping to the next, less a jitter of up to a fifth */
+    uint32_t ping_ms;          /* from one ping to the next, less a jitter of up to a fifth and
+                                * what brings many together, 15 ms at most; 100 or more */
     uint32_t pong_ms;          /* from a ping to its answer */
     uint32_t message_ms;       /* from the first byte of a message to its last */
     uint32_t goodbye_ms;       /* from a goodbye to its answer (2 s) */

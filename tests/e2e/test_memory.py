@@ -3,7 +3,7 @@ beyond the bound those who owe most are closed, and only as many as must be (THR
 import contextlib
 import time
 
-from harness import Reader, Server, alone, longest_gap
+from harness import Crowd, Reader, Server, alone, longest_gap, wait_until
 from rawclient import Refused
 
 MIB = 1024 * 1024
@@ -122,3 +122,19 @@ def test_a_newcomer_who_reads_does_not_pay():
             answers.append(stays(server, 0.2))
         assert server.metric("ringcast_connections_shed_total") > 0, "no pressure"
         assert set(answers) <= {"stays", "refused: 503"}, answers
+
+
+@alone
+def test_crowd_that_has_left():
+    """1,000 clients cost less than 1 KiB each, and after they have left their memory is given back"""
+    with Server("--dev", "--workers", "1", "--kart-tick", "1h") as server:
+        join_and_leave(server)
+        empty = server.memory()
+        with Crowd(server.port, 1000):
+            server.wait_metric(1000, "ringcast_members", kind="kart")
+            full = server.memory()
+        server.wait_metric(1, "ringcast_connections_open")
+        assert 1000 * 200 < full - empty < 1000 * 1024, f"{full - empty} bytes for 1,000 clients"
+        left = lambda: server.memory() - empty
+        wait_until(lambda: server.get("/healthz").status == 200 and left() < 128 * 1024, 3,
+                   lambda: f"{left()} bytes more than at the start")
