@@ -60,6 +60,7 @@ struct conn_config {
     uint32_t goodbye_bytes;    /* what is read and thrown away meanwhile, at most */
     uint32_t restart_retry_ms; /* the hints of when to come back are spread from 0 to this */
     uint32_t message_size_max; /* the largest of all kinds: the size of a message buffer */
+    struct rate control; /* pings and unasked pongs of one peer; see also ws_limits.messages */
 };
 
 /* Counts since start. */
@@ -73,6 +74,8 @@ struct conn_counters {
     uint64_t sends_partial;       /* sends that the kernel took in part */
     uint64_t sends_now;           /* frames sent past an outbox */
     uint64_t sends_now_short;     /* of them, those that the kernel did not take whole */
+    uint64_t control_limited;     /* closed for too many pings or unasked pongs */
+    uint64_t messages_limited;    /* closed for too many messages */
     uint64_t dropped_for_goodbye; /* frames let go of to make room for a goodbye */
 };
 
@@ -143,12 +146,15 @@ struct conn {
     uint32_t generation; /* `number`, as far as a token holds it: tells the uses of a slot apart */
     uint32_t slot;       /* its place in shared.conns; to work it out takes a division */
     uint16_t kept;       /* bytes that came behind the request of a paused one */
-    uint32_t discarded;  /* CLOSING: bytes thrown away */
-    uint16_t close_code; /* what was sent or, for PEER_CLOSED, received; 0 or 1006: none */
-    uint8_t listener;    /* the hub's: which listener accepted it */
+    uint32_t control_bucket; /* OPEN: of conn_config.control */
+    uint32_t message_bucket; /* OPEN: of the limits' messages */
+    uint32_t discarded;      /* CLOSING: bytes thrown away */
+    uint16_t close_code;     /* what was sent or, for PEER_CLOSED, received; 0 or 1006: none */
+    uint8_t listener;        /* the hub's: which listener accepted it */
     enum conn_phase phase;
     enum close_reason reason; /* the first one wins */
     bool counted;             /* the hub's: holds one of the places of --connections */
+    bool address_counted;     /* the hub's: and one of its address's */
     bool paused;              /* its input is not read; `kept` bytes of it lie in request_buffer */
     bool held;                /* its request is being answered elsewhere */
     bool bodiless;            /* the request was a HEAD: the answer is only its head */
@@ -175,7 +181,8 @@ void conn_shared_close(struct conn_shared *shared);
 
 /* Takes over an accepted descriptor. nullptr when no slot is left: then the descriptor is
  * closed. */
-[[nodiscard]] struct conn *conn_accept(struct conn_shared *shared, int fd, uint8_t listener);
+[[nodiscard]] struct conn *conn_accept(struct conn_shared *shared, int fd, uint8_t listener,
+                                       const struct address *peer);
 
 /* What a connection is between two workers. */
 struct conn_passport {

@@ -38,7 +38,8 @@ static struct conn_config conn_config_of(const struct config *config)
                                 .goodbye_ms = goodbye_ms,
                                 .goodbye_bytes = goodbye_bytes,
                                 .restart_retry_ms = config->drain_ms,
-                                .message_size_max = message_size_largest()};
+                                .message_size_max = message_size_largest(),
+                                .control = rate_of(config->control_rate)};
 }
 
 /* Runs twice: over a measuring arena and over the real one. */
@@ -135,8 +136,10 @@ static void ready_parts(struct worker *worker)
                                                             .payload_size = config->kart_payload};
     worker->tick_ms[GAME_KART] = config->kart_tick_ms;
     for (size_t i = 0; i < game_kinds; i++)
-        worker->ws_limits[i] = (struct ws_limits){.message_size_max = games[i]->message_size_max,
-                                                  .tiny_fragments_max = 256};
+        worker->ws_limits[i] = (struct ws_limits){
+            .message_size_max = games[i]->message_size_max,
+            .tiny_fragments_max = 256,
+            .messages = rate_of(games[i]->messages_unlimited ? 0 : config->message_rate)};
 }
 
 /* -errno as one sentence with the remedy, and the exit code that sysexits.h has for it. */
