@@ -176,13 +176,36 @@ def test_limits_are_there_by_default():
         clients = admitted(server, "127.0.0.2", 1500)
         took = time.monotonic() - start
         assert 400 <= len(clients) <= 1024 and len(clients) <= 402 + 200 * took, (len(clients), took)
-        refusal(server, "127.0.0.2")
+        assert server.metric(LIMITED, scope="address_handshakes") == 1  # why no more came in
         while len(clients) < 1024 and time.monotonic() < start + 20:
             time.sleep(0.1)
             clients += admitted(server, "127.0.0.2", 1024 - len(clients))
         assert len(clients) == 1024
         time.sleep(0.5)
         assert refusal(server, "127.0.0.2") == "too_many_connections"
+        close_all(clients)
+
+
+def test_forwarded_headers_change_nothing():
+    """X-Forwarded-For and the like neither lift a limit nor lay it on somebody else, nor get into the log:
+    an address is the socket's (H22)"""
+    headers = ("X-Forwarded-For: 10.9.8.7", "X-Real-IP: 10.9.8.7", "Forwarded: for=10.9.8.7",
+               "CF-Connecting-IP: 10.9.8.7", "True-Client-IP: 10.9.8.7")
+    with Server(*FEW) as server:
+        clients = []
+        for _ in range(4):
+            clients.append(Client(server.port, headers=headers, source="127.0.0.2"))
+        for number in range(4):
+            lines = (f"X-Forwarded-For: 10.1.1.{number}", "X-Real-IP: 127.0.0.9")
+            try:
+                clients.append(Client(server.port, headers=lines, source="127.0.0.2"))
+            except Refused as why:
+                expect_error(why.response, 429)
+        assert len(clients) == 4, "another name lifted the limit"
+        clients += admitted(server, "127.0.0.9", 4)
+        assert len(clients) == 8, "somebody else paid"
+        wait_until(lambda: len(server.log_lines(event="connected")) == 8, 2, server.log_text)
+        assert "10.9.8.7" not in server.log_text() and "10.1.1." not in server.log_text()
         close_all(clients)
 
 
