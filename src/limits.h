@@ -28,6 +28,10 @@ static_assert((ring_receive_buffers & (ring_receive_buffers - 1)) == 0,
 static_assert(ring_receive_buffers * ring_receive_buffer_size <= 1024 * 1024,
               "at most 1 MiB a worker");
 
+/* Messages. */
+/* a message costs one token of its sender's rate, and one more for each of so many bytes */
+constexpr uint32_t message_token_size = 4 * 1024;
+
 /* Requests. */
 constexpr uint32_t http_head_size_max = 8 * 1024;
 constexpr uint32_t http_line_size_max = 4 * 1024;

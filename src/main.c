@@ -181,11 +181,7 @@ static bool make_workers(struct hub *hub)
 {
     for (uint32_t i = 0; i < hub->worker_count; i++) {
         hub->workers[i] = worker_make(hub, i);
-        if (hub->workers[i] != nullptr) continue;
-        fprintf(stderr,
-                "ringcast: the memory for %u connections cannot be reserved; lower --connections\n",
-                hub->config->connections);
-        return false;
+        if (hub->workers[i] == nullptr) return false;
     }
     return true;
 }
@@ -227,16 +223,18 @@ static int serve(int count, char **words)
         config.log_format = isatty(STDERR_FILENO) ? LOG_FORMAT_LOGFMT : LOG_FORMAT_JSON;
     if (config.workers == 0) config.workers = cores();
     if (!fit_descriptors(&config)) return exit_os;
-    hub.config = &config;
-    hub.worker_count = config.workers;
-    hub.connections.most = config.connections;
-    hub.rooms.most = config.rooms;
-    hub.empty.most = hub.ended.most = config.workers;
-    if (getrandom(&hub.hash_key, sizeof hub.hash_key, 0) != sizeof hub.hash_key) return exit_os;
-    if (!make_workers(&hub)) return exit_os;
+    struct hash_key hash_key;
+    if (getrandom(&hash_key, sizeof hash_key, 0) != sizeof hash_key) return exit_os;
+    if (!hub_init(&hub, &config, hash_key) || !make_workers(&hub)) {
+        fprintf(stderr,
+                "ringcast: the memory for %u connections cannot be reserved; lower --connections\n",
+                config.connections);
+        return exit_os;
+    }
     int code = run(&hub);
     for (uint32_t i = 0; i < hub.worker_count; i++)
         worker_free(hub.workers[i]);
+    hub_deinit(&hub);
     return code;
 }
 

@@ -149,7 +149,7 @@ static uint64_t answer_size(void)
 
 static void seat(struct hub *hub, int fd)
 {
-    struct conn *conn = fd < 0 ? nullptr : conn_accept(&hub->conns, fd, 0);
+    struct conn *conn = fd < 0 ? nullptr : conn_accept(&hub->conns, fd, 0, &(struct address){});
     if (conn == nullptr) give_up("a member could not be accepted");
     conn_upgrade(conn, &upgrade, &hub->limits);
     struct hub_member *member = &hub->members[hub->member_count++];

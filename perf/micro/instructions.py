@@ -62,7 +62,7 @@ def start(options, out):
                options.server, "serve", "--listen", f"127.0.0.1:{port}",
                "--admin", f"127.0.0.1:{free_port()}", "--kart-tick", options.tick,
                "--kart-payload", options.payload, "--drain", "1s", "--ping", "1h",
-               "--log-level", "warn", "--workers", "1"]
+               "--log-level", "warn", "--limit-exempt", "127.0.0.0/8", "--workers", "1"]
     environment = {**os.environ, "RINGCAST_FAST_PATH": "off" if options.slow_path else "on"}
     with out.with_suffix(".log").open("wb") as log:
         process = subprocess.Popen([str(word) for word in command], stdout=log, stderr=log,

@@ -56,3 +56,29 @@ bool address_is_any(const struct address *address)
     static const uint8_t zeros[16];
     return !address->is_v4 && memcmp(address->ip, zeros, sizeof zeros) == 0;
 }
+
+struct text address_subscriber(const struct address *address)
+{
+    bool is_v4 = memcmp(address->ip, mapped_prefix, sizeof mapped_prefix) == 0;
+    return is_v4 ? (struct text){(const char *)address->ip + 12, 4}
+                 : (struct text){(const char *)address->ip, 8};
+}
+
+bool address_block_parse(struct text text, struct address_block *block)
+{
+    const char *slash = text.size > 0 ? memchr(text.data, '/', text.size) : nullptr;
+    struct text ip = {text.data, slash != nullptr ? (size_t)(slash - text.data) : text.size};
+    *block = (struct address_block){};
+    if (!parse_ip(ip, &block->first)) return false;
+    uint64_t most = block->first.is_v4 ? 32 : 128, bits = most;
+    if (slash != nullptr && !text_to_u64(text_skip(text, ip.size + 1), &bits)) return false;
+    block->bits = (uint8_t)(bits + 128 - most);
+    return bits <= most;
+}
+
+bool address_block_holds(const struct address_block *block, const struct address *address)
+{
+    size_t whole = block->bits / 8, rest = block->bits % 8;
+    if (memcmp(block->first.ip, address->ip, whole) != 0) return false;
+    return rest == 0 || (block->first.ip[whole] ^ address->ip[whole]) >> (8 - rest) == 0;
+}

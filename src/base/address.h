@@ -23,3 +23,18 @@ bool address_is_any(const struct address *address);
 
 /* True for 127.0.0.0/8 and ::1. */
 bool address_is_loopback(const struct address *address);
+
+/* What one subscriber has: of IPv4 the whole address, of IPv6 its /64 (RFC 6177). The bytes are
+ * those of `address`. */
+struct text address_subscriber(const struct address *address);
+
+/* A block of addresses: those that share the first `bits` of `first`. */
+struct address_block {
+    struct address first;
+    uint8_t bits; /* of the 128 of address.ip */
+};
+
+/* Reads "10.0.0.0/8", "2001:db8::/32" or a single address. False when it is none of these. */
+[[nodiscard]] bool address_block_parse(struct text text, struct address_block *block);
+
+bool address_block_holds(const struct address_block *block, const struct address *address);

@@ -131,3 +131,125 @@ bool quota_is_used_up(struct quota *quota)
 {
     return atomic_load_explicit(&quota->taken, memory_order_acquire) >= quota->most;
 }
+
+/* Why an entry of a turnstile is never taken for another key's.
+ *
+ *   free > busy > in use > ... > free        each change is one exchange of `state`
+ *
+ * A key is only written while its entry is busy, and to make it busy begins a new turn. Whoever
+ * changes an entry has read its state first, then its key, and exchanges the very state that it
+ * has read: when that succeeds, no turn has begun in between, so the key was of this turn. (The
+ * acquire keeps the two reads in order; the release that ends the busy time publishes the key.)
+ * A thread that sleeps between the reads and the exchange for exactly 4,096 turns of one entry,
+ * or a multiple of it, and then finds the same count and bucket, would be wrong; the damage is a
+ * count that is off by one. */
+
+constexpr uint32_t group_size = 16;
+constexpr uint32_t inside_shift = 44, turn_shift = 32;
+constexpr uint64_t inside_one = 1ull << inside_shift;
+constexpr uint64_t turn_mask = 0xFFFull << turn_shift;
+constexpr uint32_t inside_busy = 0xFFFFF; /* the key is being written */
+
+static uint32_t inside_of(uint64_t state)
+{
+    return (uint32_t)(state >> inside_shift);
+}
+
+static uint64_t state_of(uint32_t inside, uint64_t turn, uint32_t bucket)
+{
+    return (uint64_t)inside << inside_shift | (turn & turn_mask) | bucket;
+}
+
+void turnstile_init(struct turnstile *turnstile, struct arena *arena, uint32_t keys)
+{
+    uint32_t capacity = group_size;
+    while (capacity < 2ull * keys)
+        capacity *= 2;
+    turnstile->entries = arena_take(arena, (size_t)capacity * sizeof *turnstile->entries);
+    turnstile->mask = capacity - 1;
+}
+
+/* What one look at a key's group has found. */
+struct group_view {
+    struct turnstile_entry *own, *free; /* nullptr: none */
+    uint64_t own_state, free_state;
+    uint32_t inside; /* of the key, in all its entries */
+};
+
+static struct turnstile_entry *group_of(struct turnstile *turnstile, uint64_t key)
+{
+    return &turnstile->entries[(key & turnstile->mask) & ~(uint64_t)(group_size - 1)];
+}
+
+static struct group_view look(struct turnstile *turnstile, uint64_t key, uint64_t now_ms)
+{
+    struct group_view view = {};
+    struct turnstile_entry *group = group_of(turnstile, key);
+    for (uint32_t i = 0; i < group_size; i++) {
+        uint64_t state = atomic_load_explicit(&group[i].state, memory_order_acquire);
+        if (inside_of(state) == inside_busy) continue;
+        uint64_t found = atomic_load_explicit(&group[i].key, memory_order_relaxed);
+        bool idle =
+            inside_of(state) == 0 &&
+            (found == 0 || bucket_drained_ms((uint32_t)state, turnstile->arrivals, now_ms) == 0);
+        if (found == key) {
+            view.inside += inside_of(state);
+            if (view.own == nullptr) view.own = &group[i], view.own_state = state;
+        } else if (idle && view.free == nullptr) {
+            view.free = &group[i], view.free_state = state;
+        }
+    }
+    return view;
+}
+
+static bool replace(struct turnstile_entry *entry, uint64_t seen, uint64_t state)
+{
+    return atomic_compare_exchange_strong_explicit(&entry->state, &seen, state,
+                                                   memory_order_acq_rel, memory_order_relaxed);
+}
+
+/* Makes a free entry the key's. False when another thread was faster. */
+static bool claim(struct group_view *view, uint64_t key, uint32_t bucket)
+{
+    uint64_t turn = view->free_state + (1ull << turn_shift);
+    if (!replace(view->free, view->free_state, state_of(inside_busy, turn, 0))) return false;
+    atomic_store_explicit(&view->free->key, key, memory_order_relaxed);
+    atomic_store_explicit(&view->free->state, state_of(1, turn, bucket), memory_order_release);
+    return true;
+}
+
+enum turnstile_answer turnstile_enter(struct turnstile *turnstile, uint64_t key, uint64_t now_ms)
+{
+    if (key == 0) key = 1;
+    uint32_t most = turnstile->inside_most;
+    if (most == 0 || most >= inside_busy) most = inside_busy - 1;
+    for (;;) {
+        struct group_view view = look(turnstile, key, now_ms);
+        if (view.inside >= most) return TURNSTILE_FULL;
+        if (view.own == nullptr && view.free == nullptr) return TURNSTILE_UNCOUNTED;
+        uint32_t bucket = view.own != nullptr ? (uint32_t)view.own_state : 0;
+        if (!bucket_take(&bucket, turnstile->arrivals, now_ms, 1)) return TURNSTILE_TOO_FAST;
+        bool entered =
+            view.own == nullptr
+                ? claim(&view, key, bucket)
+                : replace(view.own, view.own_state,
+                          state_of(inside_of(view.own_state) + 1, view.own_state, bucket));
+        if (entered) return TURNSTILE_COUNTED;
+    }
+}
+
+/* One of the key's entries counts at least one, but while we look at them in turn, others may take
+ * from one and add to another: then we look again. */
+void turnstile_leave(struct turnstile *turnstile, uint64_t key)
+{
+    if (key == 0) key = 1;
+    struct turnstile_entry *group = group_of(turnstile, key);
+    constexpr uint32_t looks_max = 1u << 20; /* see above: a count may be lost, a thread may not */
+    for (uint32_t look = 0; look < looks_max; look++) {
+        struct turnstile_entry *entry = &group[look % group_size];
+        uint64_t state = atomic_load_explicit(&entry->state, memory_order_acquire);
+        if (inside_of(state) == 0 || inside_of(state) == inside_busy) continue;
+        if (atomic_load_explicit(&entry->key, memory_order_relaxed) != key) continue;
+        if (replace(entry, state, state - inside_one)) return;
+    }
+}

@@ -1,9 +1,11 @@
-/* base/mailbox.h: small messages from many threads to one, without a lock and without a system
- * call. You are here: workers are one thread each and share nothing; this queue is all that lies
- * between them. It and mailbox.c are the only files with atomics. Never: wakes anybody. It says
- * when a wake is due; the caller writes to the receiver's eventfd. */
+/* base/mailbox.h: small messages from many threads to one, and the counts that threads share,
+ * without a lock and without a system call. You are here: workers are one thread each and share
+ * nothing else; this is all that lies between them. It and mailbox.c are the only files with
+ * atomics. Never: wakes anybody. It says when a wake is due; the caller writes to the receiver's
+ * eventfd. */
 #pragma once
 #include "base/arena.h"
+#include "base/bucket.h"
 #include <stdatomic.h>
 
 /* What it means is between the two sides: `kind` says which of the others are in use. A pointer
@@ -102,3 +104,46 @@ void quota_give(struct quota *quota);
 /* Any thread: true when none is left to take. What others did before they took theirs is
  * visible. */
 [[nodiscard]] bool quota_is_used_up(struct quota *quota);
+
+/* --- What each of very many has a share of -------------------------------------------------- */
+
+/* Counts by key, whichever worker asks: how many of a key are inside, and how fast they come. A key
+ * is a keyed 64-bit hash of what strangers choose, an address for example; two that are alike are
+ * not told apart.
+ *
+ * An entry is one of a group of 16, which the key's low bits choose. It is nobody's while none of
+ * its key is inside and its bucket is empty, and then goes to whoever needs one. Where all 16 are
+ * in use, more keys are let through without being counted: a limit must not lock out who has done
+ * nothing. */
+struct turnstile_entry {
+    _Atomic uint64_t key;   /* 0: never used */
+    _Atomic uint64_t state; /* [20 bits: how many are inside][12: whose turn it is][32: bucket] */
+};
+
+struct turnstile {
+    struct turnstile_entry *entries;
+    uint32_t mask;        /* capacity - 1 */
+    uint32_t inside_most; /* of one key; 0: no limit */
+    struct rate arrivals; /* of one key */
+};
+
+enum turnstile_answer : uint8_t {
+    TURNSTILE_COUNTED,   /* inside; turnstile_leave must follow */
+    TURNSTILE_UNCOUNTED, /* inside, but there was no entry for it */
+    TURNSTILE_FULL,      /* as many of this key are inside as may be */
+    TURNSTILE_TOO_FAST,  /* this key's arrivals are over their rate */
+};
+constexpr size_t turnstile_answers = 4;
+
+/* Room for at least `keys` keys, if they spread evenly. Before any other thread knows it. May
+ * run on a measuring arena; then it is unusable. */
+void turnstile_init(struct turnstile *turnstile, struct arena *arena, uint32_t keys);
+
+/* Any thread: one of this key comes. Refused ones change nothing. Two that come at the same
+ * moment by two threads, and are the first of their key, may use two entries: their rates then
+ * begin apart, the number inside is one all the same. */
+[[nodiscard]] enum turnstile_answer turnstile_enter(struct turnstile *turnstile, uint64_t key,
+                                                    uint64_t now_ms);
+
+/* Any thread: one that was COUNTED goes. */
+void turnstile_leave(struct turnstile *turnstile, uint64_t key);

@@ -89,12 +89,13 @@ static struct conn *take_slot(struct conn_shared *shared, int fd)
     return conn;
 }
 
-struct conn *conn_accept(struct conn_shared *shared, int fd, uint8_t listener)
+struct conn *conn_accept(struct conn_shared *shared, int fd, uint8_t listener,
+                         const struct address *peer)
 {
     struct conn *conn = take_slot(shared, fd);
     if (conn == nullptr) return nullptr;
     conn->listener = listener;
-    (void)!ring_peer(shared->ring, fd, &conn->peer); /* gone already: the receive will tell */
+    conn->peer = *peer;
     conn_arm_recv(conn);
     return conn;
 }

@@ -63,6 +63,7 @@ struct conn_config {
     uint32_t message_size_max; /* the largest of all kinds: the size of a message buffer */
     uint32_t answered_max;     /* connections that conn_answer_all may be called for at once */
     uint64_t reply_memory;     /* bytes; beyond it each of those may owe one frame at a time */
+    struct rate control; /* pings and unasked pongs of one peer; see also ws_limits.messages */
 };
 
 /* Counts since start. */
@@ -76,6 +77,8 @@ struct conn_counters {
     uint64_t sends_partial;       /* sends that the kernel took in part */
     uint64_t sends_now;           /* frames sent past an outbox */
     uint64_t sends_now_short;     /* of them, those that the kernel did not take whole */
+    uint64_t control_limited;     /* closed for too many pings or unasked pongs */
+    uint64_t messages_limited;    /* closed for too many messages */
     uint64_t dropped_for_goodbye; /* frames let go of to make room for a goodbye */
     uint64_t stops;               /* times reading stopped until a peer had taken replies */
 };
@@ -131,12 +134,12 @@ struct conn {
     uint32_t number;     /* the worker's count of connections, modulo 2^32: its name in logs, and
                           * as far as a token holds it what tells the uses of a slot apart */
     uint32_t slot;       /* its place in shared.conns; to work it out takes a division */
-    uint16_t kept_size;  /* bytes in `kept` */
     uint16_t close_code; /* what was sent or, for PEER_CLOSED, received; 0 or 1006: none */
     enum conn_phase phase;
     enum close_reason reason; /* the first one wins */
     uint8_t listener;         /* the hub's: which listener accepted it */
     bool counted : 1;         /* the hub's: holds one of the places of --connections */
+    bool address_counted : 1; /* the hub's: and one of its address's */
     bool paused : 1;          /* its input is not read; what of it has come is in `kept` */
     bool answered : 1;        /* each of its messages is answered: see conn_answer_all */
     bool held : 1;            /* its request is being answered elsewhere */
@@ -174,6 +177,9 @@ struct conn {
             uint32_t discarded;  /* bytes thrown away */
         };
     };
+    uint32_t control_bucket; /* OPEN: of conn_config.control */
+    uint32_t message_bucket; /* OPEN: of the limits' messages */
+    uint16_t kept_size;      /* bytes in `kept` */
     struct address peer;
 };
 static_assert(sizeof(struct conn) <= 312, "every idle client pays for it");
@@ -190,7 +196,8 @@ void conn_shared_close(struct conn_shared *shared);
 
 /* Takes over an accepted descriptor. nullptr when no slot is left: then the descriptor is
  * closed. */
-[[nodiscard]] struct conn *conn_accept(struct conn_shared *shared, int fd, uint8_t listener);
+[[nodiscard]] struct conn *conn_accept(struct conn_shared *shared, int fd, uint8_t listener,
+                                       const struct address *peer);
 
 /* What a connection is between two workers. */
 struct conn_passport {

@@ -18,6 +18,7 @@
     X(MESSAGE_TIMEOUT, 4408, LOG_INFO, "message_timeout",                                         \
       "a message was begun and not finished in time")                                             \
     X(PONG_TIMEOUT, 4408, LOG_INFO, "pong_timeout", "a ping was not answered in time")            \
+    X(RATE_LIMITED, 4429, LOG_INFO, "rate_limited", "it sent too much in too short a time")       \
     X(RESTART, 1012, LOG_INFO, "restart",                                                         \
       "the server is going down or restarting; come back later")                                  \
     X(OVERLOADED, 1013, LOG_WARN, "overloaded",                                                   \

@@ -165,11 +165,42 @@ static void send_pong(struct conn *conn, struct bytes payload)
     if (outbox_refused(answer)) conn_left_behind(conn, answer);
 }
 
+/* False when it is over its rate, and then it is closed. The hint is when all would be
+ * forgotten. */
+static bool may_send(struct conn *conn, uint32_t *bucket, struct rate rate, uint32_t cost,
+                     uint64_t *limited)
+{
+    uint64_t now_ms = instant_ms(conn->shared->now);
+    if (bucket_take(bucket, rate, now_ms, cost)) return true;
+    *limited += 1;
+    conn_close_retry(conn, CLOSE_RATE_LIMITED, bucket_drained_ms(*bucket, rate, now_ms));
+    return false;
+}
+
+/* THREATS.md F15. One whose replies wait for it to read them needs no rate beside. */
+static bool may_control(struct conn *conn)
+{
+    if (conn->answered) return true;
+    struct conn_shared *shared = conn->shared;
+    return may_send(conn, &conn->control_bucket, shared->config.control, 1,
+                    &shared->counters.control_limited);
+}
+
+/* By its size as the room gets it, whatever it was on the wire (THREATS.md Z8). */
+static bool may_speak(struct conn *conn, size_t size)
+{
+    uint32_t cost = 1 + (uint32_t)(size / message_token_size);
+    return may_send(conn, &conn->message_bucket, conn->ws.limits->messages, cost,
+                    &conn->shared->counters.messages_limited);
+}
+
 static void on_pong(struct conn *conn)
 {
     struct conn_counters *counters = &conn->shared->counters;
-    *(conn->pong_by_ms != 0 ? &counters->pongs_received : &counters->unsolicited_pongs) += 1;
+    bool asked = conn->pong_by_ms != 0;
+    *(asked ? &counters->pongs_received : &counters->unsolicited_pongs) += 1;
     conn->pong_by_ms = 0; /* the timer finds nothing due when it comes, and moves on by itself */
+    if (!asked) (void)!may_control(conn);
 }
 
 static void on_message(struct conn *conn, const struct ws_message *message)
@@ -180,11 +211,14 @@ static void on_message(struct conn *conn, const struct ws_message *message)
     }
     if (conn->phase != CONN_OPEN) return; /* after our goodbye only the peer's matters */
     switch (message->opcode) {
-    case WS_PING: send_pong(conn, message->payload); break;
+    case WS_PING:
+        if (may_control(conn)) send_pong(conn, message->payload);
+        break;
     case WS_PONG: on_pong(conn); break;
     case WS_TEXT:
     case WS_BINARY:
         conn->message_by_ms = 0; /* what comes next is another message, with a time of its own */
+        if (!may_speak(conn, message->payload.size)) break;
         conn->shared->hooks->on_message(conn->shared->hub, conn, message);
         break;
     case WS_CONTINUATION:

@@ -43,6 +43,7 @@ struct game {
     struct text protocol;      /* the WebSocket subprotocol of its dialect */
     size_t state_size;         /* bytes */
     uint32_t message_size_max; /* bytes of one inbound message */
+    bool messages_unlimited; /* its members may say as much as they like, whatever --message-rate */
 
     /* A new room. `seed` is its only source of chance. `options` is borrowed for the room's
      * life. */

@@ -9,6 +9,7 @@ enum option_type : uint8_t {
     OPTION_DURATION,
     OPTION_SIZE,
     OPTION_ORIGIN,
+    OPTION_BLOCKS,
     OPTION_LOG_LEVEL,
     OPTION_LOG_FORMAT,
     OPTION_TEXT,
@@ -42,6 +43,23 @@ static const struct option options[] = {
      1'000'000, AT(connections), OPTION_COUNT},
     {"rooms", "N", "1024", nullptr, "further races at once (/ws/kart/ID)", 0, 1'000'000, AT(rooms),
      OPTION_COUNT},
+    {"address-connections", "N", "1024", nullptr,
+     "of one address at once (of IPv6: one /64), the next get 429; 0: no limit", 0, 1'000'000,
+     AT(address_connections), OPTION_COUNT},
+    {"address-handshakes", "N", "200", nullptr,
+     "of one address, a second, and twice as many at once; 0: no limit", 0, 100'000,
+     AT(address_handshakes), OPTION_COUNT},
+    {"limit-exempt", "CIDR", nullptr, "127.0.0.0/8,::1",
+     "addresses that are not counted, as a load balancer's; may be repeated, or separated by "
+     "commas",
+     0, 0, AT(exempt), OPTION_BLOCKS},
+    {"message-rate", "N", "50", nullptr,
+     "messages of one client, a second, and twice as many at once; beyond it 4429; each counts as "
+     "one more for every 4 KiB; 0: no limit",
+     0, 1'000'000, AT(message_rate), OPTION_COUNT},
+    {"control-rate", "N", "50", nullptr,
+     "pings and unasked pongs of one client, a second, and twice as many at once; 0: no limit", 0,
+     1'000'000, AT(control_rate), OPTION_COUNT},
     {"allow-origin", "URL", nullptr, nullptr,
      "scheme://host[:port] of web pages that may connect beside the server's own; may be repeated, "
      "in the environment "
@@ -200,6 +218,20 @@ static bool set_origins(struct config *config, struct text list)
     return true;
 }
 
+static bool add_exempt(struct config *config, struct text list)
+{
+    while (list.size > 0) {
+        const char *comma = memchr(list.data, ',', list.size);
+        size_t size = comma != nullptr ? (size_t)(comma - list.data) : list.size;
+        if (config->exempt_count == config_exempt_max) return false;
+        struct address_block *block = &config->exempt[config->exempt_count];
+        if (!address_block_parse(text_trim((struct text){list.data, size}), block)) return false;
+        config->exempt_count += 1;
+        list = text_skip(list, comma != nullptr ? size + 1 : size);
+    }
+    return true;
+}
+
 static bool set_flag(bool *field, struct text value)
 {
     bool on = text_equal(value, TEXT("on")) || text_equal(value, TEXT("true")) ||
@@ -221,6 +253,7 @@ static bool set(struct config *config, const struct option *option, struct text 
         /* Port 0 would be one that nobody knows. */
         return address_parse(value, field) && ((struct address *)field)->port != 0;
     case OPTION_ORIGIN: return set_origins(config, value);
+    case OPTION_BLOCKS: return add_exempt(config, value);
     case OPTION_LOG_LEVEL: return set_choice(field, value, levels, 4);
     case OPTION_LOG_FORMAT: return set_choice(field, value, formats, 3);
     case OPTION_TEXT: *(struct text *)field = value; return value.size > 0;

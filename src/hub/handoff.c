@@ -1,4 +1,5 @@
 #include "hub/handoff.h"
+#include "hub/entrance.h"
 #include "hub/routes.h"
 #include <assert.h>
 
@@ -12,6 +13,7 @@ void handoff_send(struct worker *worker, struct conn *conn, uint32_t target, enu
         parcel->back.kind = RETURN_PARCEL;
         parcel->home = &worker->returns;
         parcel->counted = conn->counted;
+        parcel->address_counted = conn->address_counted;
         parcel->kind = kind;
         parcel->upgrade = *upgrade;
         parcel->name_size = (uint8_t)name.size;
@@ -38,9 +40,11 @@ void handoff_receive(struct worker *worker, struct parcel *parcel)
     else
         conn = conn_adopt(&worker->conns, parcel->passport);
     if (conn == nullptr) {
-        if (parcel->counted) quota_give(&worker->hub->connections);
+        entrance_give_back(worker->hub, &parcel->passport.peer, parcel->counted,
+                           parcel->address_counted);
     } else {
         conn->counted = parcel->counted;
+        conn->address_counted = parcel->address_counted;
         worker->listener_conns[conn->listener] += 1;
         struct text name = {parcel->name, parcel->name_size};
         if (worker->phase == WORKER_RUNNING)

@@ -8,7 +8,8 @@ struct parcel {
     struct mailbox_return back; /* RETURN_PARCEL */
     struct mailbox_returns *home;
     struct conn_passport passport;
-    bool counted; /* it holds a place of --connections */
+    bool counted;         /* it holds a place of --connections */
+    bool address_counted; /* and one of its address's */
     enum game_kind kind;
     struct http_upgrade upgrade; /* its protocol is static text */
     uint8_t name_size;

@@ -1,6 +1,6 @@
 /* hub/hub.h: what all workers know: the configuration, each other, and the bounds they share.
  *
- * Workers share no state but a few counts (struct quota). They send each other mail
+ * Workers share no state but counts (struct quota, struct turnstile). They send each other mail
  * (base/mailbox.h); what a mail points to is lent and comes home by a list that cannot be full.
  * How a frame travels, and whose it is at each step:
  *
@@ -27,14 +27,17 @@ constexpr uint32_t hub_home_static = 0;
 
 struct worker;
 
-/* Made by main before the workers start; only the quotas change afterwards, which are counts. */
+/* Made by main before the workers start; only the quotas and the turnstile change afterwards, which
+ * are counts. */
 struct hub {
     const struct config *config;
-    struct hash_key hash_key; /* of room names: decides a room's home */
-    struct quota connections; /* --connections */
-    struct quota rooms;       /* --rooms */
-    struct quota empty;       /* workers that are draining and have nobody left */
-    struct quota ended;       /* workers to which everything has come home */
+    struct hash_key hash_key;   /* of room names: decides a room's home; and of addresses */
+    struct quota connections;   /* --connections */
+    struct quota rooms;         /* --rooms */
+    struct quota empty;         /* workers that are draining and have nobody left */
+    struct quota ended;         /* workers to which everything has come home */
+    struct turnstile addresses; /* --address-connections, --address-handshakes */
+    struct arena arena;         /* what the turnstile takes */
     uint32_t worker_count;
     struct worker *workers[workers_max];
 };
@@ -50,6 +53,13 @@ enum mail_kind : uint32_t {
 };
 
 enum return_kind : uint32_t { RETURN_LOAN, RETURN_PARCEL, RETURN_ERRAND };
+
+/* Readies what all workers share under this configuration, which is borrowed. False when the memory
+ * cannot be had. */
+[[nodiscard]] bool hub_init(struct hub *hub, const struct config *config, struct hash_key hash_key);
+
+/* Gives the memory back. After all workers are freed. */
+void hub_deinit(struct hub *hub);
 
 /* The worker that a room of this name lives on. */
 uint32_t hub_home(const struct hub *hub, struct text name);

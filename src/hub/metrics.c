@@ -242,6 +242,20 @@ static void write_memory(const struct tally *tally, struct writer *out)
            tally->memory);
 }
 
+static void write_limits(const struct tally *tally, struct writer *out)
+{
+    const char *name = "ringcast_rate_limited_total";
+    const uint64_t *addresses = tally->metrics.addresses;
+    head(out, name, "counter", "Connections turned away, or closed with 4429, by what was over.");
+    labelled(out, name, "scope", "address_connections", addresses[TURNSTILE_FULL]);
+    labelled(out, name, "scope", "address_handshakes", addresses[TURNSTILE_TOO_FAST]);
+    labelled(out, name, "scope", "messages", tally->conns.messages_limited);
+    labelled(out, name, "scope", "control", tally->conns.control_limited);
+    single(out, "ringcast_addresses_uncounted_total", "counter",
+           "Connections let in without being counted with their address: the table was full.",
+           addresses[TURNSTILE_UNCOUNTED]);
+}
+
 void metrics_collect(const struct worker *worker, struct tally *tally)
 {
     const struct conn_shared *conns = &worker->conns;
@@ -307,5 +321,6 @@ void metrics_write(const struct tally *tally, uint32_t workers, const char *back
     write_kinds(tally, out);
     write_closes(tally, out);
     write_traffic(tally, out);
+    write_limits(tally, out);
     write_memory(tally, out);
 }

@@ -1,5 +1,6 @@
 /* hub/metrics.h: what a worker counts, and how it is told to Prometheus. */
 #pragma once
+#include "base/mailbox.h"
 #include "conn/conn.h"
 #include "conn/reasons.h"
 #include "game/games.h"
@@ -33,6 +34,7 @@ struct metrics {
     uint64_t snapshots_not_lent;                 /* a worker's mailbox or the loans were used up */
     uint64_t loans;                              /* frames lent to other workers now */
     uint64_t conns_shed;                         /* closed to win back memory */
+    uint64_t addresses[turnstile_answers];       /* sockets, by what their address met */
 };
 
 /* One worker's figures, or several workers' sum. All but `refusals` are 64-bit counts. */

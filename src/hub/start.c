@@ -42,7 +42,8 @@ static struct conn_config conn_config_of(const struct config *config)
                                 .restart_retry_ms = config->drain_ms,
                                 .message_size_max = message_size_largest(),
                                 .answered_max = echo.clients,
-                                .reply_memory = echo.reply_memory};
+                                .reply_memory = echo.reply_memory,
+                                .control = rate_of(config->control_rate)};
 }
 
 /* Runs twice: over a measuring arena and over the real one. */
@@ -147,8 +148,11 @@ static void ready_parts(struct worker *worker)
     worker->tick_ms[GAME_KART] = config->kart_tick_ms;
     worker->policies[GAME_KART] = config->kart_slow;
     for (size_t i = 0; i < game_kinds; i++)
-        worker->ws_limits[i] = (struct ws_limits){.message_size_max = games[i]->message_size_max,
-                                                  .tiny_fragments_max = tiny_fragments_max};
+        worker->ws_limits[i] = (struct ws_limits){
+            .message_size_max = games[i]->message_size_max,
+            .tiny_fragments_max = tiny_fragments_max,
+            .messages = rate_of(games[i]->messages_unlimited ? 0 : config->message_rate)};
+    /* No rate: a peer that must take its replies first is held back by them. */
     worker->echo_limits =
         (struct ws_limits){.message_size_max = echo_limits_of(config).message_size_max,
                            .tiny_fragments_max = tiny_fragments_max};

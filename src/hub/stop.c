@@ -1,6 +1,6 @@
 #include "hub/stop.h"
+#include "hub/entrance.h"
 #include "hub/rooms.h"
-#include "hub/wiring.h"
 #include <errno.h>
 
 constexpr uint32_t drain_step_ms = 20;
@@ -57,7 +57,7 @@ void stop_accepting(struct worker *worker, struct listener *listener)
 {
     while (listener->phase == LISTENER_ENDING) {
         int fd = listener_take(listener, &worker->ring);
-        if (fd >= 0) wiring_on_accept(worker, (enum listener_kind)listener->slot, fd);
+        if (fd >= 0) entrance_on_accept(worker, (enum listener_kind)listener->slot, fd);
         if (fd == -EMFILE || fd == -ENFILE) return; /* again at the next step: some will leave */
     }
 }

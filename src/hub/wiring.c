@@ -1,9 +1,9 @@
 #include "hub/wiring.h"
 #include "hub/api.h"
 #include "hub/echo.h"
+#include "hub/entrance.h"
 #include "hub/rooms.h"
 #include "hub/routes.h"
-#include <assert.h>
 
 static void on_request(void *hub, struct conn *conn, const struct http_request *request,
                        struct bytes rest)
@@ -67,42 +67,10 @@ static void on_close(void *hub, struct conn *conn)
 
 static void on_release(void *hub, struct conn *conn)
 {
-    struct worker *worker = hub;
-    assert(worker->listener_conns[conn->listener] > 0);
-    worker->listener_conns[conn->listener] -= 1;
-    bool handed_over = conn->fd < 0; /* its place goes with the descriptor */
-    if (conn->counted && !handed_over) quota_give(&worker->hub->connections);
+    entrance_on_release(hub, conn);
 }
 
 const struct conn_hooks wiring_hooks = {.on_request = on_request,
                                         .on_message = on_message,
                                         .on_close = on_close,
                                         .on_release = on_release};
-
-/* The slots beyond --connections: some for saying 503 to who comes when the rest is taken, the last
- * ones for the internal listener, which must answer also then. */
-static bool keep_out(struct worker *worker, enum listener_kind listener)
-{
-    const struct pool *slots = &worker->conns.conns;
-    if (listener == LISTENER_ADMIN || slots->in_use < slots->capacity - admin_slots) return false;
-    worker->conns.counters.refused += 1;
-    return true;
-}
-
-void wiring_on_accept(struct worker *worker, enum listener_kind listener, int fd)
-{
-    if (worker->phase == WORKER_STOPPED || keep_out(worker, listener)) {
-        ring_close_fd(&worker->ring, fd, false);
-        return;
-    }
-    struct conn *conn = conn_accept(&worker->conns, fd, (uint8_t)listener);
-    if (conn == nullptr) return;
-    worker->listener_conns[listener] += 1;
-    if (listener == LISTENER_ADMIN) return;
-    conn->counted = quota_take(&worker->hub->connections);
-    if (worker->phase == WORKER_DRAINING)
-        routes_refuse_draining(conn);
-    else if (!conn->counted)
-        conn_answer_error(conn, 503, TEXT("full"),
-                          TEXT("All connections are taken; try again later."), (struct text){});
-}

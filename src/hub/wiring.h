@@ -6,6 +6,3 @@
 /* The hub's side of conn/: requests to routes and api, messages to rooms, farewells to seats.
  * `hub` is the worker. */
 extern const struct conn_hooks wiring_hooks;
-
-/* A listener has accepted `fd`. */
-void wiring_on_accept(struct worker *worker, enum listener_kind listener, int fd);

@@ -1,10 +1,10 @@
 #include "hub/worker.h"
+#include "hub/entrance.h"
 #include "hub/errand.h"
 #include "hub/handoff.h"
 #include "hub/rooms.h"
 #include "hub/span.h"
 #include "hub/stop.h"
-#include "hub/wiring.h"
 #include <assert.h>
 #include <errno.h>
 
@@ -79,7 +79,7 @@ static void on_accept(struct worker *worker, struct ring_event event)
     uint64_t pauses = listener->pauses;
     int fd =
         listener_on_accept(listener, &worker->ring, &worker->wheel, instant_ms(worker->now), event);
-    if (fd >= 0) wiring_on_accept(worker, (enum listener_kind)event.token.slot, fd);
+    if (fd >= 0) entrance_on_accept(worker, (enum listener_kind)event.token.slot, fd);
     if (listener->pauses > pauses && pauses % 100 == 0)
         LOG(&worker->log, worker->now, LOG_WARN, "accept_paused", LOG_I("errno", -event.result),
             LOG_U("pauses", listener->pauses));

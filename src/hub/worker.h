@@ -1,6 +1,7 @@
 /* hub/worker.h: one thread and everything it owns. Others touch only the mailbox, the
  * returns and the doorbell of its ring.
  * The loop in worker.c is the program; the other files of hub/ are its parts:
+ *   entrance.c  who may come in
  *   wiring.c    what connections and rooms have to say to each other
  *   routes.c    the public listener's paths       api.c      the internal listener's
  *   rooms.c     rooms found, opened, ticked, closed   metrics.c  what it all amounts to
@@ -62,6 +63,7 @@ struct worker {
     struct conn_shared conns;
     struct listener listeners[listener_kinds];
     uint32_t listener_conns[listener_kinds]; /* sockets of each that are not yet closed */
+    uint32_t turned_away; /* of the public one: sockets that hold no place of --connections */
     struct pool members;
     struct pool room_pool;
     struct table rooms_by_name;

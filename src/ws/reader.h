@@ -2,6 +2,7 @@
  * You are here: ring > tls > http > [ws] > hub > room > game > outbox > conn > ring
  * Never: reads a socket, allocates, logs, or looks past `input`. RFC 6455 §5, §7. */
 #pragma once
+#include "base/bucket.h"
 #include "base/bytes.h"
 #include "base/utf8.h"
 #include "ws/header.h"
@@ -44,6 +45,7 @@ struct ws_limits {
     uint32_t message_size_max;   /* bytes of one assembled message, at most ws_message_size_limit; a
                                   * frame that would pass it is refused by its header alone */
     uint16_t tiny_fragments_max; /* fragments under ws_tiny_fragment_size within one message */
+    struct rate messages;        /* of one peer; the reader's caller sees to it */
 };
 constexpr size_t ws_tiny_fragment_size = 16;
 constexpr uint32_t ws_message_size_limit = 1024 * 1024 * 1024; /* so that sizes fit 32 bits */
@@ -68,7 +70,7 @@ struct ws_message {
 enum ws_reader_phase : uint8_t { WS_READING_HEADER, WS_READING_PAYLOAD, WS_READING_OVER };
 
 /* One peer's place in the stream, between two feeds. Zero is not valid: call ws_reader_init. May be
- * moved in memory. All but `error` is the reader's own business. */
+ * moved in memory. All but `error` and `limits` is the reader's own business. */
 struct ws_reader {
     const struct ws_limits *limits;
     uint8_t *buffer;          /* lent: [message so far][control frame so far], or nullptr */

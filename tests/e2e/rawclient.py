@@ -136,7 +136,7 @@ class Client:
     """One connection. With `handshake` it is open when the constructor returns, else plain TCP."""
 
     def __init__(self, port, path="/ws", *, headers=(), receive_buffer=None, handshake=True,
-                 timeout=5.0, answer_pings=True):
+                 timeout=5.0, answer_pings=True, source=None):
         self.port, self.path, self.timeout, self.answer_pings = port, path, timeout, answer_pings
         self.socket = socket.socket()
         if receive_buffer:
@@ -147,6 +147,8 @@ class Client:
         self.close_seen = False
         self.pings = self.states = 0
         try:
+            if source:
+                self.socket.bind((source, 0))
             self.socket.connect(("127.0.0.1", port))
             if handshake:
                 self.handshake(headers)

@@ -39,7 +39,8 @@ def command_and_look(server, seed, end, troubles):
 @alone
 def test_workers_under_churn():
     """four workers under churn, commands and metrics: every frame comes home, no race is seen"""
-    with Server("--dev", "--workers", "4", "--kart-tick", "5ms", "--drain", "2s") as server:
+    with Server("--workers", "4", "--kart-tick", "5ms", "--drain", "2s", "--address-handshakes", "100000",
+                env={"RINGCAST_API_KEY": "churn"}) as server:  # not --dev: addresses are counted
         end, troubles = time.monotonic() + 4, []
         threads = [threading.Thread(target=come_and_go, args=(server, seed, end)) for seed in range(10)]
         threads += [threading.Thread(target=command_and_look, args=(server, seed, end, troubles)) for seed in range(2)]

@@ -92,6 +92,23 @@ def test_too_few_descriptors():
         assert not options[-2:-1] == ("--connections",) or options[-1] in done.stderr, done.stderr
 
 
+def address_space(size):
+    """For the child: no more than so many bytes of it."""
+    return lambda: resource.setrlimit(resource.RLIMIT_AS, (size, size))
+
+
+def test_too_little_memory():
+    """where the kernel does not give the memory that the limits need, it is exit 71 with one sentence that
+    names the remedy, not a crash later; where it does, it starts (R5)"""
+    options = ("--workers", "1", "--connections", "50")
+    done = run("serve", "--listen", f"127.0.0.1:{free_port()}", "--admin", f"127.0.0.1:{free_port()}",
+               *options, preexec_fn=address_space(256 << 20))
+    assert done.returncode == 71, (done.returncode, done.stderr)
+    assert done.stderr.count("\n") == 1 and "--connections" in done.stderr, done.stderr
+    with Server(*options, preexec_fn=address_space(8 << 30)) as server, server.client() as client:
+        client.read_state()
+
+
 def test_few_descriptors_are_shared_out_in_advance():
     """with a few descriptors more than it needs the server holds as many clients as it said, answers
     the next one with 503, and never runs dry"""

@@ -1,5 +1,5 @@
 """tests/e2e/test_http.py: requests and handshakes that are wrong (THREATS.md H1 to H20, H26), and
-the right ones beside them that must pass."""
+the right ones beside them that must pass. Against the default configuration, unless a test needs else."""
 import contextlib
 import socket
 import threading
@@ -30,7 +30,7 @@ def upgrade(server, *, headers=(), without=(), path="/ws"):
 
 def test_other_methods():
     """another method than GET on a WebSocket route is 405 with Allow: GET (H1)"""
-    with Server("--dev") as server:
+    with Server() as server:
         for method in ("POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "CONNECT", "get", "BREW"):
             response = ask(server, f"{method} /ws HTTP/1.1", *WS_HEADERS)
             expect_error(response, 405)
@@ -39,7 +39,7 @@ def test_other_methods():
 
 def test_head_has_no_body():
     """HEAD is 405 as well, and its answer carries no body (RFC 9110 §9.3.2)"""
-    with Server("--dev") as server, Client(server.port, handshake=False) as client:
+    with Server() as server, Client(server.port, handshake=False) as client:
         client.send_bytes(b"HEAD /ws HTTP/1.1\r\nHost: x\r\n\r\n")
         head, _, body = client.read_to_end().partition(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 405 ") and body == b"", (head, body)
@@ -64,7 +64,7 @@ def answer_to(port, data):
 def test_malformed_head_has_no_body():
     """HEAD is answered without a body also where the request is malformed; with another method, also
     one that begins like it, there is one"""
-    with Server("--dev") as server:
+    with Server() as server:
         for port in (server.port, server.admin):
             for rest in MALFORMED:
                 status, body = answer_to(port, b"HEAD" + rest)
@@ -76,7 +76,7 @@ def test_malformed_head_has_no_body():
 
 def test_a_head_before_it_takes_no_body_away():
     """what is refused at its first bytes has a body, though a HEAD was in the same memory before"""
-    with Server("--dev", "--workers", "1") as server, server.client() as member:
+    with Server("--workers", "1") as server, server.client() as member:
         member.read_state()
         for data in (b"\x16\x03\x01", b"\r\n", b"H\x00", b"HEAD\x00"):
             for port in (server.port, server.admin):
@@ -87,7 +87,7 @@ def test_a_head_before_it_takes_no_body_away():
 
 def test_garbage():
     """what is not HTTP is 400, or closed in silence (H1, H21)"""
-    with Server("--dev") as server:
+    with Server() as server:
         for data in (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\x00" * 64,
                      b"SSH-2.0-OpenSSH_9.2\r\n", b"PROXY TCP4 1.2.3.4 5.6.7.8 1 2\r\n",
                      b"\r\n\r\n\x00\r\nQUIT\n", b"\r\n\r\n" * 50, b"\x00" * 10000, b"GET\r\n\r\n",
@@ -106,7 +106,7 @@ def test_garbage():
 
 def test_other_versions():
     """HTTP/1.0 and 0.9 are 400, an unknown major version is 505 (H2)"""
-    with Server("--dev") as server:
+    with Server() as server:
         expect_error(ask(server, "GET /ws HTTP/1.0", *WS_HEADERS), 400)
         expect_error(exchange(server.port, b"GET /ws\r\n\r\n"), 400)
         for version in ("HTTP/2.0", "HTTP/3.0", "HTTP/0.9"):
@@ -117,7 +117,7 @@ def test_other_versions():
 
 def test_hosts():
     """no Host is 400, two are 400 (H3)"""
-    with Server("--dev") as server:
+    with Server() as server:
         expect_error(ask(server, "GET /ws HTTP/1.1", *WS_HEADERS, host=None), 400)
         expect_error(ask(server, "GET /ws HTTP/1.1", "Host: y", *WS_HEADERS), 400)
         expect_error(ask(server, "GET /ws HTTP/1.1", "host: x", *WS_HEADERS), 400)
@@ -125,7 +125,7 @@ def test_hosts():
 
 def test_upgrade_headers():
     """without Upgrade: websocket and Connection: upgrade it is 426 and says what to send (H4, H12)"""
-    with Server("--dev") as server:
+    with Server() as server:
         for without, headers in ((("Upgrade",), ()), (("Connection",), ()),
                                  (("Upgrade", "Connection"), ()),
                                  (("Connection",), ("Connection: keep-alive",)),
@@ -147,7 +147,7 @@ def test_upgrade_headers():
 
 def test_websocket_versions():
     """another version, none or two are 426 with Sec-WebSocket-Version: 13 (H5, H20)"""
-    with Server("--dev") as server:
+    with Server() as server:
         for headers in ((), ("Sec-WebSocket-Version: 8",), ("Sec-WebSocket-Version: 14",),
                         ("Sec-WebSocket-Version:",), ("Sec-WebSocket-Version: 013",),
                         ("Sec-WebSocket-Version: 13, 13",), ("Sec-WebSocket-Version: 8, 13",),
@@ -163,7 +163,7 @@ def test_keys():
             "dGhlIHNhbXBsZSBub25jZQ===", "dGhlIHNhbXBsZSBub25jZQ== x", "dGhlIHNhbXBsZSBub25j",
             "dGhlIHNhbXBsZSBub25jZXM=", "dGhlIHNhbXBs-SBub25jZQ==", "dGhlIHNhbXBs ZSBub25jZQ=",
             "A" * 3000, "dGhlIHNhbXBsZSBub25jZQ==dGhlIHNhbXBsZSBub25jZQ==")
-    with Server("--dev") as server:
+    with Server() as server:
         without = ("Sec-WebSocket-Key",)
         expect_error(upgrade(server, without=without), 400)
         for key in keys:
@@ -199,7 +199,7 @@ def test_any_origin_under_dev():
 
 def test_silent_connection():
     """who connects and says nothing is gone at the handshake deadline (H8)"""
-    with Server("--dev", "--handshake", "1s") as server:
+    with Server("--handshake", "1s") as server:
         start = time.monotonic()
         clients = [Client(server.port, handshake=False) for _ in range(20)]
         clients.append(Client(server.admin, handshake=False))
@@ -211,7 +211,7 @@ def test_silent_connection():
 
 def test_slow_headers():
     """one byte of a request now and then does not move the handshake deadline (H8)"""
-    with Server("--dev", "--handshake", "1s") as server, server.client() as member:
+    with Server("--handshake", "1s") as server, server.client() as member:
         member.read_state()
         data = upgrade_request(server.port)
         for port in (server.port, server.admin):
@@ -254,7 +254,7 @@ def test_slow_body():
 
 def test_head_limits():
     """a head over 8 KiB, a line over 4 KiB or more than 64 headers is 431 (H9)"""
-    with Server("--dev") as server:
+    with Server() as server:
         for headers in ((f"X: {'a' * 4200}",), tuple(f"X{n}: {'a' * 1000}" for n in range(9)),
                         tuple(f"X{n}: a" for n in range(60)), (f"{'X' * 4200}: a",),
                         (f"X: {'a' * 100000}",), tuple(f"X{n}: a" for n in range(2000))):
@@ -273,7 +273,7 @@ def upgrade_all(server, headers, path="/ws"):
 
 def test_head_byte_by_byte():
     """a request is the same however it is cut; a head that grows for ever is 431 (H10)"""
-    with Server("--dev") as server:
+    with Server() as server:
         with Client(server.port, handshake=False) as client:
             data = upgrade_request(server.port)
             for index in range(len(data)):
@@ -291,7 +291,7 @@ def test_head_byte_by_byte():
 
 def test_hostile_lists():
     """subprotocols and extensions full of spaces, commas and quotes cost nothing (H11)"""
-    with Server("--dev") as server:
+    with Server() as server:
         for value in (" " * 4000, "," * 4000, ", " * 2000, "\"" * 4000, "a" * 4000, "a," * 2000,
                       "\t " * 2000, ",a;b=\"" * 600, ";" * 4000):
             start = time.monotonic()
@@ -303,7 +303,7 @@ def test_hostile_lists():
 
 def test_subprotocols():
     """an offered subprotocol is answered when it is spoken, else 400 names it; none stays none"""
-    with Server("--dev") as server:
+    with Server() as server:
         def offer(*lines):
             return upgrade(server, headers=[f"Sec-WebSocket-Protocol: {line}" for line in lines])
         for lines in (("ringcast.bare",), ("x, ringcast.bare",), ("x", "ringcast.bare"),
@@ -318,7 +318,7 @@ def test_subprotocols():
 
 def test_extensions_are_declined():
     """offered extensions are declined by silence, right or malformed (RFC 6455 §9.1)"""
-    with Server("--dev") as server:
+    with Server() as server:
         for value in ("permessage-deflate; client_max_window_bits", "x-webkit-deflate-frame", "foo;bar"):
             response = upgrade(server, headers=(f"Sec-WebSocket-Extensions: {value}",))
             assert response.status == 101 and "sec-websocket-extensions" not in response.headers
@@ -337,7 +337,7 @@ def test_control_characters():
              b"GET /ws HTTP/1.1\r\nHost: x\r\n: b\r\n\r\n", b"GET /ws HTTP/1.1\r\nHost: x\r\nnocolon\r\n\r\n",
              b"GET /ws HTTP/1.1\r\nHost: x\r\nA B: c\r\n\r\n", b"GET /ws HTTP/1.1\r\n Host: x\r\n\r\n",
              b"GET /ws HTTP/1.1\r\nHost: x\r\nA: \x1b[31m\r\n\r\n", b"GET /ws HTTP/1.1\r\r\nHost: x\r\n\r\n")
-    with Server("--dev") as server:
+    with Server() as server:
         for head in heads:
             try:
                 expect_error(exchange(server.port, head), 400)
@@ -347,7 +347,7 @@ def test_control_characters():
 
 def test_bodies_on_upgrade():
     """a handshake with a body is 400; Content-Length: 0 is none (H14)"""
-    with Server("--dev") as server:
+    with Server() as server:
         for headers in (("Content-Length: 5",), ("Transfer-Encoding: chunked",),
                         ("Transfer-Encoding: identity",), ("Content-Length: 5", "Transfer-Encoding: chunked"),
                         ("Content-Length: 0", "Transfer-Encoding: chunked"),
@@ -360,7 +360,7 @@ def test_bodies_on_upgrade():
 
 def test_pipelined_request():
     """a second request behind a failed upgrade is not answered (H18)"""
-    with Server("--dev") as server:
+    with Server() as server:
         wrong = upgrade_request(server.port, without=("Sec-WebSocket-Key",))
         expect_error(exchange(server.port, wrong + upgrade_request(server.port)), 400)
         expect_error(exchange(server.port, b"GET /no HTTP/1.1\r\nHost: x\r\n\r\n" * 100), 404)
@@ -368,7 +368,7 @@ def test_pipelined_request():
 
 def test_big_leftover_does_not_eat_the_answer():
     """who sends a lot behind a refused request can still read why it was refused (RFC 9112 §9.6)"""
-    with Server("--dev") as server:
+    with Server() as server:
         for _ in range(5):
             wrong = upgrade_request(server.port, without=("Sec-WebSocket-Key",))
             expect_error(exchange(server.port, wrong + b"x" * 60000), 400)
@@ -376,13 +376,13 @@ def test_big_leftover_does_not_eat_the_answer():
 
 def test_expectations():
     """Expect: 100-continue is not continued (H19)"""
-    with Server("--dev") as server:
+    with Server() as server:
         expect_error(upgrade(server, headers=("Expect: 100-continue",)), 417)
 
 
 def test_vanishing_in_the_handshake():
     """resets and half-closed sockets around the request leave nothing behind (H26)"""
-    with Server("--dev", "--handshake", "2s") as server:
+    with Server("--handshake", "2s") as server:
         data = upgrade_request(server.port)
         server.metrics()
         descriptors = server.descriptors()
@@ -406,7 +406,7 @@ def test_vanishing_in_the_handshake():
 
 def test_refusals_are_counted():
     """each refused handshake is in ringcast_handshakes_rejected_total, under its reason"""
-    with Server("--dev") as server:
+    with Server("--workers", "1") as server:
         before = server.metric("ringcast_handshakes_rejected_total")
         for headers, without in (((), ("Sec-WebSocket-Key",)), ((), ("Upgrade",)),
                                  (("Content-Length: 1",), ())):
@@ -425,7 +425,7 @@ def test_refusals_are_counted():
 
 def test_connections_are_bounded():
     """past --connections newcomers are turned away, members stay, and a free place can be taken"""
-    with Server("--dev", "--connections", "8") as server:
+    with Server("--connections", "8") as server:
         members = []
         for _ in range(20):
             with contextlib.suppress(Refused, Ended, TimeoutError):
@@ -444,7 +444,7 @@ def test_connections_are_bounded():
 
 def test_operators_get_in_when_full():
     """when all places are taken and more clients press in, /metrics and /healthz still answer"""
-    with Server("--dev", "--connections", "64") as server:
+    with Server("--connections", "64") as server:
         members = []
         with contextlib.suppress(Refused, Ended, TimeoutError):
             while len(members) < 70:
@@ -482,7 +482,7 @@ def test_a_crowd_of_slow_handshakes():
 
 def test_many_handshakes_at_once():
     """200 clients that connect at the same moment all get in"""
-    with Server("--dev") as server:
+    with Server() as server:
         clients, failures = [], []
 
         def join():

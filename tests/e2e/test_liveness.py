@@ -91,9 +91,9 @@ def test_stopped_process():
 
 
 def test_unsolicited_pongs():
-    """pongs that nobody asked for are no offence"""
+    """pongs that nobody asked for are no offence, as long as they are no flood (F15)"""
     with Server("--dev") as server, server.client() as client:
-        for _ in range(1000):
+        for _ in range(90):
             client.send(PONG, b"here I am")
         assert client.is_alive()
 

@@ -1,5 +1,5 @@
 """tests/e2e/test_memory.py: what slow readers keep in memory is bounded for all of them together;
-beyond the bound those who owe most are closed, and only as many as must be (THREATS.md D12)."""
+beyond the bound those who owe most are closed, and only as many as must be (THREATS.md R2, D12)."""
 import contextlib
 import time
 

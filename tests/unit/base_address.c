@@ -56,3 +56,62 @@ TEST("loopback is 127.0.0.0/8 and ::1")
     EXPECT(address_parse(TEXT("128.0.0.1:1"), &address) && !address_is_loopback(&address));
     EXPECT(address_parse(TEXT(":1"), &address) && !address_is_loopback(&address));
 }
+
+/* The bytes that an address is counted by, in hexadecimal. */
+static struct text subscriber(struct text text)
+{
+    static char memory[40];
+    struct address address;
+    EXPECT(address_parse(text, &address));
+    struct text bytes = address_subscriber(&address);
+    struct writer out = writer_over(memory, sizeof memory);
+    for (size_t i = 0; i < bytes.size; i++)
+        write_format(&out, "%02x", (uint8_t)bytes.data[i]);
+    return text_from(writer_bytes(&out));
+}
+
+TEST("an IPv6 subscriber is a /64, an IPv4 one an address, however it is written (H23)")
+{
+    EXPECT_TEXT(subscriber(TEXT("10.1.2.3:80")), "0a010203");
+    EXPECT_TEXT(subscriber(TEXT("[::ffff:10.1.2.3]:80")), "0a010203");
+    EXPECT_TEXT(subscriber(TEXT("[2001:db8:1:2::1]:80")), "20010db800010002");
+    EXPECT_TEXT(subscriber(TEXT("[2001:db8:1:2:ffff:ffff:ffff:ffff]:80")), "20010db800010002");
+    EXPECT_TEXT(subscriber(TEXT("[2001:db8:1:3::1]:80")), "20010db800010003");
+}
+
+static bool holds(struct text block_text, struct text text)
+{
+    struct address_block block;
+    struct address address;
+    EXPECT(address_block_parse(block_text, &block) && address_parse(text, &address));
+    return address_block_holds(&block, &address);
+}
+
+TEST("a block holds the addresses that share its first bits")
+{
+    EXPECT(holds(TEXT("10.0.0.0/8"), TEXT("10.255.0.1:1")));
+    EXPECT(holds(TEXT("10.9.9.9/8"), TEXT("10.255.0.1:1")));
+    EXPECT(!holds(TEXT("10.0.0.0/8"), TEXT("11.0.0.1:1")));
+    EXPECT(holds(TEXT("192.168.4.0/22"), TEXT("192.168.7.255:1")));
+    EXPECT(!holds(TEXT("192.168.4.0/22"), TEXT("192.168.8.0:1")));
+    EXPECT(holds(TEXT("127.0.0.1"), TEXT("127.0.0.1:1")));
+    EXPECT(!holds(TEXT("127.0.0.1"), TEXT("127.0.0.2:1")));
+    EXPECT(holds(TEXT("::1"), TEXT("[::1]:1")) && !holds(TEXT("::1"), TEXT("[::2]:1")));
+    EXPECT(holds(TEXT("2001:db8::/33"), TEXT("[2001:db8:7fff::1]:1")));
+    EXPECT(!holds(TEXT("2001:db8::/33"), TEXT("[2001:db8:8000::1]:1")));
+    EXPECT(holds(TEXT("0.0.0.0/0"), TEXT("8.8.8.8:1")) &&
+           !holds(TEXT("0.0.0.0/0"), TEXT("[2::]:1")));
+    EXPECT(holds(TEXT("::/0"), TEXT("8.8.8.8:1")));
+    EXPECT(holds(TEXT("10.0.0.0/8"), TEXT("[::ffff:10.1.1.1]:1")));
+}
+
+TEST("what is no block is refused")
+{
+    struct address_block block;
+    const struct text wrong[] = {TEXT(""),           TEXT("/8"),          TEXT("10.0.0.0/33"),
+                                 TEXT("10.0.0.0/"),  TEXT("10.0.0/8"),    TEXT("10.0.0.0/-1"),
+                                 TEXT("::/129"),     TEXT("::/x"),        TEXT("10.0.0.0/8/8"),
+                                 TEXT("10.0.0.0:1"), TEXT("10.0.0.0/300")};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+        EXPECT(!address_block_parse(wrong[i], &block));
+}

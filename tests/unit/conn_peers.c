@@ -292,7 +292,7 @@ void peer_admit(struct peer *peer)
 {
     int fd = accept4(listener, nullptr, nullptr, SOCK_CLOEXEC);
     if (fd < 0) abort();
-    peer->conn = conn_accept(&shared, fd, 0);
+    peer->conn = conn_accept(&shared, fd, 0, &(struct address){});
     EXPECT(peer->conn != nullptr);
 }
 

@@ -145,3 +145,26 @@ TEST("the help names every option that is read")
     EXPECT(strstr((char *)memory, "--kart-payload SIZE") != nullptr);
     EXPECT(strstr((char *)memory, "--dev\n") != nullptr);
 }
+
+TEST("addresses and clients are limited unless told otherwise; loopback is not, under --dev (H23)")
+{
+    EXPECT(reads(WORDS(), WORDS()));
+    EXPECT_EQ(config.address_connections, 1024);
+    EXPECT_EQ(config.address_handshakes, 200);
+    EXPECT_EQ(config.message_rate, 50);
+    EXPECT_EQ(config.control_rate, 50);
+    EXPECT_EQ(config.exempt_count, 0);
+    EXPECT(reads(WORDS("--dev"), WORDS()));
+    EXPECT_EQ(config.exempt_count, 2);
+    EXPECT_EQ(config.message_rate, 50);
+    EXPECT(reads(WORDS("--limit-exempt", "10.0.0.0/8, 192.168.1.1", "--limit-exempt=fd00::/8",
+                       "--address-handshakes=0"),
+                 WORDS("RINGCAST_LIMIT_EXEMPT=172.16.0.0/12", "RINGCAST_MESSAGE_RATE=7")));
+    EXPECT_EQ(config.exempt_count, 4);
+    EXPECT_EQ(config.exempt[0].bits, 96 + 12);
+    EXPECT_EQ(config.exempt[2].bits, 128);
+    EXPECT_EQ(config.exempt[3].bits, 8);
+    EXPECT_EQ(config.address_handshakes, 0);
+    EXPECT_EQ(config.message_rate, 7);
+    EXPECT(!reads(WORDS("--limit-exempt", "everybody"), WORDS()));
+}
