@@ -243,9 +243,9 @@ def test_large_without_reading():
 
 def test_stalls_longer_than_a_message_may_take():
     """who is not read is not timed out in the middle of a message (F10)"""
-    with echo("--message", "300ms") as (server, client):
+    with echo("--message", "1500ms") as (server, client):
         message, sent = is_stopped(server, client)
-        time.sleep(1.5)
+        time.sleep(2.5)
         assert server.metric("ringcast_connections", kind="echo") == 1
         left = message[sent % len(message):] + make_frame(CLOSE, close_payload(1000))
         writer = in_background(lambda: client.socket.sendall(left))
