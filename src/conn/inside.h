@@ -35,8 +35,8 @@ void conn_drain_join(struct conn *conn);
 /* recv.c: a paused connection is closing: it receives again. */
 void conn_stop_pause(struct conn *conn);
 
-/* reply.c: true when the next message of an answered connection may be read: unless the peer has too
- * much to take before. */
+/* reply.c: true when the next message of an answered connection may be read: unless the peer has
+ * too much to take before. */
 bool conn_may_read(const struct conn *conn);
 
 /* reply.c: nothing more is received; `input` is kept until conn_read_stopped reads on. */

@@ -76,7 +76,8 @@ void frame_pool_add_large(struct frame_pool *frames, struct arena *arena, uint32
  * one. */
 [[nodiscard]] struct frame *frame_reserve(struct frame_pool *frames, uint32_t size);
 
-/* Where its payload belongs: behind what the longest header takes. And the frame of such a place. */
+/* Where its payload belongs: behind what the longest header takes. And the frame of such a
+ * place. */
 struct bytes frame_space(const struct frame_pool *frames, struct frame *frame);
 struct frame *frame_of_space(uint8_t *space);
 

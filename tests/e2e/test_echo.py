@@ -3,6 +3,7 @@ taken; who does not read is not read either (THREATS R1, F16, F17, F18)."""
 import contextlib
 import hashlib
 import os
+import random
 import signal
 import socket
 import struct
@@ -242,9 +243,9 @@ def test_large_without_reading():
 
 def test_stalls_longer_than_a_message_may_take():
     """who is not read is not timed out in the middle of a message (F10)"""
-    with echo("--message", "300ms") as (server, client):
+    with echo("--message", "1500ms") as (server, client):
         message, sent = is_stopped(server, client)
-        time.sleep(1.5)
+        time.sleep(2.5)
         assert server.metric("ringcast_connections", kind="echo") == 1
         left = message[sent % len(message):] + make_frame(CLOSE, close_payload(1000))
         writer = in_background(lambda: client.socket.sendall(left))
@@ -403,3 +404,63 @@ def test_node_ws():
         done = subprocess.run([node, str(FOLDER / "ws_echo_client.js"), url], timeout=40,
                               env=environment, capture_output=True, text=True)
         assert done.returncode == 0 and done.stdout == "ok\n", done.stdout + done.stderr
+
+
+def write_at_random(dice):
+    """Random messages in random fragments, with pings between them: the bytes, and what must come back."""
+    wire, wanted = bytearray(), []
+    for number in range(100):
+        opcode, pieces = dice.choice((TEXT, BINARY)), dice.choice((1, 1, 2, 5, 100))
+        payload = b"%d:" % number * int(2 ** dice.uniform(0, 18))
+        cuts = sorted(dice.randrange(len(payload) + 1) for _ in range(pieces - 1))
+        for index, (start, end) in enumerate(zip([0] + cuts, cuts + [len(payload)])):
+            if dice.random() < 0.1:
+                ping = b"%d/%d" % (number, index)
+                wire += make_frame(PING, ping)
+                wanted.append((PONG, ping))
+            wire += make_frame(opcode if index == 0 else CONTINUATION, payload[start:end],
+                               final=index == pieces - 1)
+        wanted.append((opcode, payload))
+    return bytes(wire), wanted
+
+
+def send_at_random(client, dice, wire):
+    start = 0
+    while start < len(wire):
+        size = int(2 ** dice.uniform(0, 20))
+        client.socket.sendall(wire[start:start + size])
+        start += size
+        if dice.random() < 0.1:
+            time.sleep(0.002)
+
+
+def test_at_random():
+    """six clients say random messages in random fragments and pieces, and read when they like: each
+    hears every byte and every pong in its place (F9, F12)"""
+    seed = random.randrange(1 << 32)
+    print(f"seed {seed}")
+    failures = []
+
+    def talk(server, number):
+        try:
+            dice = random.Random(seed * 10 + number)
+            wire, wanted = write_at_random(dice)
+            with server.client("/echo", timeout=30, receive_buffer=dice.choice((None, 4096))) as client:
+                writer = in_background(
+                    lambda: send_at_random(client, random.Random(number), wire))
+                for opcode, payload in wanted:
+                    expect(client, opcode, payload)
+                    if dice.random() < 0.05:
+                        time.sleep(0.01)
+                writer.join(10)
+                assert client.leave()[0] == 1000
+        except BaseException as why:  # noqa: BLE001 -- told below
+            failures.append(f"client {number}: {why!r}")
+
+    with Server("--dev", "--enable-echo", "--workers", "2", "--echo-memory", "4MiB",
+                "--echo-message", "1MiB") as server:
+        threads = [in_background(lambda number=number: talk(server, number)) for number in range(6)]
+        for thread in threads:
+            thread.join(40)
+        assert not failures and not any(thread.is_alive() for thread in threads), failures
+        server.wait_metric(0, "ringcast_reply_memory_bytes")
