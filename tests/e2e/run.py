@@ -131,8 +131,10 @@ def run_again(test, binary, ports):
 
 
 def run_all(tests, binary, jobs):
-    first = random.randrange(12000, 32000 - harness.PORTS_EACH * len(tests))
-    ports = {test: first + harness.PORTS_EACH * index for index, test in enumerate(tests)}
+    # A range of ports is used again when its test is long over.
+    ranges = min(len(tests), 150)
+    first = random.randrange(12000, 32000 - harness.PORTS_EACH * ranges)
+    ports = {test: first + harness.PORTS_EACH * (index % ranges) for index, test in enumerate(tests)}
     outcomes, failures = [], []
 
     def note(test, result):
