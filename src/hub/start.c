@@ -239,7 +239,7 @@ static void log_start(struct worker *worker)
     LOG(&worker->log, worker->now, LOG_NOTICE, "limits",
         LOG_U("connections", worker->config->connections), LOG_U("rooms", worker->config->rooms),
         LOG_U("workers", worker->hub->worker_count),
-        LOG_U("reserved_mib", memory * worker->hub->worker_count >> 20),
+        LOG_U("reserved_mib", (memory * worker->hub->worker_count + worker->hub->arena.used) >> 20),
         LOG_U("connection_bytes", per_connection), LOG_U("outbox_frames", outbox_frames_max),
         LOG_U("outbox_bytes", outbox_bytes_max));
     if (worker->config->dev)
