@@ -121,7 +121,7 @@ static bool set_window(struct offer *offer, enum parameter parameter, const stru
         return true;
     }
     offer->deflate.server_bits = bits;
-    offer->deflate.server_bits_asked = true;
+    offer->deflate.server_named = true;
     return bits >= http_deflate_bits_min;
 }
 
@@ -192,7 +192,7 @@ void http_deflate_write(struct writer *out, const struct http_deflate *deflate)
     assert(deflate->server_bits >= http_deflate_bits_min);
     write_text(out, TEXT("permessage-deflate; server_no_context_takeover; "
                          "client_no_context_takeover"));
-    if (!deflate->server_bits_asked) return;
+    if (!deflate->server_named) return;
     write_text(out, TEXT("; server_max_window_bits="));
     write_u64(out, deflate->server_bits);
 }

@@ -17,18 +17,16 @@ constexpr uint8_t http_deflate_bits_max = 15;
 
 /* An accepted offer of permessage-deflate; all zeros: none. */
 struct http_deflate {
-    uint8_t
-        server_bits; /* the largest window that we may compress with, 9 to 15; 0: no extension */
-    uint8_t client_bits; /* the largest that the client has said it may compress with, 8 to 15 */
-    bool
-        server_bits_asked; /* the offer named server_bits, so the answer must (RFC 7692 §7.1.2.1) */
+    uint8_t server_bits; /* we may compress with a window of that at most: 9 to 15; 0: not at all */
+    uint8_t client_bits; /* the client has said that it compresses with that at most: 8 to 15 */
+    bool server_named;   /* the offer named ours, so the answer must (RFC 7692 §7.1.2.1) */
 };
 
-/* The first acceptable offer of all Sec-WebSocket-Extensions headers, in the client's order, goes to
- * *deflate; all zeros when there is none. An offer of permessage-deflate with a parameter that is
- * unknown, doubled, has a value where none belongs, or is out of its range, is passed over like any
- * other extension: by silence. False when a header is not a list of extensions (RFC 6455 §9.1): the
- * handshake must fail. Takes each byte once (THREATS.md H11). */
+/* The first acceptable offer of all Sec-WebSocket-Extensions headers, in the client's order,
+ * goes to *deflate; all zeros when there is none. An offer of permessage-deflate with a
+ * parameter that is unknown, doubled, has a value where none belongs, or is out of its range, is
+ * passed over like any other extension: by silence. False when a header is not a list of
+ * extensions (RFC 6455 §9.1): the handshake must fail. Takes each byte once (THREATS.md H11). */
 [[nodiscard]] bool http_deflate_choose(const struct http_request *request,
                                        struct http_deflate *deflate);
 

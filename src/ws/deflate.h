@@ -20,8 +20,7 @@ constexpr size_t ws_deflate_tail_size = 4;
 
 /* One compressor, for message after message. */
 struct ws_deflater;
-constexpr size_t ws_deflater_size = 280 * 1024; /* with the largest window; a smaller one touches
-                                                 * less */
+constexpr size_t ws_deflater_size = 280 * 1024; /* a smaller window touches less of it */
 
 /* Makes a compressor in `memory`, which it holds for its life and which is aligned for anything: at
  * least ws_deflater_size bytes. There is nothing to give back. */
@@ -30,9 +29,9 @@ constexpr size_t ws_deflater_size = 280 * 1024; /* with the largest window; a sm
 /* Bytes that the output of ws_deflate must have beside those of the payload. */
 constexpr size_t ws_deflate_spare = ws_deflate_tail_size + 1;
 
-/* Compresses `message` with a window of 2^bits bytes and writes the payload to `output`. Returns how
- * many bytes that are: at least 1, at most output.size - ws_deflate_spare. 0 when they would be
- * more; `output` is spoiled then. */
+/* Compresses `message` with a window of 2^bits bytes and writes the payload to `output`. Returns
+ * how many bytes that are: at least 1, at most output.size - ws_deflate_spare. 0 when they would
+ * be more; `output` is spoiled then. */
 [[nodiscard]] size_t ws_deflate(struct ws_deflater *deflater, uint8_t bits, struct bytes message,
                                 struct bytes output);
 
@@ -56,8 +55,8 @@ constexpr uint32_t ws_inflate_ratio_from = 16 * 1024;
 void ws_inflater_begin(struct ws_inflater *inflater, enum ws_opcode opcode, size_t payload_size,
                        struct bytes output);
 
-/* The next piece of the payload. However it is split, the message is the same, and so is the first
- * answer that is not WS_OK:
+/* The next piece of the payload. However it is split, the message is the same, and so is the
+ * first answer that is not WS_OK:
  *     WS_OK            go on
  *     WS_TOO_BIG       the message would be larger than `output`; nothing is written beyond that
  *     WS_RATIO         the message would be larger than ws_inflate_ratio_max allows

@@ -183,7 +183,7 @@ TEST("the 101 names no subprotocol when none was offered")
 
 TEST("the 101 names the extension that was agreed on (RFC 7692 §5)")
 {
-    struct http_upgrade upgrade = {.deflate = {.server_bits = 12, .server_bits_asked = true}};
+    struct http_upgrade upgrade = {.deflate = {.server_bits = 12, .server_named = true}};
     memcpy(upgrade.accept, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=", sizeof upgrade.accept);
     struct writer out = writer_over(memory, sizeof memory);
     http_write_upgrade(&out, &upgrade);
