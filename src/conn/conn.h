@@ -28,7 +28,7 @@
 #include "http/upgrade.h"
 #include "outbox/outbox.h"
 #include "ring/ring.h"
-#include "ws/reader.h"
+#include "ws/deflate.h"
 
 enum conn_phase : uint8_t { CONN_FREE, CONN_HTTP, CONN_OPEN, CONN_CLOSING, CONN_DRAINING };
 
@@ -41,7 +41,8 @@ struct conn_hooks {
      * call. */
     void (*on_request)(void *hub, struct conn *conn, const struct http_request *request,
                        struct bytes rest);
-    /* A text or binary message of an OPEN connection; its payload is valid during the call. */
+    /* A text or binary message of an OPEN connection, inflated and checked; its payload is valid
+     * during the call. */
     void (*on_message)(void *hub, struct conn *conn, const struct ws_message *message);
     /* The connection leaves HTTP or OPEN: once for each accepted one. conn->reason and
      * close_code are set; the outbox may not be used any more. */
@@ -74,6 +75,8 @@ struct conn_counters {
     uint64_t sends_now;           /* frames sent past an outbox */
     uint64_t sends_now_short;     /* of them, those that the kernel did not take whole */
     uint64_t dropped_for_goodbye; /* frames let go of to make room for a goodbye */
+    uint64_t messages_inflated;   /* compressed messages that were inflated and delivered */
+    uint64_t bytes_inflated;      /* of them, inflated */
 };
 
 /* How often requests were answered with one error code. */
@@ -99,11 +102,15 @@ struct conn_shared {
     /* each holds one request; lent from its first byte to its answer */
     struct pool request_buffers;
     struct pool message_buffers; /* each holds one message that did not come whole */
-    struct list all;             /* every connection that is not FREE, in accept order */
-    struct list waiting;         /* those whose receive could not be armed */
-    struct list drained;         /* DRAINING, nothing armed: for conn_reap */
-    bool send_now;               /* frames may be sent past an empty outbox; see conn/send.c */
-    uint32_t round;              /* counts conn_settle; from 1 */
+    /* one inflater for all, and one message as it comes out; untouched until somebody compresses */
+    struct bytes inflater_memory;
+    struct ws_inflater *inflater; /* nullptr until then */
+    uint8_t *inflated;            /* of config.message_size_max */
+    struct list all;              /* every connection that is not FREE, in accept order */
+    struct list waiting;          /* those whose receive could not be armed */
+    struct list drained;          /* DRAINING, nothing armed: for conn_reap */
+    bool send_now;                /* frames may be sent past an empty outbox; see conn/send.c */
+    uint32_t round;               /* counts conn_settle; from 1 */
     struct frame *
         *retained; /* frames that were sent past outboxes in this round, a reference each */
     uint32_t retained_count;
@@ -146,6 +153,7 @@ struct conn {
     uint32_t discarded;  /* CLOSING: bytes thrown away */
     uint16_t close_code; /* what was sent or, for PEER_CLOSED, received; 0 or 1006: none */
     uint8_t listener;    /* the hub's: which listener accepted it */
+    uint8_t window_bits; /* frames are compressed with a window of 2^window_bits; 0: they are not */
     enum conn_phase phase;
     enum close_reason reason; /* the first one wins */
     bool counted;             /* the hub's: holds one of the places of --connections */

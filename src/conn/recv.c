@@ -139,7 +139,30 @@ static void on_pong(struct conn *conn)
     conn->pong_by_ms = 0; /* the timer finds nothing due when it comes, and moves on by itself */
 }
 
-static void on_message(struct conn *conn, const struct ws_message *message)
+/* A compressed message is inflated when it is whole, into memory that all connections of the worker
+ * share. Inflating it as it comes would take an inflater, 40 KiB, and a buffer of the inflated
+ * size for every message that somebody has begun; so it takes one message buffer, like any other,
+ * and only that. Closes the connection and answers false when it cannot be inflated. */
+static bool inflate_message(struct conn *conn, struct ws_message *message)
+{
+    struct conn_shared *shared = conn->shared;
+    if (shared->inflater == nullptr) shared->inflater = ws_inflater_make(shared->inflater_memory);
+    struct bytes output = {shared->inflated, conn->ws.limits->message_size_max};
+    ws_inflater_begin(shared->inflater, message->opcode, message->payload.size, output);
+    enum ws_error error = ws_inflater_feed(shared->inflater, message->payload);
+    if (error == WS_OK) error = ws_inflater_end(shared->inflater, &message->payload);
+    if (error != WS_OK) {
+        conn->deaf = true;
+        conn_close(conn, close_reason_of(error));
+        return false;
+    }
+    message->compressed = false;
+    shared->counters.messages_inflated += 1;
+    shared->counters.bytes_inflated += message->payload.size;
+    return true;
+}
+
+static void on_message(struct conn *conn, struct ws_message *message)
 {
     if (message->opcode == WS_CLOSE) {
         conn_on_peer_close(conn, message->close_code);
@@ -152,6 +175,7 @@ static void on_message(struct conn *conn, const struct ws_message *message)
     case WS_TEXT:
     case WS_BINARY:
         conn->message_by_ms = 0; /* what comes next is another message, with a time of its own */
+        if (message->compressed && !inflate_message(conn, message)) break;
         conn->shared->hooks->on_message(conn->shared->hub, conn, message);
         break;
     case WS_CONTINUATION:

@@ -64,7 +64,8 @@ static void open_websocket(struct worker *worker, struct conn *conn,
                                          .origins = config->origins,
                                          .origin_count = config->origin_count,
                                          .protocols = &games[kind]->protocol,
-                                         .protocol_count = 1};
+                                         .protocol_count = 1,
+                                         .deflate = worker->deflate[kind]};
     struct http_upgrade upgrade;
     enum http_refusal refusal = http_upgrade_check(request, &policy, &upgrade);
     if (refusal != HTTP_UPGRADE_OK) {

@@ -134,6 +134,8 @@ static void ready_parts(struct worker *worker)
                                                             .stamp = config->kart_stamp,
                                                             .payload_size = config->kart_payload};
     worker->tick_ms[GAME_KART] = config->kart_tick_ms;
+    worker->deflate[GAME_KART] = config->kart_deflate;
+    worker->outboxes.twins.threshold = config->deflate_threshold;
     for (size_t i = 0; i < game_kinds; i++)
         worker->ws_limits[i] = (struct ws_limits){.message_size_max = games[i]->message_size_max,
                                                   .tiny_fragments_max = 256};

@@ -170,7 +170,8 @@ static void write_log(struct worker *worker)
 static bool must_shed(struct worker *worker)
 {
     const struct outbox_set *outboxes = &worker->outboxes;
-    uint64_t kept = worker->frames.bytes_in_use - worker->shown_bytes;
+    const struct frame_pool *frames = &worker->frames;
+    uint64_t kept = frames->bytes_in_use - frames->bytes_of_twins - worker->shown_bytes;
     bool over = kept > worker->config->frame_memory + outboxes->memory_leaving;
     return (over || outbox_is_over(outboxes)) && outbox_worst(&worker->outboxes) != nullptr;
 }

@@ -71,6 +71,7 @@ struct worker {
     struct game_options game_options[game_kinds];
     struct ws_limits ws_limits[game_kinds];
     uint32_t tick_ms[game_kinds];
+    bool deflate[game_kinds]; /* permessage-deflate may be agreed on */
     struct timer drain_timer;
     uint64_t drain_end_ms;
     bool counted_empty; /* in hub.empty */
