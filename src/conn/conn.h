@@ -28,7 +28,7 @@
 #include "http/upgrade.h"
 #include "outbox/outbox.h"
 #include "ring/ring.h"
-#include "ws/reader.h"
+#include "ws/deflate.h"
 
 enum conn_phase : uint8_t { CONN_FREE, CONN_HTTP, CONN_OPEN, CONN_CLOSING, CONN_DRAINING };
 
@@ -41,7 +41,8 @@ struct conn_hooks {
      * call. */
     void (*on_request)(void *hub, struct conn *conn, const struct http_request *request,
                        struct bytes rest);
-    /* A text or binary message of an OPEN connection; its payload is valid during the call. */
+    /* A text or binary message of an OPEN connection, inflated and checked; its payload is valid
+     * during the call. */
     void (*on_message)(void *hub, struct conn *conn, const struct ws_message *message);
     /* The connection leaves HTTP or OPEN: once for each accepted one. conn->reason and
      * close_code are set; the outbox may not be used any more. */
@@ -51,18 +52,19 @@ struct conn_hooks {
 };
 
 struct conn_config {
-    uint32_t connections_max;  /* slots */
-    uint32_t handshake_ms;     /* from accept to a whole request */
-    uint32_t ping_ms;          /* from one ping to the next, less a jitter of up to a fifth and
+    uint32_t connections_max;   /* slots */
+    uint32_t handshake_ms;      /* from accept to a whole request */
+    uint32_t ping_ms;           /* from one ping to the next, less a jitter of up to a fifth and
                                 * what brings many together, 15 ms at most; 100 or more */
-    uint32_t pong_ms;          /* from a ping to its answer */
-    uint32_t message_ms;       /* from the first byte of a message to its last */
-    uint32_t goodbye_ms;       /* from a goodbye to its answer (2 s) */
-    uint32_t goodbye_bytes;    /* what is read and thrown away meanwhile, at most */
-    uint32_t restart_retry_ms; /* the hints of when to come back are spread from 0 to this */
-    uint32_t message_size_max; /* the largest of all kinds: the size of a message buffer */
-    uint32_t answered_max;     /* connections that conn_answer_all may be called for at once */
-    uint64_t reply_memory;     /* bytes; beyond it each of those may owe one frame at a time */
+    uint32_t pong_ms;           /* from a ping to its answer */
+    uint32_t message_ms;        /* from the first byte of a message to its last */
+    uint32_t goodbye_ms;        /* from a goodbye to its answer (2 s) */
+    uint32_t goodbye_bytes;     /* what is read and thrown away meanwhile, at most */
+    uint32_t restart_retry_ms;  /* the hints of when to come back are spread from 0 to this */
+    uint32_t message_size_max;  /* the largest of all kinds: the size of a message buffer */
+    uint32_t inflated_size_max; /* the same of inflated ones, those of answered ones included */
+    uint32_t answered_max;      /* connections that conn_answer_all may be called for at once */
+    uint64_t reply_memory;      /* bytes; beyond it each of those may owe one frame at a time */
     struct rate control; /* pings and unasked pongs of one peer; see also ws_limits.messages */
 };
 
@@ -81,6 +83,8 @@ struct conn_counters {
     uint64_t messages_limited;    /* closed for too many messages */
     uint64_t dropped_for_goodbye; /* frames let go of to make room for a goodbye */
     uint64_t stops;               /* times reading stopped until a peer had taken replies */
+    uint64_t messages_inflated;   /* compressed messages that were inflated and delivered */
+    uint64_t bytes_inflated;      /* of them, inflated */
 };
 
 /* How often requests were answered with one error code. */
@@ -108,10 +112,14 @@ struct conn_shared {
     struct pool message_buffers; /* each holds one message that did not come whole */
     struct pool kept_buffers;    /* each holds what a stopped one has received and not yet read */
     struct list stopped;         /* connections that are not read until they owe less */
-    struct list waiting;         /* those whose receive could not be armed */
-    struct list drained;         /* DRAINING, nothing armed: for conn_reap */
-    bool send_now;               /* frames may be sent past an empty outbox; see conn/send.c */
-    uint32_t round;              /* counts conn_settle; from 1 */
+    /* one inflater for all, and one message as it comes out; untouched until somebody compresses */
+    struct bytes inflater_memory;
+    struct ws_inflater *inflater; /* nullptr until then */
+    struct pool inflated;         /* one, of config.inflated_size_max */
+    struct list waiting;          /* those whose receive could not be armed */
+    struct list drained;          /* DRAINING, nothing armed: for conn_reap */
+    bool send_now;                /* frames may be sent past an empty outbox; see conn/send.c */
+    uint32_t round;               /* counts conn_settle; from 1 */
     struct frame *
         *retained; /* frames that were sent past outboxes in this round, a reference each */
     uint32_t retained_count;
@@ -138,6 +146,7 @@ struct conn {
     enum conn_phase phase;
     enum close_reason reason; /* the first one wins */
     uint8_t listener;         /* the hub's: which listener accepted it */
+    uint8_t window_bits;      /* frames are compressed with a window of 2^this; 0: they are not */
     bool counted : 1;         /* the hub's: holds one of the places of --connections */
     bool address_counted : 1; /* the hub's: and one of its address's */
     bool paused : 1;          /* its input is not read; what of it has come is in `kept` */

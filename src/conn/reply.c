@@ -19,11 +19,21 @@ void conn_answer_all(struct conn *conn)
     conn->answered = true;
 }
 
+/* What a compressed message inflates to is not known before; so nobody begins one unless it could be
+ * as large as it may. */
+static bool lacks_frame(const struct conn *conn)
+{
+    if (conn->window_bits == 0 || conn->ws.buffer != nullptr) return false;
+    const struct pool *large = &conn->shared->outboxes->frames->classes[frame_class_large];
+    return large->in_use == large->capacity;
+}
+
 bool conn_may_read(const struct conn *conn)
 {
     if (conn->phase != CONN_OPEN) return true;
     const struct conn_shared *shared = conn->shared;
     const struct frame *passing = conn_is_passing(conn) ? conn->passing : nullptr;
+    if (lacks_frame(conn)) return false;
     if (outbox_is_empty(&conn->outbox) && passing == nullptr) return true;
     return outbox_takes_reply(&conn->outbox, passing) &&
            frame_small_reply_bytes(shared->outboxes->frames) < shared->config.reply_memory;
@@ -104,17 +114,28 @@ static struct frame *take_lent(struct conn *conn, struct bytes payload)
     return frame_of_space(buffer.data);
 }
 
+/* A message that came whole in one receive buffer, or compressed. In the second case what it was
+ * inflated from is needed no more, and its frame may be the last of its size. */
+static struct frame *copy_reply(struct conn *conn, struct bytes payload)
+{
+    struct frame_pool *frames = conn->shared->outboxes->frames;
+    struct bytes buffer = ws_reader_reclaim(&conn->ws, false);
+    if (buffer.data != nullptr) frame_unref(frames, frame_of_space(buffer.data));
+    struct frame *frame = frame_reserve(frames, (uint32_t)payload.size);
+    if (frame != nullptr && payload.size > 0)
+        memcpy(frame_space(frames, frame).data, payload.data, payload.size);
+    return frame;
+}
+
 void conn_reply(struct conn *conn, enum ws_opcode opcode, struct bytes payload)
 {
     assert(conn->answered && conn->phase == CONN_OPEN);
     struct outbox_set *outboxes = conn->shared->outboxes;
     struct frame *frame = take_lent(conn, payload);
-    if (frame != nullptr)
-        frame_finish(frame, opcode, (uint32_t)payload.size);
-    else
-        frame = frame_make(outboxes->frames, FRAME_REPLY, opcode, payload);
+    if (frame == nullptr) frame = copy_reply(conn, payload);
     enum outbox_answer answer = OUTBOX_NO_SPACE;
     if (frame != nullptr) {
+        frame_finish(frame, opcode, (uint32_t)payload.size);
         answer = outbox_push_reply(outboxes, &conn->outbox, frame);
         frame_unref(outboxes->frames, frame);
     }

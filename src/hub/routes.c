@@ -58,17 +58,18 @@ static void log_connected(struct worker *worker, const struct conn *conn,
 }
 
 /* What the request asks for; false when that was refused. `protocol` is the subprotocol that is
- * spoken, nullptr: none is. */
+ * spoken, nullptr: none is; `deflate`: permessage-deflate may be agreed on. */
 static bool read_upgrade(struct worker *worker, struct conn *conn,
                          const struct http_request *request, const struct text *protocol,
-                         struct http_upgrade *upgrade)
+                         bool deflate, struct http_upgrade *upgrade)
 {
     const struct config *config = worker->config;
     struct http_upgrade_policy policy = {.any_origin = any_origin(config),
                                          .origins = config->origins,
                                          .origin_count = config->origin_count,
                                          .protocols = protocol,
-                                         .protocol_count = protocol != nullptr ? 1 : 0};
+                                         .protocol_count = protocol != nullptr ? 1 : 0,
+                                         .deflate = deflate};
     enum http_refusal refusal = http_upgrade_check(request, &policy, upgrade);
     if (refusal != HTTP_UPGRADE_OK) refuse_upgrade(conn, refusal, &policy);
     return refusal == HTTP_UPGRADE_OK;
@@ -79,7 +80,9 @@ static void open_websocket(struct worker *worker, struct conn *conn,
                            enum game_kind kind, struct text name)
 {
     struct http_upgrade upgrade;
-    if (!read_upgrade(worker, conn, request, &games[kind]->protocol, &upgrade)) return;
+    if (!read_upgrade(worker, conn, request, &games[kind]->protocol, worker->deflate[kind],
+                      &upgrade))
+        return;
     bool is_static = text_equal(name, TEXT("kart"));
     uint32_t home = is_static ? worker->index : hub_home(worker->hub, name);
     if (home == worker->index)
@@ -129,7 +132,7 @@ void routes_on_request(struct worker *worker, struct conn *conn, const struct ht
     uint8_t memory[room_name_size_max];
     struct http_upgrade upgrade;
     if (worker->config->enable_echo && text_equal(request->path, TEXT("/echo"))) {
-        if (read_upgrade(worker, conn, request, nullptr, &upgrade))
+        if (read_upgrade(worker, conn, request, nullptr, worker->config->echo_deflate, &upgrade))
             echo_open(worker, conn, &upgrade);
     } else if (text_equal(request->path, TEXT("/ws"))) {
         open_websocket(worker, conn, request, rest, GAME_KART, TEXT("kart"));

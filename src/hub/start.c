@@ -20,6 +20,13 @@ static uint32_t message_size_largest(void)
     return largest;
 }
 
+static uint32_t inflated_size_largest(const struct config *config)
+{
+    uint32_t largest = message_size_largest();
+    bool echoes = config->enable_echo && config->echo_deflate;
+    return echoes && config->echo_message > largest ? config->echo_message : largest;
+}
+
 static size_t state_size_largest(void)
 {
     size_t largest = 0;
@@ -41,6 +48,7 @@ static struct conn_config conn_config_of(const struct config *config)
                                 .goodbye_bytes = goodbye_bytes,
                                 .restart_retry_ms = config->drain_ms,
                                 .message_size_max = message_size_largest(),
+                                .inflated_size_max = inflated_size_largest(config),
                                 .answered_max = echo.clients,
                                 .reply_memory = echo.reply_memory,
                                 .control = rate_of(config->control_rate)};
@@ -147,6 +155,8 @@ static void ready_parts(struct worker *worker)
                                                             .payload_size = config->kart_payload};
     worker->tick_ms[GAME_KART] = config->kart_tick_ms;
     worker->policies[GAME_KART] = config->kart_slow;
+    worker->deflate[GAME_KART] = config->kart_deflate;
+    worker->outboxes.twins.threshold = config->deflate_threshold;
     for (size_t i = 0; i < game_kinds; i++)
         worker->ws_limits[i] = (struct ws_limits){
             .message_size_max = games[i]->message_size_max,

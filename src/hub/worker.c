@@ -171,7 +171,8 @@ static bool must_shed(struct worker *worker)
 {
     const struct outbox_set *outboxes = &worker->outboxes;
     const struct frame_pool *frames = &worker->frames;
-    uint64_t kept = frames->bytes_in_use - frames->reply_bytes - worker->shown_bytes;
+    uint64_t kept =
+        frames->bytes_in_use - frames->reply_bytes - frames->bytes_of_twins - worker->shown_bytes;
     bool over = kept > worker->config->frame_memory + outboxes->memory_leaving;
     return (over || outbox_is_over(outboxes)) && outbox_worst(&worker->outboxes) != nullptr;
 }

@@ -80,6 +80,7 @@ struct worker {
     struct ws_limits echo_limits;
     uint32_t tick_ms[game_kinds];
     enum outbox_policy policies[game_kinds]; /* outbox/policy.h */
+    bool deflate[game_kinds];                /* permessage-deflate may be agreed on */
     struct timer drain_timer;
     uint64_t drain_end_ms;
     bool counted_empty; /* in hub.empty */

@@ -26,10 +26,13 @@ struct frame {
     uint32_t wire_size;      /* bytes on the wire, header included */
     uint8_t *wire;           /* them: `own`, or the lender's */
     struct frame_loan *loan; /* of a borrowed frame: goes home with the last reference */
-    uint32_t retained;       /* conn/'s: the round in which it was last sent past an outbox */
-    uint32_t state_key;      /* FRAME_STATE: which snapshot this is a version of */
+    struct frame *twins; /* its compressed twins, a reference held to each; in a twin: the next */
+    uint32_t retained;   /* conn/'s: the round in which it was last sent past an outbox */
+    uint32_t state_key;  /* FRAME_STATE: which snapshot this is a version of */
     enum frame_lane lane;
     uint8_t size_class; /* index into frame_pool.classes */
+    uint8_t bits;       /* of a twin: the window that it needs, 9 to 15; 0: not compressed */
+    uint8_t dense;      /* windows with which it does not shrink: a bit each, from 9 bits on */
     uint8_t own[];
 };
 
@@ -53,7 +56,8 @@ struct frame_pool {
     uint32_t large_size;     /* bytes of `own` in the last class */
     uint32_t live;           /* frames with references */
     uint64_t bytes_in_use;   /* memory of those, whole objects */
-    uint64_t reply_bytes;    /* of them, those of replies */
+    uint64_t reply_bytes;    /* of them, those of replies and of their twins */
+    uint64_t bytes_of_twins; /* of them, what other frames hold as their twins */
     uint64_t bytes_capacity; /* of all that there could be */
 };
 
@@ -86,6 +90,19 @@ void frame_finish(struct frame *frame, enum ws_opcode opcode, uint32_t size);
 
 /* A frame around a copy of `wire` as it is: HTTP answers. */
 [[nodiscard]] struct frame *frame_make_raw(struct frame_pool *frames, struct bytes wire);
+
+/* The twin of `frame` for a window of 2^bits bytes, with its lane and key: `payload`,
+ * compressed, is copied. The frame holds the only reference and lets go of it when it is given
+ * back itself; the twin may outlive it. nullptr when the pool is dry. */
+struct frame *frame_make_twin(struct frame_pool *frames, struct frame *frame, uint8_t bits,
+                              struct bytes payload);
+
+/* The opcode and the payload of a frame that frame_make has made, or that was borrowed of one. */
+static inline enum ws_opcode frame_opcode(const struct frame *frame)
+{
+    return (enum ws_opcode)(frame->wire[0] & 0x0F);
+}
+struct bytes frame_payload(const struct frame *frame);
 
 /* A frame around the bytes of a loan, with one reference, the caller's. nullptr when the pool is
  * dry: then the caller still has the loan. */

@@ -19,10 +19,10 @@ static uint32_t roll(uint32_t bound)
     return (uint32_t)random_below(&dice, bound);
 }
 
-static void begin(const char *name)
+static void begin(const char *name, bool deflate)
 {
     const char *given = getenv("CONN_SEND_SEED");
-    peers_begin((struct peers_options){.entries = 32, .spoil_every = 64});
+    peers_begin((struct peers_options){.entries = 32, .spoil_every = 64, .deflate = deflate});
     ring_entropy(&ring, (struct bytes){(uint8_t *)&dice.state, sizeof dice.state});
     if (given != nullptr) dice.state = strtoull(given, nullptr, 0);
     printf("conn_send_random %s: seed 0x%" PRIx64 "\n", name, dice.state);
@@ -125,7 +125,7 @@ static void go_on(bool closes)
 
 TEST("random frames to twenty peers of all speeds: each hears every byte it must, once, in order")
 {
-    begin("stay");
+    begin("stay", false);
     go_on(false);
     uint64_t bytes = 0, skipped = 0;
     for (uint32_t i = 0; i < peer_count; i++) {
@@ -141,8 +141,22 @@ TEST("random frames to twenty peers of all speeds: each hears every byte it must
 
 TEST("the same while peers come and go in every way: nobody hears what was meant for another")
 {
-    begin("go");
+    begin("go", false);
     go_on(true);
     EXPECT(peer_count > members_max + 10);
+    peers_end();
+}
+
+TEST("the same while half of them compress: a frame is compressed at most once for each window "
+     "(RFC 7692 §7.2.1)")
+{
+    begin("deflate", true);
+    go_on(true);
+    const struct twin_counters *twins = &outboxes.twins.counters;
+    uint32_t made = 0;
+    (void)next_payload(8, &made);
+    EXPECT(twins->deflates > 100 && twins->deflates <= 3 * made);
+    EXPECT(twins->bytes_out < twins->bytes_in);
+    EXPECT_EQ(frames.bytes_of_twins, 0);
     peers_end();
 }
