@@ -246,7 +246,7 @@ class Member:
     def leave(self):
         """Says goodbye, and reads on until it is answered."""
         if self.stream.close is None:
-            self.leaving = True
+            self.leaving, self.left_at = True, time.monotonic()
             self.out += make_frame(CLOSE, close_payload(1000))
         self.change_speed(time.monotonic())
 
@@ -260,11 +260,17 @@ class Member:
             return self.gone("closed as slow")
         if close is not None and close[0] == 1000 and self.leaving:
             return self.gone("said goodbye")
-        if close is None and self.gapless and not self.anchor:
-            return self.gone("were given up")  # one that is closed as slow and does not even read that
+        if close is None and self.may_be_given_up():
+            return self.gone("were given up")
         if close is None:
             raise Wrong(f"{how} after {self.stream.taken} bytes and {rest} of a frame, without a goodbye")
         raise Wrong(f"closed with {close}")
+
+    def may_be_given_up(self):
+        """Who does not read even a goodbye is not waited for: not for longer than two seconds."""
+        if self.leaving:
+            return time.monotonic() - self.left_at > 1.5
+        return self.gapless and not self.anchor  # closed as slow
 
     def gone(self, how):
         self.ends[how] += 1
