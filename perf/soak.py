@@ -267,10 +267,10 @@ class Member:
         raise Wrong(f"closed with {close}")
 
     def may_be_given_up(self):
-        """Who does not read even a goodbye is not waited for: not for longer than two seconds."""
-        if self.leaving:
-            return time.monotonic() - self.left_at > 1.5
-        return self.gapless and not self.anchor  # closed as slow
+        """Who does not take even a goodbye is not waited for: not for longer than two seconds."""
+        said_goodbye = self.leaving and time.monotonic() - self.left_at > 1.5
+        was_closed_as_slow = self.gapless and not self.anchor
+        return said_goodbye or was_closed_as_slow
 
     def gone(self, how):
         self.ends[how] += 1
