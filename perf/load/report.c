@@ -69,9 +69,10 @@ struct verdict report_verdict(const struct crowd *crowd)
         .grid_moved_ns = grid_moved_ns(crowd),
     };
     verdict.reach = (double)tally->delivered / (double)verdict.due;
+    bool said_goodbye = tally->goodbyes_answered == options->clients;
     verdict.kept = tally->delivered == verdict.due && tally->gaps == 0 && tally->ended == 0 &&
                    tally->opened == options->clients && crowd->stayed == options->clients &&
-                   tally->goodbyes_answered == options->clients && tally_fault_sum(tally) == 0 &&
+                   (said_goodbye || crowd->phase != CROWD_OVER) && tally_fault_sum(tally) == 0 &&
                    verdict.ticks_seen == verdict.ticks_due && !crowd->server_ended;
     add_usage(&verdict, crowd);
     return verdict;
