@@ -22,6 +22,7 @@ const libraries = [_]Library{
     @import("vendor/liburing/library.zon"),
     @import("vendor/bearssl/library.zon"),
     @import("vendor/yyjson/library.zon"),
+    @import("vendor/zlib/library.zon"),
 };
 
 const warnings = [_][]const u8{
