@@ -26,10 +26,11 @@ SHARED_WITH_TESTS = ("tests/unit/ws_listener.c",)
 OURS = ["-std=c23", "-D_GNU_SOURCE", "-UNDEBUG", "-Wall", "-Wextra", "-Wshadow", "-Wvla", "-Werror", "-Wno-unused-command-line-argument", "-g",
         "-fno-omit-frame-pointer", '-DRINGCAST_VERSION="fuzz"', "-iquote", "src", "-iquote", "tests", "-iquote", "fuzz"]
 FUZZING = ["-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fsanitize=fuzzer-no-link"]
+LIBRARIES_FUZZED = ["-fsanitize=address", "-fsanitize=fuzzer-no-link"]  # theirs is not ours to judge by UBSan
 COVERAGE = ["-O1", "-fprofile-instr-generate", "-fcoverage-mapping", "-fsanitize=fuzzer-no-link"]
 
 # The longest inputs, in bytes: where a short one shows as much, it shows it sooner.
-LENGTHS = {"ws_reader": 512, "base_utf8": 256, "http_target": 256}
+LENGTHS = {"ws_reader": 512, "base_utf8": 256, "http_target": 256, "http_extension": 256, "ws_deflate": 1024}
 LENGTH = 2048
 
 
@@ -101,11 +102,11 @@ class Build:
         self.environment = {**os.environ, **clang.environment}
         headers = [*(ROOT / "src").rglob("*.h"), *(ROOT / "tests").glob("*.h"), *HERE.glob("*.h")]
         self.newest_header = max(path.stat().st_mtime_ns for path in headers)
-        self.includes, self.libraries = self.library_sources()
+        self.includes, self.libraries = self.library_sources(LIBRARIES_FUZZED if flags is FUZZING else [])
         self.archive = None
 
     @staticmethod
-    def library_sources():
+    def library_sources(more):
         """(flags for every file, [(source, flags)])"""
         includes, sources = [], []
         for pin in tools.bring.libraries():
@@ -118,7 +119,7 @@ class Build:
             own += ["-isystem", str(ROOT / pin["generated"])] if "generated" in pin else []
             includes += own
             private = ["-isystem", str(folder / pin["private"])] if "private" in pin else []
-            flags = ["-std=gnu11", "-w", "-O2", "-g", *own, *private, *lists.get("flags", [])]
+            flags = ["-std=gnu11", "-w", "-O2", "-g", *more, *own, *private, *lists.get("flags", [])]
             sources += [(folder / name, flags) for name in lists["files"]]
         return includes, sources
 
