@@ -254,9 +254,11 @@ static void run_timers(void)
 
 static void settle(void)
 {
+    static uint32_t live; /* frames, when it was last done: seldom do any become free */
     if (!ring_settled(&ring)) return;
     conn_settle(&shared);
-    spoil_free_frames();
+    if (frames.live != live) spoil_free_frames();
+    live = frames.live;
 }
 
 static void shed_worst(void)
@@ -283,7 +285,7 @@ static void turn(uint32_t events_max)
 static void rest(void)
 {
     static const struct memory_receive all = {.size_max = UINT32_MAX};
-    for (uint32_t idle = 0; idle < 4;) {
+    for (uint32_t idle = 0; idle < 3;) {
         bool worked = false;
         for (int fd = 0; fd < memory_sockets_max; fd++)
             worked = memory_ring_works(fd, all) || worked;
@@ -499,9 +501,13 @@ static void act(struct script *script)
         value = script_byte(script);
         pools_run_low(value, value / 16);
         break;
-    case 14:
-        take_events(script_byte(script));
+    case 14: /* a part of a turn, with nothing handed over */
+        value = script_byte(script);
+        take_events(value);
         settle();
+        if (value % 2 == 0) break;
+        conn_flush_dirty(&shared);
+        (void)conn_reap(&shared);
         break;
     case 15: rest(); break;
     }
