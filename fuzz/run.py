@@ -83,9 +83,10 @@ def coverage(clang, names):
         subprocess.run([program, *inputs], env={**environment(clang), "LLVM_PROFILE_FILE": str(raw)}, check=True,
                        capture_output=True)
         subprocess.run([clang.folder / "llvm-profdata", "merge", raw, "-o", data], env=environment(clang), check=True)
-        said = subprocess.run([fast.target(name), "-seed=1", "-max_total_time=5", "-print_final_stats=1",
-                               *fuzzing.options(name), tempfile.gettempdir() + "/nothing", str(fuzzing.corpus(name))],
-                              env=environment(clang), capture_output=True, text=True, errors="replace").stderr
+        with tempfile.TemporaryDirectory() as scratch:
+            said = subprocess.run([fast.target(name), "-seed=1", "-max_total_time=5", "-print_final_stats=1",
+                                   *fuzzing.options(name), scratch, str(fuzzing.corpus(name))],
+                                  env=environment(clang), capture_output=True, text=True, errors="replace").stderr
         speed = re.search(r"average_exec_per_sec:\s*(\d+)", said)
         reached = re.findall(r"cov: (\d+) ft: (\d+)", said)
         print(f"\n{name}: {len(inputs)} inputs; {speed[1] if speed else '?'} executions/s; "
