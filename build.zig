@@ -104,6 +104,10 @@ pub fn build(b: *std.Build) void {
     tests.addArg("--");
     tests.addArgs(b.args orelse &.{});
 
+    const fuzz = python(b, "fuzz/run.py");
+    fuzz.addArgs(b.args orelse &.{});
+    b.step("fuzz", "Fuzz a parser or a connection: the target after --; see fuzz/README.md").dependOn(&fuzz.step);
+
     const micro = program(b, "ringcast-micro", fast);
     addOurs(b, micro.root_module, "perf/micro");
     addLayers(b, micro.root_module);

@@ -44,6 +44,7 @@ def stages(arguments):
          [*python, tools.root() / "tests" / "e2e" / "run.py", "--binary", arguments.server_tsan, "churn"], False, 300),
         ("the load client, its own test",
          [*python, tools.root() / "perf" / "selftest.py", "--bench", arguments.bench], False, 120),
+        ("fuzzing, briefly", [*python, tools.root() / "fuzz" / "selftest.py"], True, 900),
     ]
 
 
