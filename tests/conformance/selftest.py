@@ -72,18 +72,24 @@ def missing():
 
 
 def every_case():
-    """all cases are 301, of groups 1 to 10"""
-    assert sum(part.count for part in verdict.parts()) == 301
+    """all cases are 517, and the sample has groups 1 to 10 whole and a tenth of 12 and 13, some of each sub-group"""
+    assert sum(part.count for part in verdict.parts(True)) == 517
+    sample = verdict.parts(False)
+    assert sum(part.count for part in sample if part.group not in verdict.SAMPLED) == 301
+    cases = [case for part in sample if part.group in verdict.SAMPLED for case in part.patterns]
+    assert len(cases) == len(set(cases)) == 22 and sample == verdict.parts(False), cases
+    assert {case.rpartition(".")[0] for case in cases} == {f"12.{n}" for n in range(1, 6)} | {f"13.{n}" for n in range(1, 8)}
+    assert all(1 <= int(case.rpartition(".")[2]) <= 18 for case in cases)
 
 
 def picked():
     """a word picks a group, a sub-group or a case, and not its neighbours"""
     def patterns(*words):
-        return [(part.patterns, part.count) for part in verdict.parts(words)]
+        return [(part.patterns, part.count) for part in verdict.parts(True, words)]
     assert patterns("1") == [(["1.*"], 16)] and patterns("10") == [(["10.*"], 1)]
-    assert patterns("9.3") == [(["9.3.*"], 9)] and len(patterns("9")) == 8
+    assert patterns("12.3") == [(["12.3.*"], 18)] and len(patterns("9")) == 8
     assert patterns("7.1.5") == [(["7.1.5"], None)] and patterns("7.1") == [(["7.1.*"], None)]
-    assert patterns("3.2", "3.4") == [(["3.2", "3.4"], None)] and patterns("9.7.6") == [(["9.7.6"], None)]
+    assert patterns("3.2", "3.4") == [(["3.2", "3.4"], None)] and patterns("13.7.18") == [(["13.7.18"], None)]
     assert patterns("8") == [] and patterns("11") == []
 
 
