@@ -56,9 +56,13 @@ def counted():
     text = "\n".join(tally.explanations())
     assert "NOT OK 3.2: NON-STRICT" in text and "NOT OK 3.3: FAILED" in text and "3.1:" not in text and "7.1.6" not in text
     assert text.count("Autobahn: Actual events match") == 2
+    many = [recorded(f"6.22.{index}", "FAILED") | {"why": ["first", "second"]} for index in range(145)]
+    tally.add(verdict.Part("6", ["6.*"], 145), many, 1)
+    text = "\n".join(tally.explanations())
+    assert text.count("NOT OK") == 147 and text.count("first") == 145 and text.count("second") == verdict.EXPLAINED_MAX - 2
     rows = [line.split() for line in tally.table()]
     assert rows[1] == ["3", "reserved", "bits", "3", "1", "0", "2", "1.5"], rows[1]
-    assert rows[2] == ["7", "close", "handling", "1", "0", "1", "0", "0.5"], rows[2]
+    assert rows[3] == ["7", "close", "handling", "1", "0", "1", "0", "0.5"], rows[2]
 
 
 def missing():

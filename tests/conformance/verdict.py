@@ -31,6 +31,8 @@ SAMPLE_STEP = 10
 # What the RFC leaves open: a close straight after 256 KiB, and close codes from 5000 up.
 MAY_BE_INFORMATIONAL = ("7.1.6", "7.13.1", "7.13.2")
 
+EXPLAINED_MAX = 20  # failures that are told in full; of the others the first line
+
 # One sub-group of cases for one client: what it asks for (ids, or patterns of Autobahn's), and how many verdicts must come.
 Part = collections.namedtuple("Part", "group patterns count")
 
@@ -119,6 +121,6 @@ class Tally:
                    f"{row['failed']:8}{row['seconds']:9.1f}")
 
     def explanations(self):
-        for case, why, lines in self.failures:
+        for index, (case, why, lines) in enumerate(self.failures):
             yield f"NOT OK {case}: {why}"
-            yield from (f"    {line}" for line in lines)
+            yield from (f"    {line}" for line in (lines if index < EXPLAINED_MAX else lines[:1]))
