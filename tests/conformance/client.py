@@ -34,14 +34,14 @@ def wire(result):
 def explanation(result):
     """Autobahn's own words, and what they are about."""
     frames = list(wire(result))
-    yield f"Autobahn: {result.result} {result.result_close}"
+    yield f"Autobahn: {result.result} {result.result_close}".rstrip()
+    if result.behavior.value == "ERROR":
+        return  # it never came to the case itself
     yield f"the case: {' '.join(result.description.split())}"
     yield f"expected: {' '.join(result.expectation.split())}"
     yield f"events that would do: {short(result.expected)}; that came: {short(result.received)}"
     yield (f"close expected: {short(result.expected_close)}; the server's: {result.remote_close_code} "
-           f"{result.remote_close_reason!r}; clean: {result.was_clean} {result.was_not_clean_reason or ''}")
-    if result.remote_close_code is None and not result.was_clean:
-        yield f"handshake: {short(result.http_request)} / {short(result.http_response)}"
+           f"{result.remote_close_reason!r}; clean: {result.was_clean} {result.was_not_clean_reason or ''}".rstrip())
     yield from frames[:40]
     if len(frames) > 40:
         yield f"… and {len(frames) - 40} more frames"

@@ -39,7 +39,7 @@ def stages(arguments):
          [*python, tools.root() / "tests" / "conformance" / "selftest.py"], False, 60),
         ("Autobahn's cases, debug with UBSan",
          [*python, tools.root() / "tests" / "conformance" / "run.py", "--binary", arguments.server_ubsan],
-         True, 600),
+         True, 3600 if arguments.words else 600),
         ("workers under churn, ThreadSanitizer",
          [*python, tools.root() / "tests" / "e2e" / "run.py", "--binary", arguments.server_tsan, "churn"], False, 300),
         ("the load client, its own test",
