@@ -13,10 +13,17 @@
 #include "conn/inside.h"
 #include <assert.h>
 
+bool conn_can_answer_all(const struct conn_shared *shared)
+{
+    return shared->answered < shared->config.answered_max;
+}
+
 void conn_answer_all(struct conn *conn)
 {
     assert(conn->phase == CONN_OPEN && !conn->paused && !conn->recv_armed);
+    assert(conn_can_answer_all(conn->shared));
     conn->answered = true;
+    conn->shared->answered += 1;
 }
 
 /* What a compressed message inflates to is not known before; so nobody begins one unless it could be
@@ -46,7 +53,7 @@ void conn_stop(struct conn *conn, struct bytes input)
     assert(!conn->recv_armed && input.size <= shared->kept_buffers.object_size);
     if (input.size > 0) {
         conn->kept = pool_take(&shared->kept_buffers);
-        assert(conn->kept != nullptr); /* each has one: the hub bounds their number */
+        assert(conn->kept != nullptr); /* each has one: conn_can_answer_all */
         memcpy(conn->kept, input.data, input.size);
     }
     conn->kept_size = (uint16_t)input.size;

@@ -13,7 +13,7 @@ import time
 
 from harness import FOLDER, Server, expect_error, request, wait_until
 from rawclient import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, Client, Ended, Refused, \
-    close_payload, make_frame
+    close_payload, make_frame, upgrade_request
 from test_clients import bring_websockets, node_and_modules
 
 MIB = 1024 * 1024
@@ -341,6 +341,24 @@ def test_memory_is_bounded():
             say(client, TEXT, b"all there")
         assert server.metric("ringcast_connections_shed_total") == 0
 
+
+def test_slots_of_the_vanished():
+    """clients that come in the moment in which stopped ones vanish do not find their buffers taken"""
+    options = ("--echo-memory", "1MiB", "--send-buffer", "4KiB")  # for two
+    begin = upgrade_request(0, "/echo") + 140 * make_frame(PING, mask=ZEROS)  # one piece, and stops
+    with Server(*ECHO, *options) as server, contextlib.ExitStack() as stack:
+        stopped = [stack.enter_context(server.client("/echo", receive_buffer=4096)) for _ in range(2)]
+        for client in stopped:
+            is_stopped(server, client)
+        fresh = [stack.enter_context(Client(server.port, handshake=False)) for _ in range(4)]
+        wait_until(lambda: server.metric("ringcast_connections_open") >= 6, 5, "all are accepted")
+        server.process.send_signal(signal.SIGSTOP)  # so that all of this is one turn's events
+        for client in stopped:
+            client.reset()
+        for client in fresh:
+            client.send_bytes(begin)
+        server.process.send_signal(signal.SIGCONT)
+        server.wait_metric(4, "ringcast_handshakes_rejected_total", reason="too_many_echoes")
 
 def test_large_ones_take_turns():
     """four clients with large messages share one frame for those, and all get theirs"""
