@@ -26,13 +26,16 @@ void conn_answer_all(struct conn *conn)
     conn->shared->answered += 1;
 }
 
-/* What a compressed message inflates to is not known before; so nobody begins one unless it could be
- * as large as it may. */
+/* What a compressed message inflates to is not known before; so nobody reads on in one unless it
+ * could be as large as it may: in a frame that is free, or in the one that it was lent, which is
+ * given back before. */
 static bool lacks_frame(const struct conn *conn)
 {
-    if (conn->window_bits == 0 || conn->ws.buffer != nullptr) return false;
+    if (conn->window_bits == 0) return false;
     const struct pool *large = &conn->shared->outboxes->frames->classes[frame_class_large];
-    return large->in_use == large->capacity;
+    if (large->in_use < large->capacity) return false;
+    uint8_t *lent = conn->ws.buffer;
+    return lent == nullptr || frame_of_space(lent)->size_class != frame_class_large;
 }
 
 bool conn_may_read(const struct conn *conn)
