@@ -13,13 +13,14 @@
 #include "conn/conn.h"
 
 struct peers_options {
-    uint32_t entries;     /* of the ring; 0: 64 */
-    int send_buffer;      /* SO_SNDBUF of the worker's ends, in bytes; 0: 8 KiB */
-    int receive_buffer;   /* SO_RCVBUF of the peers' ends, in bytes; 0: 8 KiB */
-    uint32_t spoil_every; /* free frames are written over every so many settles; 0: 1 */
-    bool plain;           /* conn_shared.send_now is off */
-    bool answered;        /* each message is sent back (conn/reply.c) */
-    uint64_t replies;     /* conn_config.reply_memory; 0: as much as there are frames */
+    uint32_t entries;      /* of the ring; 0: 64 */
+    int send_buffer;       /* SO_SNDBUF of the worker's ends, in bytes; 0: 8 KiB */
+    int receive_buffer;    /* SO_RCVBUF of the peers' ends, in bytes; 0: 8 KiB */
+    uint32_t spoil_every;  /* free frames are written over every so many settles; 0: 1 */
+    bool plain;            /* conn_shared.send_now is off */
+    bool answered;         /* each message is sent back (conn/reply.c) */
+    uint32_t answered_max; /* conn_config's; 0: all peers */
+    uint64_t replies;      /* conn_config.reply_memory; 0: as much as there are frames */
     bool deflate; /* every second peer offers permessage-deflate, with one window or another */
 };
 

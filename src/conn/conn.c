@@ -439,6 +439,7 @@ static void release(struct conn *conn)
     outbox_clear(shared->outboxes, &conn->outbox);
     conn_return_buffers(conn);
     if (conn->fd >= 0) ring_close_fd(shared->ring, conn->fd, conn->given_up);
+    if (conn->answered) shared->answered -= 1;
     shared->hooks->on_release(shared->hub, conn);
     conn->phase = CONN_FREE;
     conn->fd = -1;

@@ -112,6 +112,7 @@ struct conn_shared {
     struct pool message_buffers; /* each holds one message that did not come whole */
     struct pool kept_buffers;    /* each holds what a stopped one has received and not yet read */
     struct list stopped;         /* connections that are not read until they owe less */
+    uint32_t answered;           /* connections that are `answered`, until their slots are free */
     /* one inflater for all, and one message as it comes out; untouched until somebody compresses */
     struct bytes inflater_memory;
     struct ws_inflater *inflater; /* nullptr until then */
@@ -246,9 +247,12 @@ void conn_upgrade(struct conn *conn, const struct http_upgrade *upgrade,
 
 /* OPEN, from on_request: every message of this connection is answered by conn_reply, each ping has
  * its pong, and none of that is dropped: while the peer owes us the reading of earlier replies,
- * nothing more is read from it (conn/reply.c). The number of such connections is the caller's to
- * bound: config.answered_max. */
+ * nothing more is read from it (conn/reply.c). Only while conn_can_answer_all. */
 void conn_answer_all(struct conn *conn);
+
+/* True while fewer than config.answered_max hold what such a connection may need. One that is
+ * closing still does: until its slot is free. */
+[[nodiscard]] bool conn_can_answer_all(const struct conn_shared *shared);
 
 /* From on_message of such a connection, once: sends a message back. `payload` may be the message's
  * own, and then it is not copied when it came in pieces. */

@@ -13,19 +13,29 @@
 #include "conn/inside.h"
 #include <assert.h>
 
+bool conn_can_answer_all(const struct conn_shared *shared)
+{
+    return shared->answered < shared->config.answered_max;
+}
+
 void conn_answer_all(struct conn *conn)
 {
     assert(conn->phase == CONN_OPEN && !conn->paused && !conn->recv_armed);
+    assert(conn_can_answer_all(conn->shared));
     conn->answered = true;
+    conn->shared->answered += 1;
 }
 
-/* What a compressed message inflates to is not known before; so nobody begins one unless it could be
- * as large as it may. */
+/* What a compressed message inflates to is not known before; so nobody reads on in one unless it
+ * could be as large as it may: in a frame that is free, or in the one that it was lent, which is
+ * given back before. */
 static bool lacks_frame(const struct conn *conn)
 {
-    if (conn->window_bits == 0 || conn->ws.buffer != nullptr) return false;
+    if (conn->window_bits == 0) return false;
     const struct pool *large = &conn->shared->outboxes->frames->classes[frame_class_large];
-    return large->in_use == large->capacity;
+    if (large->in_use < large->capacity) return false;
+    uint8_t *lent = conn->ws.buffer;
+    return lent == nullptr || frame_of_space(lent)->size_class != frame_class_large;
 }
 
 bool conn_may_read(const struct conn *conn)
@@ -46,7 +56,7 @@ void conn_stop(struct conn *conn, struct bytes input)
     assert(!conn->recv_armed && input.size <= shared->kept_buffers.object_size);
     if (input.size > 0) {
         conn->kept = pool_take(&shared->kept_buffers);
-        assert(conn->kept != nullptr); /* each has one: the hub bounds their number */
+        assert(conn->kept != nullptr); /* each has one: conn_can_answer_all */
         memcpy(conn->kept, input.data, input.size);
     }
     conn->kept_size = (uint16_t)input.size;

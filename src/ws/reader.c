@@ -32,33 +32,6 @@
  *      otherwise          the lent buffer:  [ message_used | frame_read of a control frame | free ]
  */
 
-/* --- Errors and codes ------------------------------------------------------------------------ */
-
-static const struct {
-    uint16_t code;
-    const char *token;
-    const char *sentence;
-} errors[] = {[WS_OK] = {0, "", ""},
-#define X(name, code, token, sentence) [WS_##name] = {code, token, sentence},
-              WS_ERRORS(X)
-#undef X
-};
-
-uint16_t ws_error_code(enum ws_error error)
-{
-    return errors[error].code;
-}
-
-struct text ws_error_token(enum ws_error error)
-{
-    return text_of(errors[error].token);
-}
-
-struct text ws_error_sentence(enum ws_error error)
-{
-    return text_of(errors[error].sentence);
-}
-
 bool ws_close_code_allowed(uint16_t code)
 {
     if (code >= 3000) return code <= 4999;          // §7.4.2: registered, and private

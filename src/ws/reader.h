@@ -145,8 +145,3 @@ bool ws_reader_is_midway(const struct ws_reader *reader);
 /* The codes an endpoint may send (§7.4.1, §7.4.2 and IANA's 1012 to 1014): 1000-1003, 1007-1014,
  * 3000-4999. */
 bool ws_close_code_allowed(uint16_t code);
-
-/* The close code and reason token of an error; 0 and "" for WS_OK. The text is static. */
-uint16_t ws_error_code(enum ws_error error);
-struct text ws_error_token(enum ws_error error);
-struct text ws_error_sentence(enum ws_error error);

@@ -192,6 +192,7 @@ void peers_begin(struct peers_options wanted)
     if (options.spoil_every == 0) options.spoil_every = 1;
     if (options.send_buffer == 0) options.send_buffer = 8 * 1024;
     if (options.replies == 0) options.replies = UINT64_MAX;
+    if (options.answered && options.answered_max == 0) options.answered_max = peers_max;
     if (options.receive_buffer == 0) options.receive_buffer = 8 * 1024;
     shared = (struct conn_shared){.ring = &ring,
                                   .wheel = &wheel,
@@ -209,7 +210,7 @@ void peers_begin(struct peers_options wanted)
                                              .restart_retry_ms = 1000,
                                              .message_size_max = 4096,
                                              .inflated_size_max = large_max,
-                                             .answered_max = options.answered ? peers_max : 0,
+                                             .answered_max = options.answered_max,
                                              .reply_memory = options.replies},
                                   .send_now = !options.plain};
     struct arena measured = arena_measure();

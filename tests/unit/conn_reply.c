@@ -129,6 +129,20 @@ TEST("a stopped peer that vanishes leaves nothing")
     peers_end();
 }
 
+TEST("a stopped peer that is closed counts until its slot is free: so long it holds what it kept")
+{
+    begin((struct peers_options){.answered_max = 1});
+    EXPECT(!conn_can_answer_all(&shared));
+    stop_it(1000);
+    conn_drain(peer->conn, CLOSE_RECV_ERROR);
+    EXPECT_EQ(shared.kept_buffers.in_use, 1);
+    EXPECT(!conn_can_answer_all(&shared));
+    while (peer->conn != nullptr)
+        turn();
+    EXPECT(conn_can_answer_all(&shared) && shared.kept_buffers.in_use == 0);
+    peers_end();
+}
+
 TEST("large messages beyond the frames for them wait, and each gets its turn")
 {
     begin((struct peers_options){});
