@@ -19,8 +19,8 @@ void conn_answer_all(struct conn *conn)
     conn->answered = true;
 }
 
-/* What a compressed message inflates to is not known before; so nobody begins one unless it could be
- * as large as it may. */
+/* What a compressed message inflates to is not known before; so nobody begins one unless there is
+ * space for the largest. */
 static bool lacks_frame(const struct conn *conn)
 {
     if (conn->window_bits == 0 || conn->ws.buffer != nullptr) return false;

@@ -2,8 +2,8 @@
 #include <assert.h>
 
 /* --echo-memory is kept whatever clients do, unless a single large message is more than half of it:
- * half is for large messages, a quarter for replies that
- * wait, and a quarter for the one frame that each client may have in any case. */
+ * half is for large messages, a quarter for replies that wait, and a quarter for the one frame that
+ * each client may have in any case. */
 struct echo_limits echo_limits_of(const struct config *config)
 {
     if (!config->enable_echo) return (struct echo_limits){};

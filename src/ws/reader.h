@@ -146,7 +146,7 @@ bool ws_reader_is_midway(const struct ws_reader *reader);
  * 3000-4999. */
 bool ws_close_code_allowed(uint16_t code);
 
-/* The close code and reason token of an error; 0 and "" for WS_OK. The text is static. */
+/* What a line of the table says; 0 and "" for WS_OK. The texts are static. */
 uint16_t ws_error_code(enum ws_error error);
 struct text ws_error_token(enum ws_error error);
 struct text ws_error_sentence(enum ws_error error);
