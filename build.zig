@@ -112,7 +112,9 @@ pub fn build(b: *std.Build) void {
     addOurs(b, micro.root_module, "perf/micro");
     addLayers(b, micro.root_module);
     check.dependOn(&micro.step);
-    b.step("micro", "Build zig-out/bin/ringcast-micro; see perf/micro/README.md").dependOn(&b.addInstallArtifact(micro, .{}).step);
+    const tools = b.step("micro", "Build ringcast-micro and ringcast-bench into zig-out/bin; see perf/");
+    tools.dependOn(&b.addInstallArtifact(micro, .{}).step);
+    tools.dependOn(&b.addInstallArtifact(bench, .{}).step);
 
     const measure = python(b, "perf/run.py");
     measure.addArg("--server");

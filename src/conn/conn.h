@@ -7,12 +7,17 @@
  *          any phase ------------> DRAINING         (a reason without a code: no goodbye)
  *
  *   conn_accept   FREE to HTTP        fd valid, receive armed or waiting to be
+ *   conn_part     HTTP to DRAINING    the descriptor has gone to another worker, which does
+ *   conn_adopt    FREE to HTTP        this: fd valid, nothing armed until conn_resume
  *   conn_upgrade  HTTP to OPEN        the 101 is queued, the outbox is the room's to use
  *   conn_answer   HTTP to CLOSING     the answer is queued
  *   conn_close    OPEN to CLOSING     the hub has let go, a close frame is queued; input is read
  *                                     for the peer's close frame and else not delivered
  *   conn_drain    any to DRAINING     the socket is shut down; what is armed comes home
  *   conn_reap     DRAINING to FREE    nothing armed: the kernel holds none of our memory
+ *
+ * Within OPEN, input may stand still: paused until the hub has its first frame (conn_pause), or
+ * stopped until the peer has taken its replies (conn_answer_all, conn/reply.c).
  *
  * Within CLOSING, our side is shut down once the goodbye is sent when the peer has nothing more
  * to say that we could read (an HTTP answer, broken framing); then what it still sends is thrown
@@ -121,13 +126,13 @@ struct conn_shared {
     struct list drained;          /* DRAINING, nothing armed: for conn_reap */
     bool send_now;                /* frames may be sent past an empty outbox; see conn/send.c */
     uint32_t round;               /* counts conn_settle; from 1 */
-    struct frame *
-        *retained; /* frames that were sent past outboxes in this round, a reference each */
+    /* frames that were sent past outboxes in this round, a reference each */
+    struct frame **retained;
     uint32_t retained_count;
     uint32_t unsubmitted; /* sends since the ring was last told to submit */
     struct frame *ping;   /* the one ping frame */
     struct http_limits http_limits;
-    struct http_request request; /* scratch */
+    struct http_request request; /* scratch for one at a time */
     struct conn_counters counters;
     struct conn_refusal refusals[conn_refusals_max];
     uint32_t refusal_count;
@@ -221,11 +226,11 @@ struct conn_passport {
  * end. */
 [[nodiscard]] struct conn_passport conn_part(struct conn *conn);
 
-/* Takes over a connection from another worker: HTTP, nothing armed; conn_upgrade and then
- * conn_resume must follow. nullptr when no slot is left: then the descriptor is closed. */
+/* Takes over a connection from another worker: HTTP, nothing armed; conn_upgrade or an answer, and
+ * then conn_resume, must follow. nullptr when no slot is left: then the descriptor is closed. */
 [[nodiscard]] struct conn *conn_adopt(struct conn_shared *shared, struct conn_passport passport);
 
-/* Handles the bytes that came with an adopted connection, then receives. */
+/* Handles the bytes that came with an adopted connection, which are borrowed, then receives. */
 void conn_resume(struct conn *conn, struct bytes rest);
 
 /* HTTP, from on_request: the answer comes later, by conn_answer, unless the peer or the handshake
@@ -292,11 +297,11 @@ void conn_drain(struct conn *conn, enum close_reason reason);
  * that the shortage is ours. */
 void conn_left_behind(struct conn *conn, enum outbox_answer answer);
 
-/* Completions of this connection's operations. The caller has checked the generation. */
+/* Completions of this connection's operations. The caller has checked the generation. The data of
+ * a receive is the connection's until it returns; the caller then gives the buffer back. */
 void conn_on_recv(struct conn *conn, struct ring_event event);
 void conn_on_send(struct conn *conn, struct ring_event event);
-
-void conn_on_send_now(struct conn *conn, struct ring_event event);
+void conn_on_send_now(struct conn *conn, struct ring_event event); /* it fell short */
 
 /* The ring is settled and all its events are handled: what was sent past outboxes is over. */
 void conn_settle(struct conn_shared *shared);
@@ -304,13 +309,13 @@ void conn_settle(struct conn_shared *shared);
 /* Its timer expired. */
 void conn_on_timer(struct conn *conn);
 
-/* Submits one gathered send for what waits in the outbox, unless one is armed. False when the
- * kernel takes no more operations now; the outbox stays dirty. */
+/* Submits one send for what waits in the outbox: past it or gathered, compressed for who agreed to
+ * that (conn/send.c). Does nothing while one is armed, or the outcome of one past it is unknown.
+ * False when the kernel takes no more operations now: then the caller marks the outbox dirty. */
 [[nodiscard]] bool conn_flush(struct conn *conn);
 
-/* Once a turn, after the events: flushes every dirty outbox; arms receives that wait for
- * buffers; frees what has drained,
- * and says whether it has. */
+/* Once a turn, after the events: flushes every dirty outbox; arms receives that wait for buffers;
+ * frees what has drained, and says whether there was any. */
 void conn_flush_dirty(struct conn_shared *shared);
 void conn_arm_waiting(struct conn_shared *shared);
 bool conn_reap(struct conn_shared *shared);

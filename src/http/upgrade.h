@@ -63,6 +63,7 @@ struct http_upgrade {
                                                    const struct http_upgrade_policy *policy,
                                                    struct http_upgrade *upgrade);
 
+/* What a line of the table says; `refusal` is not HTTP_UPGRADE_OK. The texts are static. */
 uint16_t http_refusal_status(enum http_refusal refusal);
 struct text http_refusal_code(enum http_refusal refusal);
 struct text http_refusal_sentence(enum http_refusal refusal);

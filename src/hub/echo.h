@@ -1,7 +1,9 @@
 /* hub/echo.h: GET /echo: what a client says comes back, byte for byte; for conformance tests and
  * for measuring. Only with --enable-echo.
+ * You are here: ring > tls > http > ws > [hub] > outbox > conn > ring
  *
- * It is no room: a client talks to itself, on the worker that accepted it. */
+ * It is no room: a client talks to itself, on the worker that accepted it, by replies that are
+ * never dropped (conn/reply.c). */
 #pragma once
 #include "hub/worker.h"
 
@@ -14,8 +16,11 @@ struct echo_limits {
 };
 struct echo_limits echo_limits_of(const struct config *config);
 
-/* Upgrades, or answers why not. */
+/* From on_request: upgrades, or answers why not. */
 void echo_open(struct worker *worker, struct conn *conn, const struct http_upgrade *upgrade);
 
+/* Sends a message of an echo's connection back. Its payload need not outlive the call. */
 void echo_on_message(struct worker *worker, struct conn *conn, const struct ws_message *message);
+
+/* An echo's connection has left OPEN: its place is free. */
 void echo_on_close(struct worker *worker);

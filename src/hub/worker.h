@@ -1,11 +1,15 @@
 /* hub/worker.h: one thread and everything it owns. Others touch only the mailbox, the
  * returns and the doorbell of its ring.
+ *
  * The loop in worker.c is the program; the other files of hub/ are its parts:
- *   entrance.c  who may come in
- *   wiring.c    what connections and rooms have to say to each other
+ *   start.c     memory, listeners, rooms          stop.c     goodbyes, and all comes home
+ *   entrance.c  who may come in                   wiring.c   news of connections, for rooms
  *   routes.c    the public listener's paths       api.c      the internal listener's
- *   rooms.c     rooms found, opened, ticked, closed   metrics.c  what it all amounts to
- *   echo.c      /echo, which is no room */
+ *   rooms.c     rooms found, ticked, closed       echo.c     /echo, which is no room
+ *   config.c    what an operator chose            metrics.c  what it all amounts to
+ * and between workers:
+ *   hub.c       mail                              span.c     frames lent, for a room of all workers
+ *   handoff.c   connections moved                 errand.c   questions put */
 #pragma once
 #include "base/json.h"
 #include "base/mailbox.h"

@@ -3,7 +3,12 @@
  *
  * A frame is immutable from the moment it is made: header and payload, ready for the wire. Every
  * outbox that will send it holds a reference; the last one to let go gives the memory back.
- * Counts are plain integers: only its own worker counts a frame, others have it on loan. */
+ * Counts are plain integers: only its own worker counts a frame, others have it on loan.
+ *
+ *     frame_make                  room, outboxes, conn/'s round       > frame_unref
+ *       twin_of (outbox/twin.h)     outboxes of who agreed to it      > frame_unref
+ *     frame_borrow, of a loan     another worker's room and outboxes  > frame_unref, loan goes home
+ *     frame_reserve, _finish      one outbox: a reply                 > frame_unref */
 #pragma once
 #include "base/arena.h"
 #include "base/mailbox.h"
@@ -75,20 +80,19 @@ void frame_pool_add_large(struct frame_pool *frames, struct arena *arena, uint32
 [[nodiscard]] struct frame *frame_make(struct frame_pool *frames, enum frame_lane lane,
                                        enum ws_opcode opcode, struct bytes payload);
 
-/* A reply that is built in place: a frame with one reference, the caller's, and space for a payload
- * of at least `size` bytes; nobody may be given it before frame_finish. nullptr when no class has
- * one. */
+/* A FRAME_REPLY that is built in place: one reference, the caller's, and space for a payload of at
+ * least `size` bytes; nobody may be given it before frame_finish. nullptr when no class has one. */
 [[nodiscard]] struct frame *frame_reserve(struct frame_pool *frames, uint32_t size);
 
-/* Where its payload belongs: behind what the longest header takes. And the frame of such a
- * place. */
+/* Where the payload of a reserved frame belongs: behind what the longest header takes; valid as
+ * long as the frame. And the frame of such a place. */
 struct bytes frame_space(const struct frame_pool *frames, struct frame *frame);
 struct frame *frame_of_space(uint8_t *space);
 
 /* The payload is whole, `size` bytes: puts the header right before it. */
 void frame_finish(struct frame *frame, enum ws_opcode opcode, uint32_t size);
 
-/* A frame around a copy of `wire` as it is: HTTP answers. */
+/* A FRAME_CONTROL around a copy of `wire` as it is: HTTP answers. nullptr as for frame_make. */
 [[nodiscard]] struct frame *frame_make_raw(struct frame_pool *frames, struct bytes wire);
 
 /* The twin of `frame` for a window of 2^bits bytes, with its lane and key: `payload`,
@@ -128,7 +132,8 @@ static inline uint64_t frame_small_reply_bytes(const struct frame_pool *frames)
     return frames->reply_bytes - (uint64_t)large->in_use * large->object_size;
 }
 
-/* One holder less; the last gives the memory back, and a loan to its lender. */
+/* One holder less; the last lets go of the twins, gives a loan back to its lender and the memory to
+ * the pool. */
 void frame_unref(struct frame_pool *frames, struct frame *frame);
 
 /* True when every class that could hold a frame of `wire_size` bytes is nearly used up: then nobody

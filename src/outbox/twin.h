@@ -38,7 +38,8 @@ void twin_maker_init(struct twin_maker *maker, struct arena *arena);
 
 /* What a peer gets who agreed to a window of 2^bits bytes: the twin, made now if need be, or
  * `frame` itself where compression is not worth it (below the threshold, or it would not
- * shrink), is not possible (no memory for the twin), or is not for it (control frames, HTTP
- * answers, a twin). The reference is the frame's: valid as long as that. */
+ * shrink), is not possible (no memory for the twin, or a reply too large for an ordinary frame),
+ * or is not for it (control frames, HTTP answers, a twin). The reference is the frame's: valid as
+ * long as that. */
 [[nodiscard]] struct frame *twin_of(struct twin_maker *maker, struct frame_pool *frames,
                                     struct frame *frame, uint8_t bits);

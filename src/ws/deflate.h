@@ -61,7 +61,7 @@ void ws_inflater_begin(struct ws_inflater *inflater, enum ws_opcode opcode, size
  *     WS_TOO_BIG       the message would be larger than `output`; nothing is written beyond that
  *     WS_RATIO         the message would be larger than ws_inflate_ratio_max allows
  *     WS_BAD_DEFLATE   this is no DEFLATE stream
- *     WS_BAD_UTF8      a text is not UTF-8: seen as it comes out, some KiB at a time (RFC 6455 §8.1)
+ *     WS_BAD_UTF8      a text is not UTF-8 (RFC 6455 §8.1): seen as it comes out, KiB by KiB
  * After such an answer the message is over. The work is bounded by the piece and by output.size. */
 [[nodiscard]] enum ws_error ws_inflater_feed(struct ws_inflater *inflater, struct bytes piece);
 

@@ -144,8 +144,8 @@ static enum ws_error judge_control(const struct ws_header *header)
     return WS_OK;
 }
 
-/* §5.2. RFC 7692 §6: RSV1 tells of a compressed message on its first frame; control frames are never
- * compressed, and continuations do not say it again. */
+/* §5.2. RFC 7692 §6: RSV1 tells of a compressed message on its first frame; control frames are
+ * never compressed, and continuations do not say it again. */
 static bool bits_are_allowed(const struct ws_reader *reader, const struct ws_header *header)
 {
     if (header->rsv2 || header->rsv3) return false;

@@ -28,6 +28,8 @@ def stages(arguments):
         ("formatting", [*python, here / "format.py"], False, 300),
         ("include table", [*python, here / "layers.py"], False, 60),
         ("include table, its own test", [*python, here / "layers.py", "--self-test"], False, 60),
+        ("README", [*python, here / "readme.py"], False, 60),
+        ("README, its own test", [*python, here / "readme.py", "--self-test"], False, 60),
         ("threat list", [*python, here / "threats.py"], False, 60),
         ("threat list, its own test", [*python, here / "threats.py", "--self-test"], False, 60),
         ("unit tests, debug with UBSan", [arguments.unit_ubsan], True, 300),
