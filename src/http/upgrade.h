@@ -58,6 +58,10 @@ struct http_upgrade {
                                                    const struct http_upgrade_policy *policy,
                                                    struct http_upgrade *upgrade);
 
+/* The policy's word about a request's Origin, for requests that are no upgrade. THREATS.md X3. */
+[[nodiscard]] bool http_origin_allowed(const struct http_request *request,
+                                       const struct http_upgrade_policy *policy);
+
 uint16_t http_refusal_status(enum http_refusal refusal);
 struct text http_refusal_code(enum http_refusal refusal);
 struct text http_refusal_sentence(enum http_refusal refusal);

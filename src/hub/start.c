@@ -147,6 +147,11 @@ static void ready_parts(struct worker *worker)
                                                             .payload_size = config->kart_payload};
     worker->tick_ms[GAME_KART] = config->kart_tick_ms;
     worker->policies[GAME_KART] = config->kart_slow;
+    worker->game_options[GAME_VOTE] =
+        (struct game_options){.require_host = config->vote_require_host,
+                              .lobby_ms = config->vote_lobby_ms,
+                              .voting_ms = config->vote_voting_ms};
+    worker->policies[GAME_VOTE] = OUTBOX_CLOSE; /* an event is never left out (S1-15) */
     for (size_t i = 0; i < game_kinds; i++)
         worker->ws_limits[i] = (struct ws_limits){
             .message_size_max = games[i]->message_size_max,
