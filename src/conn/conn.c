@@ -381,17 +381,23 @@ static void count_refusal(struct conn_shared *shared, struct text code)
 void conn_answer_error(struct conn *conn, uint16_t status, struct text code, struct text message,
                        struct text extra_headers)
 {
-    struct conn_shared *shared = conn->shared;
-    uint8_t memory[4096], ip_memory[address_text_max];
-    struct writer out = writer_over(memory, sizeof memory),
-                  ip = writer_over(ip_memory, sizeof ip_memory);
+    uint8_t memory[4096];
+    struct writer out = writer_over(memory, sizeof memory);
     http_write_error(&out, status, code, message, extra_headers);
     assert(!out.overflow);
+    conn_refuse(conn, status, code, writer_bytes(&out));
+}
+
+void conn_refuse(struct conn *conn, uint16_t status, struct text code, struct bytes answer)
+{
+    struct conn_shared *shared = conn->shared;
+    uint8_t ip_memory[address_text_max];
+    struct writer ip = writer_over(ip_memory, sizeof ip_memory);
     count_refusal(shared, code);
     write_address(&ip, &conn->peer, false);
     LOG(shared->log, shared->now, LOG_INFO, "refused", LOG_U("conn", conn->number),
         LOG_T("ip", text_from(writer_bytes(&ip))), LOG_U("status", status), LOG_T("reason", code));
-    conn_answer(conn, writer_bytes(&out));
+    conn_answer(conn, answer);
 }
 
 void conn_drain(struct conn *conn, enum close_reason reason)

@@ -275,6 +275,9 @@ void conn_answer(struct conn *conn, struct bytes answer);
 void conn_answer_error(struct conn *conn, uint16_t status, struct text code, struct text message,
                        struct text extra_headers);
 
+/* conn_answer with a refusal that the caller has written, counted and logged in the same way. */
+void conn_refuse(struct conn *conn, uint16_t status, struct text code, struct bytes answer);
+
 /* Whatever goes wrong with a connection is one call. Says goodbye when the reason has a code.
  * Does nothing when it is closing already: the first reason wins. */
 void conn_close(struct conn *conn, enum close_reason reason);

@@ -3,9 +3,17 @@
  *
  * A game's state is a function of its seed and its inputs with their times. It never meets a
  * socket, a frame, a clock, malloc or libm; time and randomness are arguments, so the same
- * inputs give the same bytes on every machine. */
+ * inputs give the same bytes on every machine.
+ *
+ * A kind shows itself in one way or in both, and leaves the functions of the other nullptr:
+ *
+ *   by snapshots   the hub asks for the whole state (snapshot), at each tick and for each joiner
+ *   by events      each input (join, leave, request, advance) may make the game say something
+ *                  (game/words.h), which is sent in that order and never left out for something
+ *                  newer */
 #pragma once
 #include "base/bytes.h"
+#include "game/words.h"
 #include "room/room.h"
 
 /* Time inside a game: the hub's monotonic clock, in both units. Only differences mean anything. */
@@ -14,11 +22,26 @@ struct game_time {
     uint64_t ns; /* for what must be stamped more finely than a rule needs */
 };
 
+/* game.due of a game that needs no clock. */
+constexpr uint64_t game_never_ms = UINT64_MAX;
+
 /* What an operator chose for a kind; read by its open. Lives as long as the room. */
 struct game_options {
     bool autostart;        /* kart: a race starts by itself and another follows it */
     bool stamp;            /* kart: add "t" and "s" to the state, for load tests */
     uint32_t payload_size; /* kart: pad the state to this many bytes; 0: do not */
+    bool require_host;     /* vote: starting and releasing take the host's token */
+    uint32_t lobby_ms;     /* vote: how long nobody may touch a room before voting starts */
+    uint32_t voting_ms;    /* vote: and afterwards */
+};
+
+/* What a new room begins with. The texts are borrowed for the call. */
+struct game_opening {
+    const struct game_options *options; /* borrowed for the room's life */
+    uint64_t seed;                      /* its only source of chance */
+    struct text id;     /* what members call the room: [A-Za-z0-9_-]{1,64}; empty: it has no name */
+    struct text secret; /* what shows that a request is the host's; empty: nothing does */
+    struct game_time now;
 };
 
 /* What a snapshot is made for. */
@@ -33,28 +56,60 @@ enum game_answer : uint8_t {
     GAME_UNCHANGED, /* accepted, and nothing is different (it was so already) */
     /* no such command, or its argument is wrong; `reply` says what is understood */
     GAME_NOT_UNDERSTOOD,
-    GAME_REFUSED, /* understood, but the rules forbid it now; `reply` says why */
+    GAME_REFUSED,   /* understood, but the rules forbid it now; `reply` says why */
+    GAME_FORBIDDEN, /* understood, but not from who asks; `reply` says who may */
+};
+
+/* What somebody asks a room to do by HTTP. All of it is borrowed for the call. */
+struct game_request {
+    struct text verb;    /* "start"; the hub's routes bound which there are */
+    struct text body;    /* as sent */
+    struct text token;   /* what it is authorized by; empty: nothing */
+    struct bytes memory; /* to read the body in: base/json.h says how much that takes */
 };
 
 /* One room kind. Every function is called on one thread; `state` is `state_size` bytes, zero
- * before open. */
+ * before open. Functions that the kind has no use for are nullptr.
+ *
+ * `words` takes what the game says because of this input; it is empty, and the hub sends it in
+ * order before the next input. In kinds that have none of join, leave, request and due it is
+ * nullptr. */
 struct game {
-    const char *name;          /* as in /metrics and logs */
+    const char *name;          /* as in /metrics, logs and the directory of rooms */
     struct text protocol;      /* the WebSocket subprotocol of its dialect */
     size_t state_size;         /* bytes */
     uint32_t message_size_max; /* bytes of one inbound message */
     bool messages_unlimited; /* its members may say as much as they like, whatever --message-rate */
+    /* a room is there from when somebody asks for it until the game ends it, with members or
+     * without; else it is made by its first member and gone with its last */
+    bool acquired;
 
-    /* A new room. `seed` is its only source of chance. `options` is borrowed for the room's
-     * life. */
-    void (*open)(void *state, const struct game_options *options, uint64_t seed,
-                 struct game_time now);
+    /* A new room. */
+    void (*open)(void *state, const struct game_opening *opening);
 
-    /* The room's clock moved: rules that depend on time run up to `now`. Called at every tick,
-     * and before every command and snapshot, so that the answer never depends on when the last
-     * tick was. True when more has changed than what passing time changes by itself: then a joiner
-     * must not be shown an older snapshot. */
-    bool (*advance)(void *state, struct game_time now);
+    /* The room's clock moved: rules that depend on time run up to `now`. Called before every other
+     * input and every snapshot, so that the answer never depends on when the last tick was. True
+     * when more has changed than what passing time changes by itself: then a joiner must not be
+     * shown an older snapshot. */
+    bool (*advance)(void *state, struct game_time now, struct game_words *words);
+
+    /* When advance must be called next (game_time.ms), or game_never_ms: a room without a tick
+     * costs one timer. Asked after every input. */
+    uint64_t (*due)(const void *state);
+
+    /* A member is here. `member` is its number, which no other member of the room has while it is
+     * seated; it can be spoken to from now on. */
+    void (*join)(void *state, uint32_t member, struct game_time now, struct game_words *words);
+
+    /* It is gone and can be spoken to no more; its number may be another's soon. Not called once
+     * the game has ended the room. */
+    void (*leave)(void *state, uint32_t member, struct game_time now, struct game_words *words);
+
+    /* A request by HTTP. `reply` takes the body of the answer where it was accepted, else a
+     * sentence; the caller dresses that. */
+    enum game_answer (*request)(void *state, const struct game_request *request,
+                                struct game_time now, struct writer *reply,
+                                struct game_words *words);
 
     /* A trusted producer's command, one line of text ("/host bonus 500"). `reply` takes a
      * sentence for the answers that want one; plain text, the caller escapes it. */

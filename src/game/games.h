@@ -3,8 +3,9 @@
 #include "game/game.h"
 
 /* Index into `games`: a kind's number everywhere (counters, routes, frames). */
-enum game_kind : uint8_t { GAME_KART };
-constexpr size_t game_kinds = 1;
+enum game_kind : uint8_t { GAME_KART, GAME_VOTE };
+constexpr size_t game_kinds = 2;
 extern const struct game *const games[game_kinds];
 
 extern const struct game game_kart; /* game/kart.c: a race dashboard pushed to phones */
+extern const struct game game_vote; /* game/vote.c: a lobby that a host sends off to vote */

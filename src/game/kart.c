@@ -89,7 +89,7 @@ static void kart_skip_races(struct kart *kart, uint64_t late_ms)
     kart->ends_ms += (late_ms / kart_race_ms - 1) * kart_race_ms;
 }
 
-static bool kart_advance(void *state, struct game_time now)
+static bool kart_advance(void *state, struct game_time now, struct game_words *)
 {
     struct kart *kart = state;
     if (!kart_has_clock(kart) || kart->paused || kart->ends_ms > now.ms) return false;
@@ -99,12 +99,11 @@ static bool kart_advance(void *state, struct game_time now)
     return true;
 }
 
-static void kart_open(void *state, const struct game_options *options, uint64_t, // no chance in it
-                      struct game_time now)
+static void kart_open(void *state, const struct game_opening *opening) // no chance in it
 {
     struct kart *kart = state;
-    kart->options = options;
-    kart_enter(kart, options->autostart ? KART_STAGING : KART_IDLE, now.ms);
+    kart->options = opening->options;
+    kart_enter(kart, kart->options->autostart ? KART_STAGING : KART_IDLE, opening->now.ms);
 }
 
 static enum game_answer kart_set_pot(struct kart *kart, int64_t pot, struct writer *reply)

@@ -379,6 +379,18 @@ const struct http_header *http_find(const struct http_request *request, struct t
     return found;
 }
 
+struct text http_bearer(const struct http_request *request)
+{
+    const struct text scheme = TEXT("Bearer ");
+    size_t count = 0;
+    const struct http_header *header = http_find(request, TEXT("Authorization"), &count);
+    if (header == nullptr || count != 1 || header->value.size <= scheme.size)
+        return (struct text){};
+    if (!text_equal_nocase((struct text){header->value.data, scheme.size}, scheme))
+        return (struct text){};
+    return text_trim(text_skip(header->value, scheme.size));
+}
+
 bool http_has_token(const struct http_request *request, struct text name, struct text token)
 {
     for (size_t i = 0; i < request->header_count; i++) {

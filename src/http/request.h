@@ -109,6 +109,10 @@ size_t http_buffer_size(const struct http_limits *limits);
 const struct http_header *http_find(const struct http_request *request, struct text name,
                                     size_t *count);
 
+/* The token of the one Authorization: Bearer header (any case; RFC 6750 §2.1), or empty: there is
+ * none, another scheme, or more than one header. */
+struct text http_bearer(const struct http_request *request);
+
 /* True when one of the comma-separated tokens of any header `name` is `token` (any case):
  * Connection: keep-alive, Upgrade. */
 bool http_has_token(const struct http_request *request, struct text name, struct text token);

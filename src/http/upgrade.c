@@ -92,8 +92,8 @@ static bool is_opaque(struct text origin)
 
 /* RFC 6455 §4.2.2 item 4, §10.2; THREATS.md H7. Whole texts are compared, never a start or an end:
  * good.com.evil.com and evil-good.com differ from good.com like any other. */
-static bool origin_allowed(const struct http_request *request,
-                           const struct http_upgrade_policy *policy)
+bool http_origin_allowed(const struct http_request *request,
+                         const struct http_upgrade_policy *policy)
 {
     size_t count;
     const struct http_header *header = http_find(request, TEXT("Origin"), &count);
@@ -207,7 +207,7 @@ enum http_refusal http_upgrade_check(const struct http_request *request,
     if (!text_equal(version, TEXT("13"))) return HTTP_REFUSE_WS_VERSION;
     struct text key = only_value(request, TEXT("Sec-WebSocket-Key"));
     if (!key_valid(key)) return HTTP_REFUSE_KEY;
-    if (!origin_allowed(request, policy)) return HTTP_REFUSE_ORIGIN;
+    if (!http_origin_allowed(request, policy)) return HTTP_REFUSE_ORIGIN;
     enum http_refusal refusal = choose_protocol(request, policy, &upgrade->protocol);
     if (refusal == HTTP_UPGRADE_OK) refusal = choose_extension(request, policy, &upgrade->deflate);
     if (refusal == HTTP_UPGRADE_OK) make_accept(key, upgrade->accept);

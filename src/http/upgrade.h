@@ -63,6 +63,10 @@ struct http_upgrade {
                                                    const struct http_upgrade_policy *policy,
                                                    struct http_upgrade *upgrade);
 
+/* The policy's word about a request's Origin, for requests that are no upgrade. THREATS.md X3. */
+[[nodiscard]] bool http_origin_allowed(const struct http_request *request,
+                                       const struct http_upgrade_policy *policy);
+
 /* What a line of the table says; `refusal` is not HTTP_UPGRADE_OK. The texts are static. */
 uint16_t http_refusal_status(enum http_refusal refusal);
 struct text http_refusal_code(enum http_refusal refusal);

@@ -51,13 +51,8 @@ static void answer_ready(struct worker *worker, struct conn *conn)
 
 static bool is_authorized(const struct worker *worker, const struct http_request *request)
 {
-    size_t count = 0;
-    const struct http_header *header = http_find(request, TEXT("Authorization"), &count);
     struct text key = worker->config->api_key;
-    if (header == nullptr || count != 1 || key.size == 0 || header->value.size <= 7) return false;
-    struct text scheme = {header->value.data, 7};
-    return text_equal_nocase(scheme, TEXT("Bearer ")) &&
-           secret_equal(text_trim(text_skip(header->value, 7)), key);
+    return key.size > 0 && secret_equal(http_bearer(request), key);
 }
 
 static void refuse_key(struct worker *worker, struct conn *conn)
@@ -77,6 +72,7 @@ void api_answer_command(struct worker *worker, struct conn *conn, enum game_answ
     case GAME_NOT_UNDERSTOOD:
         conn_answer_error(conn, 400, TEXT("not_understood"), reply, (struct text){});
         return;
+    case GAME_FORBIDDEN:
     case GAME_REFUSED:
         conn_answer_error(conn, 409, TEXT("refused"), reply, (struct text){});
         return;
@@ -165,7 +161,7 @@ static struct text commanded_room(uint8_t memory[static room_name_size_max], str
         return (struct text){};
     if (middle.size == 0) return TEXT("kart");
     if (middle.data[0] != '/' || !routes_is_room_id(text_skip(middle, 1))) return (struct text){};
-    return routes_room_name(memory, text_skip(middle, 1));
+    return rooms_name(memory, GAME_KART, text_skip(middle, 1));
 }
 
 void api_on_request(struct worker *worker, struct conn *conn, const struct http_request *request)

@@ -15,9 +15,11 @@ struct config {
     struct address admin;         /* the internal one: metrics, health, commands */
     uint32_t connections;         /* clients at once; 0: as many as descriptors permit */
     uint32_t workers;             /* threads; 0: one a core */
-    uint32_t rooms;               /* further races at once */
+    uint32_t rooms;               /* at once, of all kinds, beside the race at /ws */
     uint32_t address_connections; /* of one address at once; 0: no limit */
     uint32_t address_handshakes;  /* of one address, a second; 0: no limit */
+    uint32_t address_rooms;       /* acquired by one address at once; 0: no limit */
+    uint32_t address_acquires;    /* wishes of one address for a room, a second; 0: no limit */
     struct address_block exempt[config_exempt_max]; /* addresses that are not counted */
     uint32_t exempt_count;
     uint32_t message_rate; /* messages of one client, a second; 0: no limit */
@@ -39,6 +41,11 @@ struct config {
     uint32_t kart_payload;        /* bytes; 0: no padding */
     bool kart_stamp;
     bool kart_autostart;
+    bool vote;               /* /api/rooms is served */
+    bool vote_require_host;  /* starting and releasing a room take the token of who acquired it */
+    uint32_t vote_lobby_ms;  /* how long nobody may touch a room before it is released */
+    uint32_t vote_voting_ms; /* the same once voting has started */
+    bool vote_deflate;       /* permessage-deflate may be agreed on */
     bool enable_echo;
     uint32_t echo_message; /* bytes of one message, at most */
     uint32_t echo_memory;  /* bytes, per worker */

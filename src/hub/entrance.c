@@ -23,15 +23,22 @@ static bool has_no_slot(struct worker *worker, enum listener_kind listener)
 }
 
 /* Counts it with its address, or as what it is refused for. */
-static enum turnstile_answer pass_turnstile(struct worker *worker, const struct address *peer)
+static enum turnstile_answer pass_turnstile(struct worker *worker, struct turnstile *turnstile,
+                                            const struct address *peer, uint64_t *counts)
 {
-    struct turnstile *addresses = &worker->hub->addresses;
-    bool unlimited = addresses->inside_most == 0 && addresses->arrivals.per_second == 0;
+    bool unlimited = turnstile->inside_most == 0 && turnstile->arrivals.per_second == 0;
     if (unlimited || is_exempt(worker->config, peer)) return TURNSTILE_UNCOUNTED;
     enum turnstile_answer answer =
-        turnstile_enter(addresses, key_of(worker->hub, peer), instant_ms(worker->now));
-    worker->metrics.addresses[answer] += 1;
+        turnstile_enter(turnstile, key_of(worker->hub, peer), instant_ms(worker->now));
+    counts[answer] += 1;
     return answer;
+}
+
+enum turnstile_answer entrance_acquire(struct worker *worker, const struct address *peer,
+                                       uint64_t *key)
+{
+    *key = key_of(worker->hub, peer);
+    return pass_turnstile(worker, &worker->hub->acquirers, peer, worker->metrics.acquires);
 }
 
 static void refuse_address(struct conn *conn, enum turnstile_answer answer)
@@ -57,7 +64,7 @@ static void accept_public(struct worker *worker, int fd)
     enum turnstile_answer answer = TURNSTILE_UNCOUNTED;
     /* One that is gone already has no address; its receive will tell. */
     if (ring_peer(&worker->ring, fd, &peer) && worker->phase == WORKER_RUNNING)
-        answer = pass_turnstile(worker, &peer);
+        answer = pass_turnstile(worker, &worker->hub->addresses, &peer, worker->metrics.addresses);
     bool refused = answer == TURNSTILE_FULL || answer == TURNSTILE_TOO_FAST;
     if (refused && worker->turned_away >= refusal_slots) {
         turn_away(worker, fd);

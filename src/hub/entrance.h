@@ -18,6 +18,11 @@ void entrance_on_accept(struct worker *worker, enum listener_kind listener, int 
 /* A connection's slot is about to be free. One that was handed over takes its places along. */
 void entrance_on_release(struct worker *worker, struct conn *conn);
 
+/* A client asks for a room (THREATS.md R7, X4): how its address stands with that. COUNTED: *key is
+ * what hub.acquirers knows it by, and it must leave there when the room is gone. */
+enum turnstile_answer entrance_acquire(struct worker *worker, const struct address *peer,
+                                       uint64_t *key);
+
 /* Gives back what a connection held that another worker has parted with and nobody could take. */
 void entrance_give_back(struct hub *hub, const struct address *peer, bool counted,
                         bool address_counted);

@@ -1,5 +1,6 @@
 #include "hub/errand.h"
 #include "hub/api.h"
+#include "hub/events.h"
 #include "hub/rooms.h"
 #include <assert.h>
 
@@ -45,6 +46,49 @@ void errand_command(struct worker *worker, struct conn *conn, uint32_t home, str
     refuse(conn);
 }
 
+/* Copies a text into a field of an errand. */
+static size_t keep(char *field, struct text text)
+{
+    if (text.size > 0) memcpy(field, text.data, text.size);
+    return text.size;
+}
+
+bool errand_request(struct worker *worker, struct conn *conn, uint32_t home, struct text name,
+                    const struct game_request *request, struct text origin)
+{
+    struct errand *errand = make(worker, conn, ERRAND_REQUEST);
+    if (errand == nullptr) return false;
+    struct text token = request->token;
+    if (token.size > sizeof errand->request.token) token.size = 0;
+    assert(request->body.size <= sizeof errand->request.body);
+    assert(name.size <= sizeof errand->request.name);
+    assert(origin.size <= sizeof errand->request.origin);
+    errand->request.verb = request->verb;
+    errand->request.name_size = (uint8_t)keep(errand->request.name, name);
+    errand->request.token_size = (uint8_t)keep(errand->request.token, token);
+    errand->request.origin_size = (uint16_t)keep(errand->request.origin, origin);
+    errand->request.body_size = (uint32_t)keep(errand->request.body, request->body);
+    if (hub_post(worker->hub, home, (struct mail){.kind = MAIL_ERRAND, .pointer = errand})) {
+        conn_hold(conn);
+        return true;
+    }
+    pool_give(&worker->errands, errand);
+    return false;
+}
+
+static void do_request(struct worker *worker, struct errand *errand)
+{
+    const struct game_request request = {
+        .verb = errand->request.verb,
+        .body = {errand->request.body, errand->request.body_size},
+        .token = {errand->request.token, errand->request.token_size},
+        .memory = {worker->json_memory, sizeof worker->json_memory}};
+    struct text name = {errand->request.name, errand->request.name_size};
+    struct writer reply = writer_over(errand->request.reply, sizeof errand->request.reply);
+    errand->request.found = events_request(worker, name, &request, &reply, &errand->request.result);
+    errand->request.reply_size = (uint32_t)reply.size;
+}
+
 static void do_command(struct worker *worker, struct errand *errand)
 {
     struct text name = {errand->command.name, errand->command.name_size};
@@ -64,6 +108,7 @@ void errand_do(struct worker *worker, struct errand *errand)
     struct worker *asker = worker->hub->workers[errand->asker];
     switch (errand->kind) {
     case ERRAND_COMMAND: do_command(worker, errand); break;
+    case ERRAND_REQUEST: do_request(worker, errand); break;
     case ERRAND_METRICS: metrics_collect(worker, &errand->metrics.tally); break;
     }
     mailbox_return(&asker->returns, &errand->back);
@@ -114,12 +159,24 @@ static void on_share(struct worker *worker, struct errand *errand, struct conn *
     pool_give(&worker->gathers, gather);
 }
 
+static void on_requested(const struct errand *errand, struct conn *conn)
+{
+    struct text origin = {errand->request.origin, errand->request.origin_size};
+    struct text reply = {(const char *)errand->request.reply, errand->request.reply_size};
+    if (conn == nullptr) return;
+    if (errand->request.found)
+        vote_routes_answer(conn, errand->request.result, reply, origin);
+    else
+        vote_routes_answer_no_room(conn, origin);
+}
+
 void errand_on_return(struct worker *worker, struct errand *errand)
 {
     struct conn *conn = conn_of_token(&worker->conns, errand->conn);
     if (conn != nullptr && (conn->phase != CONN_HTTP || !conn->held)) conn = nullptr;
     switch (errand->kind) {
     case ERRAND_METRICS: on_share(worker, errand, conn); break;
+    case ERRAND_REQUEST: on_requested(errand, conn); break;
     case ERRAND_COMMAND:
         if (conn == nullptr) break;
         struct text reply = {errand->command.reply, errand->command.reply_size};

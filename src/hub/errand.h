@@ -1,10 +1,13 @@
-/* hub/errand.h: a question of the internal listener that another worker must answer: a command
- * for a room that lives there, or its share of the metrics. The asker's connection is held
- * meanwhile. */
+/* hub/errand.h: a question that another worker must answer: a host's command or a request for a room
+ * that lives there, or its share of the metrics. The asker's connection is held meanwhile. */
 #pragma once
+#include "hub/vote_routes.h"
 #include "hub/worker.h"
 
-enum errand_kind : uint8_t { ERRAND_COMMAND, ERRAND_METRICS };
+enum errand_kind : uint8_t { ERRAND_COMMAND, ERRAND_REQUEST, ERRAND_METRICS };
+
+constexpr size_t errand_reply_size_max = 1024;
+constexpr size_t errand_token_size_max = 64; /* a longer one is nobody's */
 
 struct errand {
     struct mailbox_return back; /* RETURN_ERRAND */
@@ -20,10 +23,24 @@ struct errand {
             bool found;              /* the answer: there is such a room */
             enum game_answer result; /* and what its game says */
             uint32_t reply_size;
-            char reply[1024];
+            char reply[errand_reply_size_max];
             uint32_t state_size;
             uint8_t state[snapshot_size_max];
         } command;
+        struct {
+            struct text verb; /* static text */
+            uint8_t name_size, token_size;
+            char name[room_name_size_max];
+            char token[errand_token_size_max];
+            uint16_t origin_size; /* the asker's, for its answer */
+            char origin[vote_origin_size_max];
+            uint32_t body_size;
+            char body[http_body_size_max];
+            bool found;              /* the answer: there is such a room */
+            enum game_answer result; /* and what its game says */
+            uint32_t reply_size;
+            uint8_t reply[errand_reply_size_max];
+        } request;
         struct {
             struct gather *gather; /* the asker's: the sum and how many shares are missing */
             struct tally tally;    /* the answer */
@@ -40,6 +57,12 @@ struct gather {
 /* Sends a command to its room's home and holds the connection; or answers 503. */
 void errand_command(struct worker *worker, struct conn *conn, uint32_t home, struct text name,
                     struct text command);
+
+/* Sends a request to its room's home and holds the connection. False when that is not possible now.
+ * The verb is static text. */
+[[nodiscard]] bool errand_request(struct worker *worker, struct conn *conn, uint32_t home,
+                                  struct text name, const struct game_request *request,
+                                  struct text origin);
 
 /* Asks every other worker for its metrics and holds the connection until all have answered; with
  * one worker answers at once. */

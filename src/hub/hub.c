@@ -9,6 +9,8 @@ static void reserve(struct hub *hub, struct arena *arena)
     uint32_t connections = hub->config->connections;
     turnstile_init(&hub->addresses, arena,
                    connections > addresses_least ? connections : addresses_least);
+    uint32_t rooms = hub->config->rooms;
+    turnstile_init(&hub->acquirers, arena, rooms > addresses_least ? rooms : addresses_least);
 }
 
 bool hub_init(struct hub *hub, const struct config *config, struct hash_key hash_key)
@@ -21,6 +23,8 @@ bool hub_init(struct hub *hub, const struct config *config, struct hash_key hash
     hub->empty.most = hub->ended.most = config->workers;
     hub->addresses.inside_most = config->address_connections;
     hub->addresses.arrivals = rate_of(config->address_handshakes);
+    hub->acquirers.inside_most = config->address_rooms;
+    hub->acquirers.arrivals = rate_of(config->address_acquires);
     struct arena measuring = arena_measure();
     reserve(hub, &measuring);
     if (!arena_open(&hub->arena, measuring.used)) return false;

@@ -36,17 +36,18 @@ constexpr uint32_t hub_home_static = 0;
 
 struct worker;
 
-/* Made by main before the workers start; only the quotas and the turnstile change afterwards, which
+/* Made by main before the workers start; only the quotas and the turnstiles change afterwards, which
  * are counts. */
 struct hub {
     const struct config *config;
     struct hash_key hash_key;   /* of room names: decides a room's home; and of addresses */
     struct quota connections;   /* --connections */
     struct quota rooms;         /* --rooms */
+    struct turnstile acquirers; /* --address-rooms, --address-acquires */
     struct quota empty;         /* workers that are draining and have nobody left */
     struct quota ended;         /* workers to which everything has come home */
     struct turnstile addresses; /* --address-connections, --address-handshakes */
-    struct arena arena;         /* what the turnstile takes */
+    struct arena arena;         /* what the turnstiles take */
     uint32_t worker_count;
     struct worker *workers[workers_max];
 };

@@ -62,6 +62,7 @@ KIND_VALUE(encodes)
 KIND_VALUE(ticks)
 KIND_VALUE(tick_overruns)
 KIND_VALUE(commands)
+KIND_VALUE(requests)
 
 /* The same for what /echo has, too. */
 static void write_kind_and_echo(const struct tally *tally, struct writer *out, const char *name,
@@ -89,13 +90,15 @@ static void write_kinds(const struct tally *tally, struct writer *out)
                         "Upgrades into a room.", kind_accepted);
     write_kind(tally, out, "ringcast_rooms", "gauge", "Rooms that exist.", kind_rooms);
     write_kind(tally, out, "ringcast_frame_encodes_total", "counter",
-               "Snapshots encoded, whatever the number of members.", kind_encodes);
+               "Snapshots and events encoded, whatever the number of members.", kind_encodes);
     write_kind(tally, out, "ringcast_ticks_total", "counter", "Ticks of rooms with members.",
                kind_ticks);
     write_kind(tally, out, "ringcast_tick_overruns_total", "counter",
                "Ticks missed by a late worker.", kind_tick_overruns);
     write_kind(tally, out, "ringcast_commands_total", "counter", "Host commands accepted.",
                kind_commands);
+    write_kind(tally, out, "ringcast_room_requests_total", "counter",
+               "Requests by HTTP that a room accepted.", kind_requests);
     head(out, "ringcast_messages_received_total", "counter", "Whole messages from clients.");
     for (size_t i = 0; i < game_kinds; i++)
         write_messages(out, games[i]->name, &tally->metrics.kinds[i]);
@@ -189,7 +192,8 @@ static void write_traffic(const struct tally *tally, struct writer *out)
     single(out, "ringcast_pongs_unsolicited_total", "counter", "Pongs that nobody had asked for.",
            conns->unsolicited_pongs);
     single(out, "ringcast_snapshots_failed_total", "counter",
-           "Ticks skipped for want of frame memory.", tally->metrics.snapshots_failed);
+           "Ticks skipped, and events not told, for want of frame memory.",
+           tally->metrics.snapshots_failed);
 }
 
 static void write_deflate(const struct tally *tally, struct writer *out)
@@ -264,9 +268,12 @@ static void write_limits(const struct tally *tally, struct writer *out)
 {
     const char *name = "ringcast_rate_limited_total";
     const uint64_t *addresses = tally->metrics.addresses;
-    head(out, name, "counter", "Connections turned away, or closed with 4429, by what was over.");
+    head(out, name, "counter",
+         "Connections and requests turned away, or closed with 4429, by what was over.");
     labelled(out, name, "scope", "address_connections", addresses[TURNSTILE_FULL]);
     labelled(out, name, "scope", "address_handshakes", addresses[TURNSTILE_TOO_FAST]);
+    labelled(out, name, "scope", "address_rooms", tally->metrics.acquires[TURNSTILE_FULL]);
+    labelled(out, name, "scope", "address_acquires", tally->metrics.acquires[TURNSTILE_TOO_FAST]);
     labelled(out, name, "scope", "messages", tally->conns.messages_limited);
     labelled(out, name, "scope", "control", tally->conns.control_limited);
     single(out, "ringcast_addresses_uncounted_total", "counter",

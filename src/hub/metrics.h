@@ -15,10 +15,11 @@ struct kind_metrics {
     uint64_t accepted;      /* connections upgraded into a room of this kind */
     uint64_t connections;   /* now */
     uint64_t rooms;         /* now */
-    uint64_t encodes;       /* snapshots encoded into frames */
+    uint64_t encodes;       /* snapshots and events encoded into frames */
     uint64_t ticks;         /* ticks of rooms with members */
     uint64_t tick_overruns; /* ticks that were missed because the worker was late */
     uint64_t commands;      /* of hosts, accepted */
+    uint64_t requests;      /* by HTTP, accepted by rooms */
     uint64_t texts;         /* text messages received */
     uint64_t binaries;      /* binary messages received */
 };
@@ -30,11 +31,13 @@ struct metrics {
     uint64_t closed[close_reason_count]; /* upgraded connections, by reason; PEER_CLOSED is below */
     uint64_t closed_by_peer[peer_code_buckets];
     uint64_t never_upgraded[close_reason_count]; /* connections that ended as HTTP */
-    uint64_t snapshots_failed;                   /* no memory for a frame: that tick was skipped */
+    uint64_t snapshots_failed;                   /* no memory for a frame: a tick was skipped, or
+                                                  * those for whom an event was were closed */
     uint64_t snapshots_not_lent;                 /* a worker's mailbox or the loans were used up */
     uint64_t loans;                              /* frames lent to other workers now */
     uint64_t conns_shed;                         /* closed to win back memory */
     uint64_t addresses[turnstile_answers];       /* sockets, by what their address met */
+    uint64_t acquires[turnstile_answers];        /* wishes for rooms, in the same way */
 };
 
 /* One worker's figures, or several workers' sum. All but `refusals` are 64-bit counts. */

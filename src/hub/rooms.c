@@ -1,4 +1,5 @@
 #include "hub/rooms.h"
+#include "hub/events.h"
 #include "hub/span.h"
 #include <assert.h>
 
@@ -25,12 +26,14 @@ static struct hub_room *add_room(struct worker *worker, enum game_kind kind, str
     if (room == nullptr) return nullptr;
     uint64_t hash = hash_text(worker->hub->hash_key, name);
     uint32_t tick_ms = worker->tick_ms[kind];
+    assert(tick_ms == 0 || games[kind]->due == nullptr); /* they would share the timer */
     /* A static room's snapshots have the same key on every worker: the first ones. */
     uint32_t key = is_static ? kind + 1u : ++worker->state_keys;
     *room = (struct hub_room){.home = worker->index};
     list_init(&room->waiting);
-    room_init(&room->room, name, kind, key, tick_ms, (uint32_t)(hash % tick_ms),
-              instant_ms(worker->now));
+    list_init(&room->left_behind);
+    list_init(&room->unserved);
+    room_init(&room->room, name, kind, key, tick_ms, (uint32_t)hash, instant_ms(worker->now));
     room->room.is_static = is_static;
     room->room.policy = worker->policies[kind];
     room->room.tick.kind = TIMER_ROOM;
@@ -39,8 +42,15 @@ static struct hub_room *add_room(struct worker *worker, enum game_kind kind, str
     return room;
 }
 
-struct hub_room *rooms_open(struct worker *worker, enum game_kind kind, struct text name,
-                            bool is_static)
+/* What stands behind the '/'. */
+static struct text id_of(struct text name)
+{
+    const char *slash = memchr(name.data, '/', name.size);
+    return slash != nullptr ? text_skip(name, (size_t)(slash - name.data) + 1) : (struct text){};
+}
+
+static struct hub_room *open_room(struct worker *worker, enum game_kind kind, struct text name,
+                                  bool is_static, struct text secret)
 {
     if (!is_static && !quota_take(&worker->hub->rooms)) return nullptr;
     struct hub_room *room = add_room(worker, kind, name, is_static);
@@ -49,11 +59,41 @@ struct hub_room *rooms_open(struct worker *worker, enum game_kind kind, struct t
         return nullptr;
     }
     memset(room->state, 0, games[kind]->state_size);
-    games[kind]->open(room->state, &worker->game_options[kind],
-                      hash_text(worker->hub->hash_key, name), game_time(worker->now));
+    const struct game_opening opening = {.options = &worker->game_options[kind],
+                                         .seed = hash_text(worker->hub->hash_key, name),
+                                         .id = id_of(name),
+                                         .secret = secret,
+                                         .now = game_time(worker->now)};
+    games[kind]->open(room->state, &opening);
     worker->metrics.kinds[kind].rooms += 1;
     LOG(&worker->log, worker->now, LOG_DEBUG, "room_opened", LOG_T("room", room_name(&room->room)));
     return room;
+}
+
+struct hub_room *rooms_open(struct worker *worker, enum game_kind kind, struct text name,
+                            bool is_static)
+{
+    assert(!games[kind]->acquired);
+    return open_room(worker, kind, name, is_static, (struct text){});
+}
+
+struct hub_room *rooms_acquire(struct worker *worker, enum game_kind kind, struct text name,
+                               struct text secret)
+{
+    assert(games[kind]->acquired);
+    struct hub_room *room = open_room(worker, kind, name, false, secret);
+    if (room != nullptr) events_schedule(worker, room);
+    return room;
+}
+
+struct text rooms_name(uint8_t memory[static room_name_size_max], enum game_kind kind,
+                       struct text id)
+{
+    struct writer out = writer_over(memory, room_name_size_max);
+    write_text(&out, text_of(games[kind]->name));
+    write_byte(&out, '/');
+    write_text(&out, id);
+    return text_from(writer_bytes(&out));
 }
 
 struct hub_room *rooms_open_replica(struct worker *worker, enum game_kind kind, struct text name)
@@ -82,14 +122,16 @@ static bool is_home(const struct worker *worker, const struct hub_room *room)
     return room->home == worker->index;
 }
 
-static void close_room(struct worker *worker, struct hub_room *room)
+void rooms_close(struct worker *worker, struct hub_room *room)
 {
+    assert(!room->busy);
     wheel_clear(&worker->wheel, &room->room.tick);
     table_remove(&worker->rooms_by_name, &room->room.by_name);
     rooms_hide(worker, room);
     room_deinit(&room->room, &worker->frames);
     if (room->room.is_static) worker->spanning[room->room.kind] = nullptr;
     if (!room->room.is_static) quota_give(&worker->hub->rooms);
+    if (room->is_owned) turnstile_leave(&worker->hub->acquirers, room->owner);
     if (is_home(worker, room)) {
         LOG(&worker->log, worker->now, LOG_DEBUG, "room_closed",
             LOG_T("room", room_name(&room->room)), LOG_U("snapshots", room->room.sequence));
@@ -98,17 +140,20 @@ static void close_room(struct worker *worker, struct hub_room *room)
     pool_give(&worker->room_pool, room);
 }
 
-void rooms_close_if_empty(struct worker *worker, struct hub_room *room)
+bool rooms_close_if_empty(struct worker *worker, struct hub_room *room)
 {
-    if (room->room.seat_count == 0 && !room->room.is_static) close_room(worker, room);
+    bool stays = room->room.is_static || game_of(room)->acquired || room->busy;
+    if (room->room.seat_count > 0 || stays) return false;
+    rooms_close(worker, room);
+    return true;
 }
 
 void rooms_close_all(struct worker *worker)
 {
     for (uint32_t i = 0; i < worker->rooms_by_name.bucket_count; i++)
         while (worker->rooms_by_name.buckets[i] != nullptr)
-            close_room(worker,
-                       list_entry(worker->rooms_by_name.buckets[i], struct hub_room, room.by_name));
+            rooms_close(worker, list_entry(worker->rooms_by_name.buckets[i], struct hub_room,
+                                           room.by_name));
 }
 
 /* The clock is read here and not once a turn, because the time goes into the state: what a
@@ -117,7 +162,7 @@ static bool write_snapshot(struct worker *worker, struct hub_room *room, uint64_
                            struct writer *out)
 {
     struct game_time now = game_time(ring_now(&worker->ring));
-    game_of(room)->advance(room->state, now);
+    game_of(room)->advance(room->state, now, nullptr);
     struct game_view view = {.now = now, .sequence = sequence};
     game_of(room)->snapshot(room->state, &view, out);
     return !out->overflow;
@@ -148,12 +193,14 @@ static bool encode(struct worker *worker, struct hub_room *room)
 bool rooms_refresh(struct worker *worker, struct hub_room *room)
 {
     assert(is_home(worker, room));
-    if (game_of(room)->advance(room->state, game_time(worker->now))) room->room.stale = true;
+    if (game_of(room)->advance(room->state, game_time(worker->now), nullptr))
+        room->room.stale = true;
     return !room->room.stale || encode(worker, room);
 }
 
 void rooms_watch(struct worker *worker, struct hub_room *room)
 {
+    if (room->room.tick_ms == 0) return; /* nothing is shown again and again */
     bool watched = room->room.seat_count > 0 || room->subscribers != 0;
     if (!watched) {
         wheel_clear(&worker->wheel, &room->room.tick);
@@ -173,6 +220,7 @@ static bool must_wait(const struct worker *worker, const struct hub_room *room)
 
 static bool show_first(struct worker *worker, struct hub_room *room, struct conn *conn)
 {
+    if (game_of(room)->snapshot == nullptr) return true;
     if (is_home(worker, room) && !rooms_refresh(worker, room)) return false;
     return outbox_push(&worker->outboxes, &conn->outbox, room->room.shown) == OUTBOX_QUEUED;
 }
@@ -191,7 +239,7 @@ bool rooms_enter(struct worker *worker, struct hub_room *room, struct conn *conn
     bool waits = must_wait(worker, room);
     if (member == nullptr || (!waits && !show_first(worker, room, conn))) {
         if (member != nullptr) pool_give(&worker->members, member);
-        rooms_close_if_empty(worker, room);
+        (void)rooms_close_if_empty(worker, room);
         conn_close(conn, CLOSE_OVERLOADED);
         return false;
     }
@@ -201,21 +249,23 @@ bool rooms_enter(struct worker *worker, struct hub_room *room, struct conn *conn
     worker->metrics.kinds[room->room.kind].accepted += 1;
     if (is_home(worker, room)) rooms_watch(worker, room);
     if (waits) wait_for_state(worker, room, &member->seat);
-    return true;
+    if (game_of(room)->join != nullptr) events_join(worker, room, member);
+    return conn->member != nullptr;
 }
 
 void rooms_leave(struct worker *worker, struct member *member)
 {
     struct hub_room *room = list_entry(member->seat.room, struct hub_room, room);
+    uint32_t number = pool_index(&worker->members, member);
     room_leave(&member->seat);
     worker->metrics.kinds[room->room.kind].connections -= 1;
     pool_give(&worker->members, member);
-    if (room->room.seat_count > 0) return;
-    if (!is_home(worker, room))
-        span_leave(worker, room);
+    if (room->room.seat_count == 0 && !is_home(worker, room)) span_leave(worker, room);
+    if (room->room.seat_count == 0 && is_home(worker, room)) rooms_watch(worker, room);
+    if (game_of(room)->leave != nullptr)
+        events_leave(worker, room, number); /* and what becomes of an empty one */
     else
-        rooms_watch(worker, room);
-    rooms_close_if_empty(worker, room);
+        (void)rooms_close_if_empty(worker, room);
 }
 
 /* Those whose outbox took no more. Closing one may be the end of the room. */
@@ -234,7 +284,7 @@ void rooms_show_all(struct worker *worker, struct hub_room *room)
     drop_left_behind(&left_behind);
 }
 
-void rooms_tick(struct worker *worker, struct hub_room *room)
+static void tick(struct worker *worker, struct hub_room *room)
 {
     struct kind_metrics *metrics = &worker->metrics.kinds[room->room.kind];
     metrics->ticks += 1;
@@ -245,11 +295,19 @@ void rooms_tick(struct worker *worker, struct hub_room *room)
     rooms_show_all(worker, room);
 }
 
+void rooms_on_timer(struct worker *worker, struct hub_room *room)
+{
+    if (room->room.tick_ms > 0)
+        tick(worker, room);
+    else
+        events_on_timer(worker, room);
+}
+
 enum game_answer rooms_command(struct worker *worker, struct hub_room *room, struct text command,
                                struct writer *state, struct writer *reply)
 {
     struct game_time now = game_time(ring_now(&worker->ring));
-    if (game_of(room)->advance(room->state, now)) room->room.stale = true;
+    if (game_of(room)->advance(room->state, now, nullptr)) room->room.stale = true;
     enum game_answer answer = game_of(room)->command(room->state, command, now, reply);
     if (answer == GAME_DONE) {
         room->room.stale = true;

@@ -9,13 +9,22 @@
 #include "hub/worker.h"
 
 /* The room of that name that lives here or has its replica here, or nullptr. "kart" is the race at
- * /ws, "kart/ID" a further one. */
+ * /ws, "kart/ID" a further one, "vote/ID" a vote's. */
 [[nodiscard]] struct hub_room *rooms_find(struct worker *worker, struct text name);
 
 /* Makes a room whose home is here. nullptr when the bound on rooms is reached (a static room
  * does not count). */
 [[nodiscard]] struct hub_room *rooms_open(struct worker *worker, enum game_kind kind,
                                           struct text name, bool is_static);
+
+/* The same for a room that somebody asked for. `secret` shows who its host is; copied. */
+[[nodiscard]] struct hub_room *rooms_acquire(struct worker *worker, enum game_kind kind,
+                                             struct text name, struct text secret);
+
+/* The kind, '/' and the id, in `memory`, as the name of a room; the result points there. The id is
+ * valid: [A-Za-z0-9_-]{1,64}. */
+struct text rooms_name(uint8_t memory[static room_name_size_max], enum game_kind kind,
+                       struct text id);
 
 /* Makes the replica of a static room whose home is elsewhere. */
 [[nodiscard]] struct hub_room *rooms_open_replica(struct worker *worker, enum game_kind kind,
@@ -25,23 +34,27 @@
 void rooms_show(struct worker *worker, struct hub_room *room, struct frame *frame);
 void rooms_hide(struct worker *worker, struct hub_room *room);
 
-/* Closes a further room when nobody is in it. */
-void rooms_close_if_empty(struct worker *worker, struct hub_room *room);
+/* Closes a room that its members made when nobody is in it. True when it is closed. */
+bool rooms_close_if_empty(struct worker *worker, struct hub_room *room);
+
+/* Closes a room; nobody may be seated. */
+void rooms_close(struct worker *worker, struct hub_room *room);
 
 /* Closes every room; nobody may be seated. For the worker's end. */
 void rooms_close_all(struct worker *worker);
 
 /* Seats an OPEN connection and queues the current state for it, as its first frame; in a replica
- * that has none, the frame follows as soon as home has lent it. False when it could not be (no
- * memory): the connection is closed as OVERLOADED then. */
+ * that has none, the frame follows as soon as home has lent it. In a room of events the game greets
+ * it. False when it could not be (no memory): the connection is closed then, and the room may be
+ * gone. */
 bool rooms_enter(struct worker *worker, struct hub_room *room, struct conn *conn);
 
-/* Unseats a member; a further room that becomes empty is closed. */
+/* Unseats a member; a room that its members made and that becomes empty is closed. */
 void rooms_leave(struct worker *worker, struct member *member);
 
-/* The room's tick is due: one snapshot, one encode, one reference for each member here and one loan
- * for each other worker that has some. */
-void rooms_tick(struct worker *worker, struct hub_room *room);
+/* The room's timer: what its game wants done, or a tick: one snapshot, one encode, one reference for
+ * each member here and one loan for each other worker that has some. */
+void rooms_on_timer(struct worker *worker, struct hub_room *room);
 
 /* Queues the room's last frame for every member. */
 void rooms_show_all(struct worker *worker, struct hub_room *room);

@@ -1,7 +1,9 @@
 #include "hub/routes.h"
 #include "hub/echo.h"
+#include "hub/events.h"
 #include "hub/handoff.h"
 #include "hub/rooms.h"
+#include "hub/vote_routes.h"
 
 bool routes_is_room_id(struct text id)
 {
@@ -13,14 +15,6 @@ bool routes_is_room_id(struct text id)
         if (!allowed) return false;
     }
     return true;
-}
-
-struct text routes_room_name(uint8_t memory[static room_name_size_max], struct text id)
-{
-    struct writer out = writer_over(memory, room_name_size_max);
-    write_text(&out, TEXT("kart/"));
-    write_text(&out, id);
-    return text_from(writer_bytes(&out));
 }
 
 static void refuse_upgrade(struct conn *conn, enum http_refusal refusal,
@@ -45,6 +39,13 @@ static bool any_origin(const struct config *config)
     return config->dev;
 }
 
+struct http_upgrade_policy routes_origins(const struct config *config)
+{
+    return (struct http_upgrade_policy){.any_origin = any_origin(config),
+                                        .origins = config->origins,
+                                        .origin_count = config->origin_count};
+}
+
 static void log_connected(struct worker *worker, const struct conn *conn,
                           const struct hub_room *room)
 {
@@ -63,19 +64,16 @@ static bool read_upgrade(struct worker *worker, struct conn *conn,
                          const struct http_request *request, const struct text *protocol,
                          bool deflate, struct http_upgrade *upgrade)
 {
-    const struct config *config = worker->config;
-    struct http_upgrade_policy policy = {.any_origin = any_origin(config),
-                                         .origins = config->origins,
-                                         .origin_count = config->origin_count,
-                                         .protocols = protocol,
-                                         .protocol_count = protocol != nullptr ? 1 : 0,
-                                         .deflate = deflate};
+    struct http_upgrade_policy policy = routes_origins(worker->config);
+    policy.protocols = protocol;
+    policy.protocol_count = protocol != nullptr ? 1 : 0;
+    policy.deflate = deflate;
     enum http_refusal refusal = http_upgrade_check(request, &policy, upgrade);
     if (refusal != HTTP_UPGRADE_OK) refuse_upgrade(conn, refusal, &policy);
     return refusal == HTTP_UPGRADE_OK;
 }
 
-static void open_websocket(struct worker *worker, struct conn *conn,
+void routes_open_websocket(struct worker *worker, struct conn *conn,
                            const struct http_request *request, struct bytes rest,
                            enum game_kind kind, struct text name)
 {
@@ -97,29 +95,95 @@ void routes_refuse_draining(struct conn *conn)
                       TEXT("This server is going down; try another one."), (struct text){});
 }
 
-void routes_enter(struct worker *worker, struct conn *conn, enum game_kind kind, struct text name,
-                  const struct http_upgrade *upgrade)
+/* The room to enter, opened if that is how its kind has it; nullptr when that was refused. */
+static struct hub_room *room_to_enter(struct worker *worker, struct conn *conn, enum game_kind kind,
+                                      struct text name)
 {
-    struct hub_room *room = rooms_find(worker, name);
-    if (room == nullptr) room = rooms_open(worker, kind, name, false);
-    if (room == nullptr) {
+    struct hub_room *room = events_find(worker, name);
+    if (room != nullptr) return room;
+    if (games[kind]->acquired) { /* nobody makes one by coming (THREATS.md H16) */
+        vote_routes_answer_no_room(conn, (struct text){});
+        return nullptr;
+    }
+    room = rooms_open(worker, kind, name, false);
+    if (room == nullptr)
         conn_answer_error(conn, 503, TEXT("too_many_rooms"),
                           TEXT("No further race can be opened now; try again later."),
                           (struct text){});
-        return;
-    }
+    return room;
+}
+
+void routes_enter(struct worker *worker, struct conn *conn, enum game_kind kind, struct text name,
+                  const struct http_upgrade *upgrade)
+{
+    struct hub_room *room = room_to_enter(worker, conn, kind, name);
+    if (room == nullptr) return;
     if (outbox_is_over(&worker->outboxes) || frame_pool_is_tight(&worker->frames, 1)) {
-        rooms_close_if_empty(worker, room);
+        (void)rooms_close_if_empty(worker, room);
         conn_answer_error(conn, 503, TEXT("overloaded"),
                           TEXT("Memory is short here; try again later."), (struct text){});
         return;
     }
     conn_upgrade(conn, upgrade, &worker->ws_limits[kind]);
     if (conn->phase != CONN_OPEN)
-        rooms_close_if_empty(worker, room);
+        (void)rooms_close_if_empty(worker, room);
     else if (rooms_enter(worker, room, conn))
         log_connected(worker, conn, room);
 }
+
+/* --- The table ------------------------------------------------------------------------------- */
+
+/* Each answers what its path begins, `tail` being the rest of it; false: there is no such thing
+ * here, and nothing was answered. */
+
+static bool serve_race(struct worker *worker, struct conn *conn, const struct http_request *request,
+                       struct text tail, struct bytes rest)
+{
+    if (tail.size > 0) return false;
+    routes_open_websocket(worker, conn, request, rest, GAME_KART, TEXT("kart"));
+    return true;
+}
+
+static bool serve_further_race(struct worker *worker, struct conn *conn,
+                               const struct http_request *request, struct text tail,
+                               struct bytes rest)
+{
+    uint8_t memory[room_name_size_max];
+    if (!routes_is_room_id(tail)) return false;
+    struct text name = rooms_name(memory, GAME_KART, tail);
+    routes_open_websocket(worker, conn, request, rest, GAME_KART, name);
+    return true;
+}
+
+static bool serve_vote(struct worker *worker, struct conn *conn, const struct http_request *request,
+                       struct text tail, struct bytes rest)
+{
+    if (!worker->config->vote || (tail.size > 0 && tail.data[0] != '/')) return false;
+    vote_routes_on_request(worker, conn, request, tail, rest);
+    return true;
+}
+
+static bool serve_echo(struct worker *worker, struct conn *conn, const struct http_request *request,
+                       struct text tail, struct bytes)
+{
+    struct http_upgrade upgrade;
+    if (!worker->config->enable_echo || tail.size > 0) return false;
+    if (read_upgrade(worker, conn, request, nullptr, worker->config->echo_deflate, &upgrade))
+        echo_open(worker, conn, &upgrade);
+    return true;
+}
+
+/* The first whose path the request's begins with, and which takes the rest of it, has it. */
+static const struct {
+    struct text path;
+    bool (*serve)(struct worker *, struct conn *, const struct http_request *, struct text tail,
+                  struct bytes rest);
+} routes[] = {
+    {TEXT("/ws/kart/"), serve_further_race},
+    {TEXT("/ws"), serve_race},
+    {TEXT("/api/rooms"), serve_vote},
+    {TEXT("/echo"), serve_echo},
+};
 
 void routes_on_request(struct worker *worker, struct conn *conn, const struct http_request *request,
                        struct bytes rest)
@@ -128,21 +192,12 @@ void routes_on_request(struct worker *worker, struct conn *conn, const struct ht
         routes_refuse_draining(conn);
         return;
     }
-    const struct text further = TEXT("/ws/kart/");
-    uint8_t memory[room_name_size_max];
-    struct http_upgrade upgrade;
-    if (worker->config->enable_echo && text_equal(request->path, TEXT("/echo"))) {
-        if (read_upgrade(worker, conn, request, nullptr, worker->config->echo_deflate, &upgrade))
-            echo_open(worker, conn, &upgrade);
-    } else if (text_equal(request->path, TEXT("/ws"))) {
-        open_websocket(worker, conn, request, rest, GAME_KART, TEXT("kart"));
-    } else if (text_starts(request->path, further) &&
-               routes_is_room_id(text_skip(request->path, further.size))) {
-        struct text name = routes_room_name(memory, text_skip(request->path, further.size));
-        open_websocket(worker, conn, request, rest, GAME_KART, name);
-    } else {
-        conn_answer_error(conn, 404, TEXT("not_found"),
-                          TEXT("There is nothing here; the race is a WebSocket at /ws."),
-                          (struct text){});
-    }
+    for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++)
+        if (text_starts(request->path, routes[i].path) &&
+            routes[i].serve(worker, conn, request, text_skip(request->path, routes[i].path.size),
+                            rest))
+            return;
+    conn_answer_error(conn, 404, TEXT("not_found"),
+                      TEXT("There is nothing here; the race is a WebSocket at /ws."),
+                      (struct text){});
 }

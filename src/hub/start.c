@@ -157,6 +157,12 @@ static void ready_parts(struct worker *worker)
     worker->policies[GAME_KART] = config->kart_slow;
     worker->deflate[GAME_KART] = config->kart_deflate;
     worker->outboxes.twins.threshold = config->deflate_threshold;
+    worker->game_options[GAME_VOTE] =
+        (struct game_options){.require_host = config->vote_require_host,
+                              .lobby_ms = config->vote_lobby_ms,
+                              .voting_ms = config->vote_voting_ms};
+    worker->policies[GAME_VOTE] = OUTBOX_CLOSE; /* an event is never left out (S1-15) */
+    worker->deflate[GAME_VOTE] = config->vote_deflate;
     for (size_t i = 0; i < game_kinds; i++)
         worker->ws_limits[i] = (struct ws_limits){
             .message_size_max = games[i]->message_size_max,

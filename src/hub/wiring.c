@@ -15,8 +15,8 @@ static void on_request(void *hub, struct conn *conn, const struct http_request *
         routes_on_request(worker, conn, request, rest);
 }
 
-/* kart takes nothing from its members: what they send was validated by the reader, is counted
- * and forgotten (S0-9). */
+/* No kind takes anything from its members: what they send was validated by the reader, is counted
+ * and forgotten (S0-9, S1-19). */
 static void on_message(void *hub, struct conn *conn, const struct ws_message *message)
 {
     struct worker *worker = hub;

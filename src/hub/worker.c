@@ -1,6 +1,7 @@
 #include "hub/worker.h"
 #include "hub/entrance.h"
 #include "hub/errand.h"
+#include "hub/events.h"
 #include "hub/handoff.h"
 #include "hub/rooms.h"
 #include "hub/span.h"
@@ -51,6 +52,12 @@ static void on_return(struct worker *worker, struct mailbox_return *back)
     }
 }
 
+/* Else what was said must be sent before more is. */
+static bool has_said_little(const struct worker *worker)
+{
+    return worker->said < events_a_turn_max;
+}
+
 /* What other workers have sent, and what they have given back. After the events of the turn, and
  * not before: a doorbell that is among them tells of mail that may have come since the last
  * look. */
@@ -59,11 +66,11 @@ static void worker_take_mail(struct worker *worker)
     struct mail mail;
     mailbox_quiet(&worker->inbox);
     uint32_t mails_left = mails_a_turn_max;
-    while (mails_left > 0 && mailbox_take(&worker->inbox, &mail)) {
+    while (mails_left > 0 && has_said_little(worker) && mailbox_take(&worker->inbox, &mail)) {
         on_mail(worker, mail);
         mails_left -= 1;
     }
-    worker->more_mail = mails_left == 0;
+    worker->more_mail = mails_left == 0 || !has_said_little(worker);
     struct mailbox_return *back = mailbox_take_returns(&worker->returns);
     while (back != nullptr) {
         struct mailbox_return *next = back->next;
@@ -125,7 +132,7 @@ static void on_timer(struct worker *worker, struct timer *timer)
     switch ((enum timer_kind)timer->kind) {
     case TIMER_CONN: conn_on_timer(list_entry(timer, struct conn, timer)); break;
     case TIMER_ROOM:
-        rooms_tick(worker, list_entry(timer, struct hub_room, room.tick));
+        rooms_on_timer(worker, list_entry(timer, struct hub_room, room.tick));
         conn_flush_dirty(&worker->conns); /* before the next room is built */
         break;
     case TIMER_LISTENER:
@@ -202,6 +209,7 @@ static void worker_wait(struct worker *worker)
     write_log(worker);
     if (!worker->wake_armed) arm_wake(worker);
     worker->conns.unsubmitted = 0;
+    worker->said = 0;
     set_now(worker, ring_wait(&worker->ring, next_turn_ns(worker)));
 }
 
@@ -240,6 +248,7 @@ static void worker_take_events(struct worker *worker)
         struct ring_event event = worker->events[worker->event_next++];
         on_event(worker, event);
         ring_give(&worker->ring, &event);
+        if (!has_said_little(worker)) return;
         bytes += turn_bytes_an_event + (uint32_t)event.data.size;
         if (bytes < turn_bytes_a_look) continue;
         bytes = 0;
@@ -310,6 +319,7 @@ static void worker_run_timers(struct worker *worker)
 
 void worker_last_turn(struct worker *worker, uint64_t until_ns)
 {
+    worker->said = 0;
     conn_flush_dirty(&worker->conns);
     write_log(worker);
     if (!worker->wake_armed) arm_wake(worker);

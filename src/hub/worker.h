@@ -5,7 +5,8 @@
  *   start.c     memory, listeners, rooms          stop.c     goodbyes, and all comes home
  *   entrance.c  who may come in                   wiring.c   news of connections, for rooms
  *   routes.c    the public listener's paths       api.c      the internal listener's
- *   rooms.c     rooms found, ticked, closed       echo.c     /echo, which is no room
+ *   vote_routes.c   of it, /api/rooms             echo.c     /echo, which is no room
+ *   rooms.c     rooms found, ticked, closed       events.c   what their games say
  *   config.c    what an operator chose            metrics.c  what it all amounts to
  * and between workers:
  *   hub.c       mail                              span.c     frames lent, for a room of all workers
@@ -48,6 +49,13 @@ struct hub_room {
     bool asked;           /* replica: a state has been asked for and has not come */
     bool must_ask;        /* replica: the question found home's mailbox full */
     bool must_leave;      /* replica: so did the farewell */
+    /* Of a kind that says things (hub/events.c): */
+    bool busy;                   /* an input is being handled, and those that it leads to */
+    bool over;                   /* its game is at its end: nothing is told to it any more */
+    bool is_owned;               /* `owner` counts it as one of its own */
+    uint64_t owner;              /* in hub.acquirers: who asked for the room */
+    struct list left_behind;     /* while busy: seats whose outbox was full */
+    struct list unserved;        /* and those for whom no frame could be had */
     alignas(16) uint8_t state[]; /* of the kind's state_size */
 };
 
@@ -90,6 +98,7 @@ struct worker {
     bool counted_empty; /* in hub.empty */
     bool more_stopped;  /* connections may be read on after the next turn's events */
     bool more_mail;     /* the mailbox was left with some in it */
+    uint32_t said;      /* events in this turn; see events_a_turn_max */
     bool wake_armed;
     bool log_armed;        /* the kernel holds a write of the log's bytes */
     uint64_t log_again_ms; /* after a full pipe: when to try again */

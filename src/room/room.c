@@ -4,11 +4,11 @@
 void room_init(struct room *room, struct text name, uint8_t kind, uint32_t state_key,
                uint32_t tick_ms, uint32_t phase_ms, uint64_t now_ms)
 {
-    assert(name.size > 0 && name.size <= room_name_size_max && tick_ms > 0);
+    assert(name.size > 0 && name.size <= room_name_size_max);
     *room = (struct room){.kind = kind,
                           .stale = true,
                           .name_size = (uint8_t)name.size,
-                          .tick_due_ms = now_ms + phase_ms % tick_ms,
+                          .tick_due_ms = now_ms + (tick_ms > 0 ? phase_ms % tick_ms : 0),
                           .tick_ms = tick_ms,
                           .state_key = state_key};
     memcpy(room->name, name.data, name.size);
@@ -65,6 +65,24 @@ void room_broadcast(struct room *room, struct outbox_set *outboxes, struct frame
         if (!outbox_refused(outbox_offer(outboxes, seat->outbox, frame, room->policy))) continue;
         list_remove(&seat->link);
         list_push(left_behind, &seat->link);
+    }
+}
+
+void room_tell(struct room *room, struct outbox_set *outboxes, struct frame *frame,
+               struct seat *seat, struct list *left_behind)
+{
+    assert(seat->room == room);
+    if (!outbox_refused(outbox_offer(outboxes, seat->outbox, frame, room->policy))) return;
+    list_remove(&seat->link);
+    list_push(left_behind, &seat->link);
+}
+
+void room_broadcast_others(struct room *room, struct outbox_set *outboxes, struct frame *frame,
+                           const struct seat *but, struct list *left_behind)
+{
+    list_each (link, &room->seats) {
+        struct seat *seat = list_entry(link, struct seat, link);
+        if (seat != but) room_tell(room, outboxes, frame, seat, left_behind);
     }
 }
 

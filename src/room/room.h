@@ -16,7 +16,7 @@ constexpr size_t room_name_size_max = 16 + 1 + room_id_size_max; /* "kart" or "k
 
 struct room {
     struct table_link by_name; /* in the hub's directory; its key is `name` */
-    struct timer tick;         /* set while somebody is here */
+    struct timer tick;         /* set while somebody is here; without a period: while it is due */
     struct list seats;         /* those who are shown frames, in the order of joining */
     uint32_t seat_count;
     uint8_t kind;              /* the hub's number of the game */
@@ -27,14 +27,14 @@ struct room {
     char name[room_name_size_max];
     uint64_t sequence;    /* of the last snapshot: 1, 2, 3, ... */
     uint64_t tick_due_ms; /* when the next tick should be; moves by whole periods */
-    uint32_t tick_ms;     /* the period */
+    uint32_t tick_ms;     /* the period; 0: there is none */
     uint32_t state_key;   /* marks this room's snapshots, unique within the worker */
     struct frame *shown;  /* the last snapshot, one reference held; nullptr before the first */
 };
 
 /* An empty room; its policy is conflation until the hub sets another. `name` is copied (at most
  * room_name_size_max bytes). Ticks fall at `phase_ms` plus whole periods after `now_ms`, so that a
- * thousand rooms do not all fall due at once. */
+ * thousand rooms do not all fall due at once; where `tick_ms` is 0 there are none. */
 void room_init(struct room *room, struct text name, uint8_t kind, uint32_t state_key,
                uint32_t tick_ms, uint32_t phase_ms, uint64_t now_ms);
 
@@ -63,6 +63,14 @@ void room_show(struct room *room, struct frame_pool *frames, struct frame *frame
 void room_broadcast(struct room *room, struct outbox_set *outboxes, struct frame *frame,
                     struct list *left_behind);
 
-/* Moves tick_due_ms to the first period after `now_ms`. Returns how many ticks were missed
- * (0 when the room is on time). */
+/* The same for every member but one. */
+void room_broadcast_others(struct room *room, struct outbox_set *outboxes, struct frame *frame,
+                           const struct seat *but, struct list *left_behind);
+
+/* The same for one member, who sits in this room. */
+void room_tell(struct room *room, struct outbox_set *outboxes, struct frame *frame,
+               struct seat *seat, struct list *left_behind);
+
+/* Moves tick_due_ms to the first period after `now_ms`; there is a period. Returns how many ticks
+ * were missed (0 when the room is on time). */
 uint64_t room_next_tick(struct room *room, uint64_t now_ms);

@@ -26,19 +26,20 @@ static void race_open(struct race *race, struct game_options options)
 {
     *race = (struct race){.options = options, .now_ms = 1000};
     EXPECT(game_kart.state_size <= sizeof(race->state));
-    game_kart.open(race->state, &race->options, 1, time_of(race));
+    game_kart.open(race->state, &(struct game_opening){
+                                    .options = &race->options, .seed = 1, .now = time_of(race)});
 }
 
 static void race_wait(struct race *race, uint64_t ms)
 {
     race->now_ms += ms;
-    game_kart.advance(race->state, time_of(race));
+    game_kart.advance(race->state, time_of(race), nullptr);
 }
 
 static enum game_answer race_command(struct race *race, struct text line)
 {
     struct writer reply = writer_over(race->reply, sizeof(race->reply));
-    game_kart.advance(race->state, time_of(race));
+    game_kart.advance(race->state, time_of(race), nullptr);
     enum game_answer answer = game_kart.command(race->state, line, time_of(race), &reply);
     EXPECT(!reply.overflow);
     race->reply_size = reply.size;
@@ -55,7 +56,7 @@ static struct bytes race_show(struct race *race)
 {
     struct game_view view = {.now = time_of(race), .sequence = race->sequence};
     struct writer out = writer_over(race->shown, sizeof(race->shown));
-    game_kart.advance(race->state, view.now);
+    game_kart.advance(race->state, view.now, nullptr);
     game_kart.snapshot(race->state, &view, &out);
     EXPECT(!out.overflow);
     return writer_bytes(&out);

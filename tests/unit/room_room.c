@@ -64,6 +64,58 @@ TEST("a broadcast gives every member one reference to the same frame")
     end();
 }
 
+TEST("what is for all but one, and what is for one, reaches nobody else (S1-13)")
+{
+    begin();
+    for (uint32_t i = 0; i < members; i++)
+        room_join(&room, &seats[i], &boxes[i]);
+    struct frame *event = make(FRAME_EVENT);
+    struct list left_behind;
+    list_init(&left_behind);
+    room_broadcast_others(&room, &set, event, &seats[1], &left_behind);
+    EXPECT_EQ(boxes[0].count, 1);
+    EXPECT_EQ(boxes[1].count, 0);
+    EXPECT_EQ(boxes[2].count, 1);
+    room_tell(&room, &set, event, &seats[1], &left_behind);
+    EXPECT_EQ(boxes[0].count, 1);
+    EXPECT_EQ(boxes[1].count, 1);
+    EXPECT_EQ(event->refs, 1 + members);
+    EXPECT(list_is_empty(&left_behind));
+    frame_unref(&frames, event);
+    end();
+}
+
+TEST("with the policy of closing, the 257th event leaves a member behind and no other (S1-15)")
+{
+    begin();
+    room.policy = OUTBOX_CLOSE;
+    for (uint32_t i = 0; i < members; i++)
+        room_join(&room, &seats[i], &boxes[i]);
+    struct frame *event = make(FRAME_EVENT);
+    struct list left_behind;
+    list_init(&left_behind);
+    for (uint32_t i = 0; i < outbox_frames_max; i++)
+        room_tell(&room, &set, event, &seats[2], &left_behind);
+    EXPECT(list_is_empty(&left_behind));
+    room_broadcast_others(&room, &set, event, &seats[0], &left_behind);
+    EXPECT(left_behind.next == &seats[2].link && left_behind.previous == &seats[2].link);
+    EXPECT_EQ(boxes[1].count, 1);
+    (void)!list_take(&left_behind);
+    room_leave(&seats[2]);
+    frame_unref(&frames, event);
+    end();
+}
+
+TEST("a room without a period has no ticks, and its timer is free for its game")
+{
+    begin();
+    struct room quiet;
+    room_init(&quiet, TEXT("vote/1"), 1, 2, 0, 77, 1000);
+    EXPECT_EQ(quiet.tick_ms, 0);
+    EXPECT(!wheel_is_set(&quiet.tick));
+    end();
+}
+
 TEST("a member whose outbox is full is left behind and the others are not disturbed")
 {
     begin();

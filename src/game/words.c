@@ -1,0 +1,27 @@
+#include "game/words.h"
+#include <assert.h>
+
+struct game_words words_over(struct bytes memory)
+{
+    return (struct game_words){.out = writer_over(memory.data, memory.size)};
+}
+
+struct writer *words_begin(struct game_words *words, enum game_audience audience, uint32_t member)
+{
+    assert(words->count < game_messages_max);
+    words->messages[words->count] = (struct game_message){
+        .start = (uint32_t)words->out.size, .member = member, .audience = audience};
+    return &words->out;
+}
+
+void words_end(struct game_words *words)
+{
+    assert(!words->out.overflow);
+    struct game_message *message = &words->messages[words->count++];
+    message->size = (uint32_t)words->out.size - message->start;
+}
+
+struct text words_text(const struct game_words *words, const struct game_message *message)
+{
+    return (struct text){(const char *)words->out.data + message->start, message->size};
+}

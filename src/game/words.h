@@ -1,0 +1,42 @@
+/* game/words.h: what a game says because of one input: messages in order, and for whom each is.
+ * You are here: ring > tls > http > ws > hub > room > [game] > outbox > conn > ring
+ *
+ * Each message is whole, in the kind's dialect, and written once however many get it: the hub makes
+ * one frame of it. The bytes lie one behind the other in memory that the hub lends. */
+#pragma once
+#include "base/bytes.h"
+
+constexpr size_t game_messages_max = 16; /* because of one input */
+
+enum game_audience : uint8_t {
+    GAME_TO_ALL,
+    GAME_TO_OTHERS, /* all but one */
+    GAME_TO_ONE,
+};
+
+struct game_message {
+    uint32_t start, size; /* in words.out */
+    uint32_t member;      /* TO_OTHERS: who does not get it; TO_ONE: who gets it */
+    enum game_audience audience;
+};
+
+struct game_words {
+    struct writer out;
+    uint32_t count;
+    bool over; /* the game is at its end: once all is said the hub closes members and room */
+    struct game_message messages[game_messages_max];
+};
+
+/* Nothing is said yet. `memory` is lent for as long as the words are used. */
+struct game_words words_over(struct bytes memory);
+
+/* Begins a message; its text is written to the writer that is returned, up to words_end. `member`
+ * means nothing for TO_ALL. More than game_messages_max is a mistake of the game. */
+struct writer *words_begin(struct game_words *words, enum game_audience audience, uint32_t member);
+
+/* The message is whole. That it did not fit into the memory is a mistake of the game: what one
+ * input makes it say is bounded. */
+void words_end(struct game_words *words);
+
+/* The text of a message. */
+struct text words_text(const struct game_words *words, const struct game_message *message);

@@ -1,0 +1,201 @@
+#include "hub/events.h"
+#include "hub/rooms.h"
+#include <assert.h>
+
+static const struct game *game_of(const struct hub_room *room)
+{
+    return games[room->room.kind];
+}
+
+static struct game_time game_time(const struct worker *worker)
+{
+    return (struct game_time){.ms = instant_ms(worker->now), .ns = worker->now.ns};
+}
+
+static struct game_words no_words(struct worker *worker)
+{
+    return words_over((struct bytes){worker->scratch, sizeof worker->scratch});
+}
+
+/* The seat of a member's number: its place in the worker's pool. */
+static struct seat *seat_of(struct worker *worker, uint32_t number)
+{
+    return &((struct member *)pool_at(&worker->members, number))->seat;
+}
+
+static bool reaches_nobody(const struct hub_room *room, const struct game_message *message)
+{
+    uint32_t left_out = message->audience == GAME_TO_OTHERS ? 1 : 0;
+    return message->audience != GAME_TO_ONE && room->room.seat_count <= left_out;
+}
+
+/* --- Out ------------------------------------------------------------------------------------- */
+
+static void deliver(struct worker *worker, struct hub_room *room,
+                    const struct game_message *message, struct frame *frame)
+{
+    struct outbox_set *outboxes = &worker->outboxes;
+    switch (message->audience) {
+    case GAME_TO_ALL: room_broadcast(&room->room, outboxes, frame, &room->left_behind); break;
+    case GAME_TO_OTHERS:
+        room_broadcast_others(&room->room, outboxes, frame, seat_of(worker, message->member),
+                              &room->left_behind);
+        break;
+    case GAME_TO_ONE:
+        room_tell(&room->room, outboxes, frame, seat_of(worker, message->member),
+                  &room->left_behind);
+        break;
+    }
+}
+
+/* No frame could be had. Those for whom it was would miss it without knowing. */
+static void fail(struct worker *worker, struct hub_room *room, const struct game_message *message)
+{
+    if (worker->metrics.snapshots_failed++ % 1000 == 0)
+        LOG(&worker->log, worker->now, LOG_ERROR, "event_failed",
+            LOG_T("room", room_name(&room->room)), LOG_U("frames", worker->frames.live),
+            LOG_U("failed", worker->metrics.snapshots_failed));
+    const struct seat *named = seat_of(worker, message->member);
+    list_each (link, &room->room.seats) {
+        bool is_named = list_entry(link, struct seat, link) == named;
+        if (message->audience == GAME_TO_OTHERS && is_named) continue;
+        if (message->audience == GAME_TO_ONE && !is_named) continue;
+        list_remove(link);
+        list_push(&room->unserved, link);
+    }
+}
+
+/* Encoded once, whoever is going to get it (S1-16). */
+static void say(struct worker *worker, struct hub_room *room, const struct game_words *words)
+{
+    for (uint32_t i = 0; i < words->count; i++) {
+        const struct game_message *message = &words->messages[i];
+        struct text text = words_text(words, message);
+        if (reaches_nobody(room, message)) continue;
+        struct frame *frame =
+            frame_make(&worker->frames, FRAME_EVENT, WS_TEXT,
+                       (struct bytes){words->out.data + message->start, text.size});
+        if (frame == nullptr) {
+            fail(worker, room, message);
+            continue;
+        }
+        worker->metrics.kinds[room->room.kind].encodes += 1;
+        worker->said += 1;
+        deliver(worker, room, message, frame);
+        frame_unref(&worker->frames, frame);
+    }
+}
+
+/* Closes those who could not be given what they must not miss. Each one's leaving is an input of
+ * this room, and may say more and leave more behind. */
+static void part(struct hub_room *room)
+{
+    for (;;) {
+        struct list *slow = list_take(&room->left_behind);
+        struct list *link = slow != nullptr ? slow : list_take(&room->unserved);
+        if (link == nullptr) return;
+        conn_left_behind(conn_of_seat(list_entry(link, struct seat, link)),
+                         slow != nullptr ? OUTBOX_FULL : OUTBOX_NO_SPACE);
+    }
+}
+
+static void end(struct worker *worker, struct hub_room *room)
+{
+    while (!list_is_empty(&room->room.seats)) {
+        struct list *first = room->room.seats.next;
+        conn_close(conn_of_seat(list_entry(first, struct seat, link)), CLOSE_ROOM_CLOSED);
+    }
+    rooms_close(worker, room);
+}
+
+void events_schedule(struct worker *worker, struct hub_room *room)
+{
+    if (game_of(room)->due == nullptr) return;
+    uint64_t due_ms = game_of(room)->due(room->state);
+    if (due_ms == game_never_ms)
+        wheel_clear(&worker->wheel, &room->room.tick);
+    else
+        wheel_set(&worker->wheel, &room->room.tick, due_ms);
+}
+
+/* An input has been handled by the game. False when the room is gone. */
+static bool finish(struct worker *worker, struct hub_room *room, const struct game_words *words)
+{
+    say(worker, room, words);
+    if (words->over) room->over = true;
+    if (room->busy) return true; /* the input that led to this one goes on */
+    room->busy = true;
+    part(room);
+    room->busy = false;
+    if (room->over) {
+        end(worker, room);
+        return false;
+    }
+    if (rooms_close_if_empty(worker, room)) return false;
+    events_schedule(worker, room);
+    return true;
+}
+
+/* --- In -------------------------------------------------------------------------------------- */
+
+static bool has_events(const struct hub_room *room)
+{
+    return game_of(room)->join != nullptr;
+}
+
+/* Its rules run up to now. False when the room is gone, or about to be. */
+static bool advance(struct worker *worker, struct hub_room *room)
+{
+    if (room->over) return false;
+    struct game_words words = no_words(worker);
+    if (game_of(room)->advance(room->state, game_time(worker), &words)) room->room.stale = true;
+    if (words.count == 0 && !words.over) return true;
+    return finish(worker, room, &words) && !room->over;
+}
+
+struct hub_room *events_find(struct worker *worker, struct text name)
+{
+    struct hub_room *room = rooms_find(worker, name);
+    if (room == nullptr || !has_events(room)) return room;
+    return advance(worker, room) ? room : nullptr;
+}
+
+void events_join(struct worker *worker, struct hub_room *room, struct member *member)
+{
+    struct game_words words = no_words(worker);
+    uint32_t number = pool_index(&worker->members, member);
+    assert(!room->busy && !room->over);
+    game_of(room)->join(room->state, number, game_time(worker), &words);
+    (void)!finish(worker, room, &words);
+}
+
+void events_leave(struct worker *worker, struct hub_room *room, uint32_t number)
+{
+    if (!advance(worker, room)) return;
+    struct game_words words = no_words(worker);
+    game_of(room)->leave(room->state, number, game_time(worker), &words);
+    (void)!finish(worker, room, &words);
+}
+
+void events_on_timer(struct worker *worker, struct hub_room *room)
+{
+    if (advance(worker, room)) events_schedule(worker, room);
+}
+
+bool events_request(struct worker *worker, struct text name, const struct game_request *request,
+                    struct writer *reply, enum game_answer *answer)
+{
+    struct hub_room *room = events_find(worker, name);
+    if (room == nullptr || game_of(room)->request == nullptr) return false;
+    *answer = GAME_DONE;
+    if (request->verb.size == 0) return true;
+    struct game_words words = no_words(worker);
+    uint8_t kind = room->room.kind;
+    *answer = game_of(room)->request(room->state, request, game_time(worker), reply, &words);
+    LOG(&worker->log, worker->now, LOG_DEBUG, "room_request", LOG_T("room", room_name(&room->room)),
+        LOG_T("verb", request->verb), LOG_U("answer", *answer));
+    if (*answer == GAME_DONE || *answer == GAME_UNCHANGED)
+        worker->metrics.kinds[kind].requests += 1;
+    (void)!finish(worker, room, &words);
+    return true;
+}

@@ -1,0 +1,53 @@
+#include "check.h"
+#include "game/words.h"
+
+static uint8_t memory[256];
+
+static struct game_words none(void)
+{
+    return words_over((struct bytes){memory, sizeof memory});
+}
+
+static void add(struct game_words *words, const char *text, enum game_audience audience,
+                uint32_t member)
+{
+    write_text(words_begin(words, audience, member), text_of(text));
+    words_end(words);
+}
+
+TEST("nothing is said until something is")
+{
+    struct game_words words = none();
+    EXPECT_EQ(words.count, 0);
+    EXPECT(!words.over);
+}
+
+TEST("messages keep their order, their bytes and for whom they are")
+{
+    struct game_words words = none();
+    add(&words, "to all", GAME_TO_ALL, 0);
+    add(&words, "", GAME_TO_OTHERS, 7);
+    add(&words, "to seven", GAME_TO_ONE, 7);
+    EXPECT_EQ(words.count, 3);
+    EXPECT_TEXT(words_text(&words, &words.messages[0]), "to all");
+    EXPECT_TEXT(words_text(&words, &words.messages[1]), "");
+    EXPECT_TEXT(words_text(&words, &words.messages[2]), "to seven");
+    EXPECT_EQ(words.messages[0].audience, GAME_TO_ALL);
+    EXPECT_EQ(words.messages[1].audience, GAME_TO_OTHERS);
+    EXPECT_EQ(words.messages[1].member, 7);
+    EXPECT_EQ(words.messages[2].audience, GAME_TO_ONE);
+    EXPECT_EQ(words.messages[2].member, 7);
+}
+
+TEST("as many messages as one input may cause fill the list, and as many bytes the memory")
+{
+    struct game_words words = none();
+    for (size_t i = 0; i < game_messages_max; i++)
+        add(&words, "0123456789abcdef", GAME_TO_ONE, (uint32_t)i);
+    EXPECT_EQ(words.count, game_messages_max);
+    EXPECT_EQ(words.out.size, sizeof memory);
+    for (size_t i = 0; i < game_messages_max; i++) {
+        EXPECT_TEXT(words_text(&words, &words.messages[i]), "0123456789abcdef");
+        EXPECT_EQ(words.messages[i].member, i);
+    }
+}
