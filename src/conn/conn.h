@@ -263,9 +263,10 @@ void conn_answer_all(struct conn *conn);
  * own, and then it is not copied when it came in pieces. */
 void conn_reply(struct conn *conn, enum ws_opcode opcode, struct bytes payload);
 
-/* Once a turn, at its end: connections that were stopped and owe less by now are read again. True
- * when another turn is needed to know of some of them. */
-bool conn_read_stopped(struct conn_shared *shared);
+/* Once a turn, at its end: connections that were stopped and owe less by now are read again, one at
+ * least, until `duration_ns` is over: what each has kept may be the end of a large message. True
+ * when another turn is needed for some of them. */
+bool conn_read_stopped(struct conn_shared *shared, uint64_t duration_ns);
 
 /* HTTP to CLOSING: queues a whole HTTP answer, which is copied. */
 void conn_answer(struct conn *conn, struct bytes answer);

@@ -12,7 +12,8 @@ struct echo_limits echo_limits_of(const struct config *config)
     return (struct echo_limits){.message_size_max = message,
                                 .clients = memory / 4 / frame,
                                 .large_frames = memory / 2 / message > 0 ? memory / 2 / message : 1,
-                                .reply_memory = memory / 4};
+                                .reply_memory = memory / 4,
+                                .small_memory = memory / 2};
 }
 
 void echo_open(struct worker *worker, struct conn *conn, const struct http_upgrade *upgrade)

@@ -13,6 +13,7 @@ struct echo_limits {
     uint32_t clients;
     uint32_t large_frames; /* messages over the largest ordinary frame, being read or sent back */
     uint64_t reply_memory; /* bytes of replies; beyond it each client may owe one at a time */
+    uint64_t small_memory; /* bytes of all that is not large: the above, and one for each client */
 };
 struct echo_limits echo_limits_of(const struct config *config);
 

@@ -72,8 +72,9 @@ static void reserve(struct worker *worker, struct arena *arena, const struct con
      * kept. */
     uint32_t slots = worker->conns.config.connections_max, long_outboxes = slots + slots / 8 + 64;
     ring_reserve_uring(&worker->ring, arena, &ring);
-    frame_pool_init(&worker->frames, arena, frame_budget);
     struct echo_limits echo = echo_limits_of(config);
+    /* What echoes may hold comes on top: rooms' frames would else find a class used up. */
+    frame_pool_init(&worker->frames, arena, frame_budget + echo.small_memory);
     if (config->enable_echo)
         frame_pool_add_large(&worker->frames, arena,
                              echo.message_size_max + (uint32_t)ws_control_payload_max,

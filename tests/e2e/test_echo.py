@@ -379,6 +379,15 @@ def test_large_ones_take_turns():
         assert len(done) == 4, f"{len(done)} of 4"
 
 
+def test_rooms_keep_their_frames():
+    """what echoes may keep is reserved beside what rooms have, in each size"""
+    reserved = []
+    for options in ((), ("--enable-echo", "--echo-memory", "2MiB"), ("--enable-echo", "--echo-memory", "1024MiB")):
+        with Server("--dev", "--workers", "1", *options) as server:
+            reserved.append(server.metric("ringcast_memory_reserved_bytes"))
+    assert reserved[0] < reserved[1] and reserved[2] - reserved[0] >= 6 * 512 * MIB, reserved
+
+
 def test_inflated_ones_wait():
     """a message that was begun, and inflates to a large one, waits for the one frame that another has"""
     options = ("--echo-deflate", "--echo-memory", "2MiB", "--echo-message", "1MiB", "--send-buffer", "4KiB")

@@ -482,7 +482,7 @@ void turn(void)
     settle();
     conn_flush_dirty(&shared);
     (void)conn_reap(&shared);
-    (void)conn_read_stopped(&shared);
+    (void)conn_read_stopped(&shared, UINT64_MAX / 2);
 }
 
 static bool is_quiet(const struct peer *peer)

@@ -170,6 +170,30 @@ TEST("beyond the memory for replies each peer owes one at a time")
     end();
 }
 
+TEST("of many who may be read on each gets its turn, and no turn is longer than it may be")
+{
+    begin((struct peers_options){.replies = 1});
+    struct peer *all[4] = {peer, peer_open(), peer_open(), peer_open()};
+    for (uint32_t i = 0; i < 4; i++) {
+        peer_stuff(all[i]);
+        for (uint32_t asked = 0; asked < 60; asked++)
+            peer_asks(all[i], 100);
+    }
+    for (uint32_t i = 0; i < 20; i++)
+        turn();
+    for (uint32_t i = 0; i < 4; i++)
+        EXPECT(all[i]->conn->paused && all[i]->conn->kept != nullptr);
+    shared.config.reply_memory = UINT64_MAX;
+    for (uint32_t read = 1; read <= 4; read++) {
+        EXPECT_EQ(conn_read_stopped(&shared, 0), read < 4);
+        uint32_t paused = 0;
+        for (uint32_t i = 0; i < 4; i++)
+            paused += all[i]->conn->paused;
+        EXPECT_EQ(paused, 4 - read);
+    }
+    end();
+}
+
 TEST("with the fast path off replies come all the same, also where the kernel is slow to take them")
 {
     begin((struct peers_options){.plain = true});
