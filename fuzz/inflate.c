@@ -11,14 +11,30 @@ static void restart(int bits)
     made = true;
 }
 
-/* Block after block. *whole_block: it stopped between two. */
-static int inflate_blocks(bool *whole_block)
+/* zlib sees a distance that is too far only behind its window, and what one call writes is not
+ * behind it: so the output of a small window is had in small pieces. */
+static size_t piece_of(int bits, size_t room)
 {
-    int result;
-    do {
+    constexpr size_t small = 64;
+    return bits < 15 && room > small ? small : room;
+}
+
+/* Block after block into what is left of the output; *size is what is used of it. *whole_block: it
+ * stopped between two. */
+static int inflate_blocks(int bits, struct bytes output, size_t *size, bool *whole_block)
+{
+    int result = Z_OK;
+    while (result == Z_OK && (stream.avail_in > 0 || stream.avail_out == 0)) {
+        size_t piece = piece_of(bits, output.size - *size);
+        if (piece == 0) break;
+        stream.next_out = output.data + *size;
+        stream.avail_out = (unsigned)piece;
+        bool again = stream.avail_in == 0; /* perhaps there was nothing more to be had */
         result = inflate(&stream, Z_BLOCK);
+        *size += piece - stream.avail_out;
+        if (again && result == Z_BUF_ERROR) return Z_OK;
         *whole_block = (stream.data_type & 128) != 0 && (stream.data_type & 63) == 0;
-    } while (result == Z_OK && stream.avail_in > 0);
+    }
     return result;
 }
 
@@ -35,12 +51,10 @@ struct inflated plain_inflate(struct bytes payload, int bits, struct bytes outpu
         restart(bits);
         stream.next_in = input.data + at;
         stream.avail_in = (unsigned)(input.size - at);
-        stream.next_out = output.data + inflated.size;
-        stream.avail_out = (unsigned)(output.size - inflated.size);
-        result = inflate_blocks(&whole_block);
+        stream.avail_out = 1; /* so it is not taken for a full one */
+        result = inflate_blocks(bits, output, &inflated.size, &whole_block);
         at = input.size - stream.avail_in;
-        inflated.size = output.size - stream.avail_out;
-        inflated.over = stream.avail_out == 0;
+        inflated.over = inflated.size == output.size;
     }
     /* A stream that ends with the payload needs no tail; one that ends within the tail took some of
      * it for its own. */
