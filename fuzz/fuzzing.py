@@ -19,7 +19,7 @@ CACHE = ROOT / ".zig-cache" / "fuzz"
 sys.path.insert(0, str(ROOT / "tests" / "tools"))
 import tools  # noqa: E402
 
-LAYERS = ("base", "http", "ws", "outbox", "conn")
+LAYERS = ("base", "http", "ws", "auth", "outbox", "conn")
 LIBRARIES = ("bearssl", "yyjson", "zlib")  # those of vendor/ that these layers use
 SHARED_WITH_TESTS = ("tests/unit/ws_listener.c",)
 
@@ -30,7 +30,8 @@ LIBRARIES_FUZZED = ["-fsanitize=address", "-fsanitize=fuzzer-no-link"]  # theirs
 COVERAGE = ["-O1", "-fprofile-instr-generate", "-fcoverage-mapping", "-fsanitize=fuzzer-no-link"]
 
 # The longest inputs, in bytes: where a short one shows as much, it shows it sooner.
-LENGTHS = {"ws_reader": 512, "base_utf8": 256, "http_target": 256, "http_extension": 256, "ws_deflate": 1024}
+LENGTHS = {"ws_reader": 512, "base_utf8": 256, "http_target": 256, "http_extension": 256, "ws_deflate": 1024, "base_base64": 256,
+           "base_json": 1024, "auth_jwt": 1024}
 LENGTH = 2048
 
 
@@ -100,8 +101,10 @@ class Build:
         key = hashlib.sha256(repr((self.flags, str(clang))).encode()).hexdigest()[:8]
         self.folder = CACHE / f"build-{key}"
         self.environment = {**os.environ, **clang.environment}
-        headers = [*(ROOT / "src").rglob("*.h"), *(ROOT / "tests").glob("*.h"), *HERE.glob("*.h")]
-        self.newest_header = max(path.stat().st_mtime_ns for path in headers)
+        ours = (ROOT / "src").rglob("*.h")
+        helpers = [*(ROOT / "tests").glob("*.h"), *HERE.glob("*.h")]
+        self.newest_header = max(path.stat().st_mtime_ns for path in ours)
+        self.newest_helper = max(self.newest_header, *(path.stat().st_mtime_ns for path in helpers))
         self.includes, self.libraries = self.library_sources(LIBRARIES_FUZZED if flags is FUZZING else [])
         self.archive = None
 
@@ -130,12 +133,14 @@ class Build:
             raise SystemExit(f"FAILED clang {' '.join(map(str, arguments))}\n{done.stdout.decode(errors='replace')}")
 
     def compile(self, source, flags=None):
-        """The object file of a source, made when it is older than the source or any header of ours."""
-        flags = [*self.flags, *self.includes] if flags is None else flags
+        """The object file of a source, made when it is older than the source or any header that it may include."""
         path = pathlib.Path(source)
         name = str(path.relative_to(ROOT) if path.is_absolute() else path)
         made = self.folder / (name.replace("/", "_") + ".o")
-        newest = max(self.newest_header, (ROOT / path).stat().st_mtime_ns)
+        newest = (ROOT / path).stat().st_mtime_ns
+        if flags is None:  # else it is a library's
+            flags = [*self.flags, *self.includes]
+            newest = max(newest, self.newest_header if name.startswith("src/") else self.newest_helper)
         if not made.exists() or made.stat().st_mtime_ns < newest:
             made.parent.mkdir(parents=True, exist_ok=True)
             self.command(*flags, "-c", name, "-o", made)

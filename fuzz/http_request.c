@@ -9,7 +9,7 @@
 #include "http/request.h"
 #include "http/respond.h"
 #include "http/upgrade.h"
-#include "script.h"
+#include "offers.h"
 #include <bearssl_hash.h>
 
 static const struct http_limits all_limits[] = {
@@ -263,6 +263,23 @@ static void check_error(uint16_t status, struct text code, struct text message)
     MUST(quotes == 10 && body.data[body.size - 1] == '}');
 }
 
+/* RFC 7692 §7.1: named only where it was offered and is allowed, with what was asked for, and never
+ * with anything kept from one message to the next. */
+static void expect_extension(const struct http_request *request, struct text answer, bool allowed)
+{
+    struct offer chosen = {}, said = {};
+    struct text value = {};
+    for (uint16_t i = 0; i < request->header_count; i++)
+        if (text_equal_nocase(request->headers[i].name, TEXT("Sec-WebSocket-Extensions")))
+            MUST(offers_hear(request->headers[i].value, &chosen));
+    bool agreed = allowed && chosen.ours;
+    MUST(count_lines(answer, TEXT("Sec-WebSocket-Extensions"), &value) == agreed);
+    if (!agreed) return;
+    MUST(offers_hear(value, &said) && said.ours && said.good);
+    MUST(said.server_context && said.client_context && !said.client_bits);
+    MUST(said.server_bits == chosen.server_bits && said.server == chosen.server);
+}
+
 static void judge(const struct http_request *request, struct text head, uint8_t choice)
 {
     static const struct text origins[] = {{"https://good.example", 20}};
@@ -271,7 +288,8 @@ static void judge(const struct http_request *request, struct text head, uint8_t 
                                          .origins = origins,
                                          .origin_count = 1,
                                          .protocols = protocols,
-                                         .protocol_count = (choice & 4) != 0 ? 2 : 0};
+                                         .protocol_count = (choice & 4) != 0 ? 2 : 0,
+                                         .deflate = (choice & 8) != 0};
     struct http_upgrade upgrade;
     enum http_refusal refusal = http_upgrade_check(request, &policy, &upgrade);
     if (refusal != HTTP_UPGRADE_OK) {
@@ -289,6 +307,7 @@ static void judge(const struct http_request *request, struct text head, uint8_t 
     MUST(text_equal(owed(answer, TEXT("Upgrade")), TEXT("websocket")));
     MUST(text_equal(owed(answer, TEXT("Connection")), TEXT("Upgrade")));
     expect_accept(key, owed(answer, TEXT("Sec-WebSocket-Accept")));
+    expect_extension(request, answer, policy.deflate);
     bool offered = count_lines(head, TEXT("Sec-WebSocket-Protocol"), &value) > 0;
     MUST(count_lines(answer, TEXT("Sec-WebSocket-Protocol"), &value) == offered);
     if (offered) MUST(policy.protocol_count > 0 && holds_nocase(head, value));

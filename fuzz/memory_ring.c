@@ -20,6 +20,7 @@ struct socket {
     uint32_t piece_count;
     uint8_t inbox[inbox_max]; /* what the peer has sent and nobody has received */
     uint32_t inbox_size;
+    size_t received;
     bool peer_ended, peer_reset;
     bool shut_send, shut_both; /* by us */
     uint32_t room;             /* bytes that the peer still takes */
@@ -221,6 +222,7 @@ static bool receive(struct socket *socket, struct memory_receive how)
         struct bytes data = bytes_exact(socket->inbox, size);
         bool last = socket->recv_once || how.ends;
         socket->inbox_size -= size;
+        socket->received += size;
         memmove(socket->inbox, socket->inbox + size, socket->inbox_size);
         if (last) socket->recv_armed = false;
         ring->stats.buffers_out += 1;
@@ -311,6 +313,7 @@ int memory_ring_connect(void)
         if (sockets[fd].used) continue;
         memset(&sockets[fd], 0, offsetof(struct socket, inbox));
         sockets[fd].inbox_size = 0;
+        sockets[fd].received = 0;
         sockets[fd].peer_ended = sockets[fd].peer_reset = false;
         sockets[fd].shut_send = sockets[fd].shut_both = false;
         sockets[fd].room = UINT32_MAX;
@@ -325,13 +328,25 @@ bool memory_ring_is_open(int fd)
     return sockets[fd].used;
 }
 
-void memory_ring_peer_says(int fd, struct script bytes)
+uint32_t memory_ring_peer_may_say(int fd)
+{
+    const struct socket *socket = socket_of(fd);
+    return socket->peer_ended || socket->peer_reset ? 0 : inbox_max - socket->inbox_size;
+}
+
+uint32_t memory_ring_peer_says(int fd, struct script bytes)
 {
     struct socket *socket = socket_of(fd);
-    if (socket->peer_ended || socket->peer_reset || bytes.size == 0) return;
-    if (bytes.size > inbox_max - socket->inbox_size) bytes.size = inbox_max - socket->inbox_size;
-    memcpy(socket->inbox + socket->inbox_size, bytes.data, bytes.size);
-    socket->inbox_size += (uint32_t)bytes.size;
+    uint32_t room = memory_ring_peer_may_say(fd);
+    uint32_t size = bytes.size < room ? (uint32_t)bytes.size : room;
+    if (size > 0) memcpy(socket->inbox + socket->inbox_size, bytes.data, size);
+    socket->inbox_size += size;
+    return size;
+}
+
+size_t memory_ring_received(int fd)
+{
+    return socket_of(fd)->received;
 }
 
 void memory_ring_peer_ends(int fd)

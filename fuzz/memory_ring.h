@@ -25,9 +25,17 @@ int memory_ring_connect(void);
 /* False once the socket is closed. */
 bool memory_ring_is_open(int fd);
 
-/* The peer sends, ends its stream, resets the connection, or takes so many more bytes (UINT32_MAX:
- * all that will come). */
-void memory_ring_peer_says(int fd, struct script bytes);
+/* The peer sends. Returns how many bytes have found room: none when it has ended. */
+uint32_t memory_ring_peer_says(int fd, struct script bytes);
+
+/* How many more it could. */
+uint32_t memory_ring_peer_may_say(int fd);
+
+/* Bytes that the peer has sent and that were received, since it came. */
+size_t memory_ring_received(int fd);
+
+/* The peer ends its stream, resets the connection, or takes so many more bytes (UINT32_MAX: all that
+ * will come). */
 void memory_ring_peer_ends(int fd);
 void memory_ring_peer_resets(int fd);
 void memory_ring_peer_takes(int fd, uint32_t size);

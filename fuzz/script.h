@@ -49,6 +49,23 @@ static inline struct bytes bytes_exact(const void *data, size_t size)
     return bytes;
 }
 
+/* Bytes that become more. All zeros is none; free(data) is the end of it. */
+struct pot {
+    uint8_t *data;
+    size_t size, capacity;
+};
+
+static inline void pot_add(struct pot *pot, const void *data, size_t size)
+{
+    if (size == 0) return;
+    if (size > pot->capacity - pot->size) {
+        pot->capacity = pot->capacity * 2 + size + 512;
+        pot->data = realloc(pot->data, pot->capacity);
+    }
+    memcpy(pot->data + pot->size, data, size);
+    pot->size += size;
+}
+
 /* How the same bytes are split in another way: sizes follow from a seed. Seed 0 does not split. */
 struct cutter {
     uint32_t seed;

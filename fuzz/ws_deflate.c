@@ -7,9 +7,8 @@
  * Inflated is what a second use of zlib inflates at once, with all the memory it likes; errors are
  * the same in any pieces, and there is one exactly when there must be; nothing is written beyond
  * the limit. RFC 7692 §7.2. */
-#include "script.h"
+#include "inflate.h"
 #include "ws/deflate.h"
-#include <zlib.h>
 
 constexpr size_t reference_max = 4 << 20; /* bytes: more than any input here inflates to */
 static const size_t limits[] = {0, 1, 100, 4096, 4097, 20'000, 65536, 1 << 20};
@@ -30,47 +29,14 @@ static struct ws_deflater *deflater(void)
     return made;
 }
 
-/* ---- the reference ---- */
-
-struct reference {
-    bool deflate; /* it is one stream or several, and ends where one may */
-    size_t size;  /* of what came out before the end or the error */
-};
 static uint8_t referred[reference_max];
 
-/* All of it and the tail, one stream after the other (§7.2.3.4 ends one within a message). */
-static struct reference refer(struct bytes payload, int bits)
+static struct inflated refer(struct bytes payload, int bits)
 {
-    struct reference reference = {};
-    struct bytes input = {malloc(payload.size + 4), payload.size + 4};
-    if (payload.size > 0) memcpy(input.data, payload.data, payload.size);
-    memcpy(input.data + payload.size, "\0\0\xff\xff", 4);
-    size_t at = 0;
-    int result = Z_STREAM_END;
-    bool whole_block = false;
-    while (result == Z_STREAM_END && at < payload.size) {
-        z_stream stream = {};
-        MUST(inflateInit2(&stream, -bits) == Z_OK);
-        stream.next_in = input.data + at;
-        stream.avail_in = (unsigned)(input.size - at);
-        stream.next_out = referred + reference.size;
-        stream.avail_out = (unsigned)(reference_max - reference.size);
-        do { /* block after block */
-            result = inflate(&stream, Z_BLOCK);
-            whole_block = (stream.data_type & 128) != 0 && (stream.data_type & 63) == 0;
-        } while (result == Z_OK && stream.avail_in > 0);
-        MUST(stream.avail_out > 0);
-        at = input.size - stream.avail_in;
-        reference.size = reference_max - stream.avail_out;
-        inflateEnd(&stream);
-    }
-    /* A stream that ends with the payload needs no tail; one that ends within the tail took some of
-     * it for its own. */
-    bool ended = result == Z_STREAM_END && at == payload.size;
-    reference.deflate = payload.size == 0 || ended || (result == Z_OK && whole_block);
-    if (result == Z_STREAM_END && at > payload.size) reference.deflate = false;
-    free(input.data);
-    return reference;
+    struct inflated inflated =
+        plain_inflate(payload, bits, (struct bytes){referred, sizeof referred});
+    MUST(!inflated.over);
+    return inflated;
 }
 
 /* ---- ours ---- */
@@ -97,7 +63,7 @@ static struct outcome inflate_in_pieces(struct bytes payload, enum ws_opcode opc
     return outcome;
 }
 
-static void check_outcome(const struct outcome *outcome, const struct reference *reference,
+static void check_outcome(const struct outcome *outcome, const struct inflated *reference,
                           enum ws_opcode opcode, size_t payload_size)
 {
     size_t ratio = payload_size * ws_inflate_ratio_max;
@@ -122,7 +88,7 @@ static void check_outcome(const struct outcome *outcome, const struct reference 
 
 static void take(struct bytes payload, enum ws_opcode opcode, size_t limit, uint32_t seed)
 {
-    struct reference reference = refer(payload, ws_deflate_bits_max);
+    struct inflated reference = refer(payload, ws_deflate_bits_max);
     struct outcome whole = inflate_in_pieces(payload, opcode, limit, 0);
     struct outcome pieces = inflate_in_pieces(payload, opcode, limit, seed | 1);
     MUST(whole.error == pieces.error);
@@ -144,7 +110,7 @@ static struct bytes compress_and_back(struct bytes message, uint8_t bits, size_t
         return output;
     }
     MUST(output.size + ws_deflate_spare <= room);
-    struct reference reference = refer(output, bits);
+    struct inflated reference = refer(output, bits);
     MUST(reference.deflate && reference.size == message.size);
     MUST(message.size == 0 || memcmp(referred, message.data, message.size) == 0);
     return output;
