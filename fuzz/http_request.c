@@ -131,8 +131,7 @@ static void read_again(const struct http_request *request)
     free(again.buffer);
 }
 
-/* --- a second judge
- * ---------------------------------------------------------------------------- */
+/* --- a second judge --------------------------------------------------------------------------- */
 
 /* How many headers of the head as it was sent are called so; *value is the last one's, trimmed. */
 static unsigned count_lines(struct text head, struct text name, struct text *value)
@@ -204,8 +203,7 @@ static void expect_accept(struct text key, struct text accept)
     }
 }
 
-/* --- answers
- * ----------------------------------------------------------------------------------- */
+/* --- answers ---------------------------------------------------------------------------------- */
 
 /* The only value of a header that an answer must have. */
 static struct text owed(struct text head, struct text name)

@@ -104,8 +104,8 @@ static struct bytes compress_and_back(struct bytes message, uint8_t bits, size_t
 {
     struct bytes output = {malloc(room), room};
     output.size = ws_deflate(deflater(), bits, message, output);
-    if (output.size ==
-        0) { /* there was no room; in twice as much as a stored message takes there is */
+    if (output.size == 0) {
+        /* There was no room; in twice as much as a stored message takes there is. */
         MUST(room < message.size + 64);
         return output;
     }

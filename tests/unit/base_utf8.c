@@ -89,8 +89,7 @@ TEST("every sequence of one, two and three bytes is judged as the reference judg
     EXPECT_EQ(wrong, 0);
 }
 
-TEST("every sequence of four bytes from the edges of the ranges is judged as the reference judges "
-     "it")
+TEST("every sequence of four bytes from the edges of the ranges is judged as by the reference")
 {
     for (size_t i = 0; i < edge_count * edge_count * edge_count * edge_count; i++) {
         uint8_t text[4] = {edges[i % edge_count], edges[i / edge_count % edge_count],
