@@ -27,8 +27,8 @@ constexpr uint32_t hub_home_static = 0;
 
 struct worker;
 
-/* Made by main before the workers start; only the quotas and the turnstiles change afterwards, which
- * are counts. */
+/* Made by main before the workers start; only the quotas and the turnstiles change afterwards,
+ * which are counts. */
 struct hub {
     const struct config *config;
     struct hash_key hash_key;   /* of room names: decides a room's home; and of addresses */

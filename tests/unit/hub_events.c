@@ -1,6 +1,6 @@
 /* tests/unit/hub_events.c: what a game says reaches those for whom it is: a whole worker, with
- * connections over socket pairs that the test has upgraded, and whose loop does not turn before the end
- * (THREATS.md S1-13, S1-15, S1-16, D11, G16). */
+ * connections over socket pairs that the test has upgraded, and whose loop does not turn before
+ * the end (THREATS.md S1-13, S1-15, S1-16, D11, G16). */
 #include "check.h"
 #include "hub/events.h"
 #include "hub/rooms.h"
