@@ -48,7 +48,7 @@ def options(target):
     """What every run of a target gives libFuzzer."""
     path = HERE / "dictionaries" / f"{target}.dict"
     dictionary = [f"-dict={path}"] if path.exists() else []
-    return [f"-max_len={LENGTHS.get(target, LENGTH)}", "-timeout=10", *dictionary]
+    return [f"-max_len={LENGTHS.get(target, LENGTH)}", "-timeout=30", *dictionary]
 
 
 # ---- canaries: the thing under test, broken on purpose
