@@ -34,8 +34,8 @@ uint32_t memory_ring_peer_may_say(int fd);
 /* Bytes that the peer has sent and that were received, since it came. */
 size_t memory_ring_received(int fd);
 
-/* The peer ends its stream, resets the connection, or takes so many more bytes (UINT32_MAX: all that
- * will come). */
+/* The peer ends its stream, resets the connection, or takes so many more bytes (UINT32_MAX: all
+ * that will come). */
 void memory_ring_peer_ends(int fd);
 void memory_ring_peer_resets(int fd);
 void memory_ring_peer_takes(int fd, uint32_t size);

@@ -1,5 +1,5 @@
-/* fuzz/offers.h: what Sec-WebSocket-Extensions says of permessage-deflate, worked out a second time,
- * from lexemes. RFC 6455 §9.1, RFC 7692 §7.1. */
+/* fuzz/offers.h: what Sec-WebSocket-Extensions says of permessage-deflate, worked out a second
+ * time, from lexemes. RFC 6455 §9.1, RFC 7692 §7.1. */
 #pragma once
 #include "script.h"
 
