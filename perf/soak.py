@@ -348,6 +348,14 @@ class Server:
             raise Wrong("the server said: " + "\n".join(said[:5]))
 
 
+def kernels_view(client):
+    """Both ends of a loopback connection: what waits in the kernel, and for which of its timers."""
+    port = f":{client.getsockname()[1]:04X} "
+    rows = pathlib.Path("/proc/net/tcp").read_text().splitlines()
+    fields = "    (local, remote, state, unsent:unread, timer:jiffies left, retransmissions ... the last: window and more)"
+    return "\n".join([fields, *(f"    {row}" for row in rows if port in f"{row} ")])
+
+
 # ---- a round
 
 COMMANDS = ("/host bonus 1", "/host bonus 250000", "/host pot 9007199254740991", "/host pot 0",
@@ -444,7 +452,7 @@ class Round:
                          if not member.is_gone() and member.stream.encoded_ns < since]:
             if time.monotonic() > deadline:
                 raise Wrong(f"{len(behind)} members read all they get, and no new state comes: {behind[0].path}, "
-                            f"after state {behind[0].stream.last}")
+                            f"after state {behind[0].stream.last}\n{kernels_view(behind[0].client.socket)}")
             self.turn_all()
 
     def turn_all(self):
