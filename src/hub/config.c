@@ -14,6 +14,7 @@ enum option_type : uint8_t {
     OPTION_LOG_FORMAT,
     OPTION_TEXT,
     OPTION_POLICY,
+    OPTION_AUTH_FAIL,
 };
 
 struct option {
@@ -119,6 +120,28 @@ static const struct option options[] = {
      AT(vote_lobby_ms), OPTION_DURATION},
     {"vote-voting", "TIME", "10m", nullptr, "and afterwards", 100, 86'400'000, AT(vote_voting_ms),
      OPTION_DURATION},
+    {"avalon", nullptr, "on", nullptr,
+     "serve avalon's rooms under /api/rooms and /ws/rooms; they take a secret for their tokens, "
+     "RINGCAST_JWT_SECRET",
+     0, 0, AT(avalon), OPTION_FLAG},
+    {"avalon-players", "N", "10", nullptr, "places in a room", 1, 16, AT(avalon_players),
+     OPTION_COUNT},
+    {"avalon-chat", "N", "500", nullptr, "code points of one chat message, and 1500 bytes", 1, 1500,
+     AT(avalon_chat), OPTION_COUNT},
+    {"avalon-chat-echo", nullptr, "on", nullptr, "who says something in the chat gets it, too", 0,
+     0, AT(avalon_chat_echo), OPTION_FLAG},
+    {"avalon-token", "TIME", "4h", nullptr, "how long a player's token, and so its place, is valid",
+     1000, 604'800'000, AT(avalon_token_ms), OPTION_DURATION},
+    {"avalon-leave", "TIME", "5s", nullptr,
+     "a player who is back within this was never gone for the others", 0, 3'600'000,
+     AT(avalon_leave_ms), OPTION_DURATION},
+    {"avalon-empty", "TIME", "5m", nullptr, "how long a room stays in which nobody is", 100,
+     86'400'000, AT(avalon_empty_ms), OPTION_DURATION},
+    {"avalon-auth-fail", "HOW", "http", nullptr,
+     "who shows no good token gets: http (401 in place of the WebSocket) or close (the WebSocket, "
+     "an "
+     "error message and 4401)",
+     0, 0, AT(avalon_fail_by_close), OPTION_AUTH_FAIL},
     {"jwt-keys", "FILE", nullptr, nullptr,
      "a JWK set (RFC 7517): the public keys, or secrets, that sign tokens", 0, 0, AT(jwt_keys),
      OPTION_TEXT},
@@ -262,6 +285,7 @@ static bool set(struct config *config, const struct option *option, struct text 
 {
     static const char *const levels[] = {"debug", "info", "warn", "error"};
     static const char *const formats[] = {"auto", "logfmt", "json"};
+    static const char *const failures[] = {"http", "close"};
     void *field = (char *)config + option->offset;
     switch (option->type) {
     case OPTION_FLAG: return set_flag(field, value);
@@ -274,6 +298,7 @@ static bool set(struct config *config, const struct option *option, struct text 
     case OPTION_LOG_FORMAT: return set_choice(field, value, formats, 3);
     case OPTION_TEXT: *(struct text *)field = value; return value.size > 0;
     case OPTION_POLICY: return outbox_policy_of_name(value, field);
+    case OPTION_AUTH_FAIL: return set_choice(field, value, failures, 2);
     case OPTION_COUNT:
     case OPTION_DURATION:
     case OPTION_SIZE: return set_number(config, option, value);
