@@ -650,6 +650,35 @@ TEST("a token is found in any of the lists of that name, whole and in any case (
     EXPECT(!http_has_token(&request, TEXT("Upgrade"), TEXT("upgrade")));
 }
 
+TEST(
+    "a bearer's token is what follows the scheme in any case, and there is but one (RFC 6750 §2.1)")
+{
+    static const struct {
+        struct text value, token;
+    } rows[] = {
+        {TEXT("Bearer abc"), TEXT("abc")},
+        {TEXT("bEARER abc"), TEXT("abc")},
+        {TEXT("Bearer \t abc"), TEXT("abc")},
+        {TEXT("Bearer a b"), TEXT("a b")},
+        {TEXT("Bearer"), {}},
+        {TEXT("Bearerabc"), {}},
+        {TEXT("Basic abc"), {}},
+        {TEXT("abc"), {}},
+        {TEXT(""), {}},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct http_request request = {.header_count = 1,
+                                       .headers = {{TEXT("authorization"), rows[i].value}}};
+        EXPECT(text_equal(http_bearer(&request), rows[i].token));
+    }
+    struct http_request two = {.header_count = 2,
+                               .headers = {{TEXT("Authorization"), TEXT("Bearer a")},
+                                           {TEXT("authorization"), TEXT("Bearer a")}}};
+    EXPECT_EQ(http_bearer(&two).size, 0);
+    two.header_count = 0;
+    EXPECT_EQ(http_bearer(&two).size, 0);
+}
+
 TEST("a token is letters, digits and fifteen signs, and not empty (RFC 9110 §5.6.2)")
 {
     unsigned count = 0;
