@@ -18,8 +18,9 @@
 
 constexpr uint32_t players_most = 16;
 constexpr size_t id_size_max = game_id_size_max, name_code_points_max = 64;
-constexpr size_t chat_bytes_max = 1500; /* a message of code points that are all long is shorter */
-constexpr uint32_t strikes_max = 8;     /* bad messages within a minute; the next one is the last */
+constexpr size_t chat_bytes_max =
+    1200;                           /* so few that it fits message_size_max however it is escaped */
+constexpr uint32_t strikes_max = 8; /* bad messages within a minute; the next one is the last */
 constexpr uint64_t strikes_ms = 60'000;
 static_assert(players_most <= game_messages_max, "a message may go to each of them by itself");
 

@@ -401,9 +401,9 @@ TEST("chat has a length in code points and in bytes, and is not empty (S2-12, J8
     EXPECT_EQ(room.words.messages[0].audience, GAME_TO_ALL);
     say_long("a", 501);
     EXPECT(only_holds(1, "\"event\":\"too_long\""));
-    say_long("\xf0\x9f\x90\x88", 375);
+    say_long("\xf0\x9f\x90\x88", 300);
     EXPECT_EQ(room.words.messages[0].audience, GAME_TO_ALL);
-    say_long("\xf0\x9f\x90\x88", 376);
+    say_long("\xf0\x9f\x90\x88", 301);
     EXPECT(only_holds(1, "\"event\":\"too_long\""));
     say_long(" \\n\\u200b", 3);
     EXPECT(only_holds(1, "\"event\":\"empty\""));
