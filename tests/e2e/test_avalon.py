@@ -550,8 +550,8 @@ def test_presence():
 
 
 def test_chat():
-    """chat goes to all or to some, is measured, cleaned, and never interpreted (S2-9, S2-12, C11, J8,
-    J9)"""
+    """chat goes to all or to some, is measured, cleaned, and never interpreted (S2-9, S2-12, S2-23,
+    C11, J8, J9)"""
     with Server("--dev", "--workers", "2") as server:
         a = create(server, 'A"}<b>')
         b, c = join(server, a, "Bob"), join(server, a, "Cid")
@@ -608,8 +608,8 @@ BAD = [b"", b"hello", b"[]", b'{"type":"chat"}', b"[" * 4000, b'{"type":"chat","
 
 
 def test_bad_messages():
-    """a message that means nothing is answered, and the ninth within a minute is the last (J1 to J5,
-    J7, F17)"""
+    """a message that means nothing is answered, and the ninth within a minute is the last (S2-15, J1,
+    J2, J3, J4, J5, J7, F17)"""
     with Server("--message-rate", "0", env=ENV) as server:
         a = create(server)
         for first in range(0, len(BAD), 8):
@@ -663,7 +663,7 @@ def test_flood():
 
 
 def test_slow_member():
-    """who does not read is closed with 4508 at 256 messages; the others get every one (S2-18)"""
+    """who does not read is closed with 4508 at 256 messages; the others get every one (S2-16, S2-18)"""
     with Server("--message-rate", "0", "--send-buffer", "4096", env=ENV) as server:
         a = create(server)
         b = join(server, a)
@@ -684,8 +684,8 @@ def test_slow_member():
 
 
 def test_pong_timeout_ends_the_room():
-    """who answers no ping is closed with 4408, and a room that stays empty is gone (S2-17, S2-22,
-    S2-8, D16)"""
+    """who answers no ping is closed with 4408, and a room that stays empty is gone (S2-8, S2-17,
+    S2-19, S2-22, D16)"""
     with Server("--ping", "300ms", "--pong", "200ms", "--avalon-empty", "500ms", env=ENV) as server:
         a = create(server)
         with enter(server, a, answer_pings=False) as client:
