@@ -22,6 +22,7 @@ const libraries = [_]Library{
     @import("vendor/liburing/library.zon"),
     @import("vendor/bearssl/library.zon"),
     @import("vendor/yyjson/library.zon"),
+    @import("vendor/zlib/library.zon"),
 };
 
 const warnings = [_][]const u8{
@@ -103,11 +104,17 @@ pub fn build(b: *std.Build) void {
     tests.addArg("--");
     tests.addArgs(b.args orelse &.{});
 
+    const fuzz = python(b, "fuzz/run.py");
+    fuzz.addArgs(b.args orelse &.{});
+    b.step("fuzz", "Fuzz a parser or a connection: the target after --; see fuzz/README.md").dependOn(&fuzz.step);
+
     const micro = program(b, "ringcast-micro", fast);
     addOurs(b, micro.root_module, "perf/micro");
     addLayers(b, micro.root_module);
     check.dependOn(&micro.step);
-    b.step("micro", "Build zig-out/bin/ringcast-micro; see perf/micro/README.md").dependOn(&b.addInstallArtifact(micro, .{}).step);
+    const tools = b.step("micro", "Build ringcast-micro and ringcast-bench into zig-out/bin; see perf/");
+    tools.dependOn(&b.addInstallArtifact(micro, .{}).step);
+    tools.dependOn(&b.addInstallArtifact(bench, .{}).step);
 
     const measure = python(b, "perf/run.py");
     measure.addArg("--server");

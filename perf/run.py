@@ -1,4 +1,4 @@
-"""perf/run.py --server PATH --bench PATH [fanout] [options]: the measured claims, by one command.
+"""perf/run.py --server PATH --bench PATH [fanout|stalled|workers] [options]: the measured claims.
 
 Starts the server on one core and ringcast-bench on another, waits, compares what the clients saw
 with what the server's own metrics say, and prints the table. Exit code 0: the claim holds; 1: it
@@ -6,122 +6,56 @@ does not; 2: it could not be measured. `./zigw build perf` builds both and calls
 """
 import argparse
 import contextlib
-import datetime
 import json
-import os
 import pathlib
-import platform
-import re
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-import urllib.request
 
-READY_SECONDS = 10
+import common
+import stalled
+import workers
+from common import NotMeasured, end, start_on
+
 STATE_FRAMES = 'ringcast_frames_sent_total{lane="state"}'
-SAMPLE = re.compile(r"^(\w+)(\{[^}]*\})? (\S+)$", re.M)
-
-
-class NotMeasured(Exception):
-    """The sentence says what stands in the way."""
+STANDARD = {  # where the command line does not say
+    "fanout": {"clients": 5000, "seconds": 60, "tick": "500ms", "payload": 0, "pairs": 0},
+    "stalled": {"clients": 1000, "seconds": 5, "tick": "20ms", "payload": 512, "pairs": 20},
+    "workers": {"clients": 0, "seconds": 5, "tick": "100ms", "payload": 512, "pairs": 12},
+}
 
 
 def arguments():
     parser = argparse.ArgumentParser(prog="perf", description=__doc__.split("\n")[0])
     parser.add_argument("--server", required=True, type=pathlib.Path, help="the server's binary")
     parser.add_argument("--bench", required=True, type=pathlib.Path, help="ringcast-bench")
-    parser.add_argument("scenario", nargs="?", default="fanout", choices=["fanout"],
-                        help="fanout: every client gets every state of its room")
-    parser.add_argument("--clients", type=int, default=5000)
-    parser.add_argument("--rooms", type=int, default=1, help="spread the clients over that many")
-    parser.add_argument("--seconds", type=int, default=60)
-    parser.add_argument("--tick", default="500ms", help="the server's --kart-tick [500ms]")
-    parser.add_argument("--payload", type=int, default=0, help="bytes of a state; 0: as it comes")
+    parser.add_argument("scenario", nargs="?", default="fanout", choices=STANDARD,
+                        help="fanout: every client gets every state of its room; stalled: clients that "
+                             "do not read delay nobody; workers: what a second worker costs")
+    parser.add_argument("--clients", type=int, help="[5000; stalled: 1000; workers: 1000, then 5000]")
+    parser.add_argument("--rooms", type=int, default=1, help="fanout: spread the clients over that many")
+    parser.add_argument("--seconds", type=int, help="of the window, or of each [60; 5]")
+    parser.add_argument("--tick", help="the server's --kart-tick [500ms; stalled: 20ms; workers: 100ms]")
+    parser.add_argument("--payload", type=int, help="bytes of a state; 0: as it comes [0; 512]")
+    parser.add_argument("--pairs", type=int, help="windows of each kind [stalled: 20; workers: 12]")
+    parser.add_argument("--stalled", type=int, default=10, help="clients that never read [10]")
+    parser.add_argument("--slow", type=int, default=50, help="clients that read slowly [50]")
+    parser.add_argument("--slow-rate", type=int, default=1024, help="bytes a second of each of them [1024]")
     parser.add_argument("--json", type=pathlib.Path, help="write all figures there, too")
-    return parser.parse_args()
+    options = parser.parse_args()
+    for name, value in STANDARD[options.scenario].items():
+        if getattr(options, name) is None:
+            setattr(options, name, value)
+    return options
 
 
-def two_cores():
-    """One for the server, one for the client, and a sentence when there is only one."""
-    cores = sorted(os.sched_getaffinity(0))
-    if len(cores) < 2:
-        return cores[0], cores[0], "server and client share the one core there is"
-    return cores[0], cores[1], None
-
-
-def machine():
-    text = pathlib.Path("/proc/cpuinfo").read_text()
-    model = re.search(r"model name\s*: (.*)", text)
-    return {"date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
-            "kernel": platform.release(),
-            "cpu": model[1] if model else platform.machine(),
-            "cores": os.cpu_count(),
-            "load_average": round(os.getloadavg()[0], 2)}
-
-
-def free_ports(count):
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
-
-
-def start_on(core, command, **how):
-    """As a process of ours on that core; an interrupt from the terminal comes to us alone."""
-    return subprocess.Popen([str(word) for word in command], stdin=subprocess.DEVNULL,
-                            start_new_session=True,
-                            preexec_fn=lambda: os.sched_setaffinity(0, {core}), **how)
-
-
-def end(process):
-    if process.poll() is None:
-        process.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(10)
-    if process.poll() is None:
-        process.kill()
-    process.wait()
-
-
-class Server:
-    def __init__(self, options, core, folder):
-        port, admin = free_ports(2)
-        self.address, self.admin = f"127.0.0.1:{port}", f"127.0.0.1:{admin}"
-        self.log = pathlib.Path(folder) / "server.log"
-        command = [options.server, "serve", "--listen", self.address, "--admin", self.admin,
-                   "--kart-tick", options.tick, "--kart-stamp", "--log-level", "warn",
-                   "--kart-payload", options.payload, "--rooms", max(options.rooms, 1),
-                   "--limit-exempt", "127.0.0.0/8", "--workers", "1"]  # the claim is about one
-        with self.log.open("wb") as log:
-            self.process = start_on(core, command, stdout=log, stderr=log)
-
-    def get(self, path):
-        with urllib.request.urlopen(f"http://{self.admin}{path}", timeout=5) as answer:
-            return answer.read().decode()
-
-    def wait_until_ready(self):
-        deadline = time.monotonic() + READY_SECONDS
-        while time.monotonic() < deadline:
-            if self.process.poll() is not None:
-                raise NotMeasured(f"the server ended at once:\n{self.log.read_text()}")
-            with contextlib.suppress(OSError):
-                self.get("/readyz")
-                return
-            time.sleep(0.05)
-        raise NotMeasured(f"the server was not ready after {READY_SECONDS} s")
-
-    def metrics(self):
-        """Each sample as it is written, and under its bare name the sum over all labels."""
-        sums = {}
-        for name, labels, value in SAMPLE.findall(self.get("/metrics")):
-            for key in {name, name + labels}:
-                sums[key] = sums.get(key, 0) + float(value)
-        return sums
+def fanout_server(options, core, folder):
+    return common.Server(options.server, core, folder, "--kart-tick", options.tick, "--kart-payload",
+                         options.payload, "--rooms", max(options.rooms, 1),
+                         "--workers", "1")  # the claim is about one
 
 
 class Bench:
@@ -204,7 +138,7 @@ def complaints_of_rest(server):
 
 def measure(options, folder, server_core, client_core):
     """(the bench's table, all figures, complaints)"""
-    server = Server(options, server_core, folder)
+    server = fanout_server(options, server_core, folder)
     with contextlib.ExitStack() as stack:
         stack.callback(end, server.process)
         server.wait_until_ready()
@@ -219,38 +153,41 @@ def measure(options, folder, server_core, client_core):
     return table, {"bench": report, "server": window}, complaints
 
 
-def show(options, about, table, figures, complaints):
+def fanout(options):
+    """(all figures, complaints, the claim)"""
+    server_core, client_core, _ = common.two_cores()
+    with tempfile.TemporaryDirectory() as folder:
+        table, figures, complaints = measure(options, folder, server_core, client_core)
     window = figures["server"]
-    print(f"\n  {about['date']}, Linux {about['kernel']}, {about['cores']} x {about['cpu']}, "
-          f"load average {about['load_average']}", end="")
     print(table, end="")
     print(f"  the server's own count: {window['ringcast_ticks_total']:.0f} ticks, "
           f"{window['ringcast_frame_encodes_total']:.0f} encodes, "
           f"{window[STATE_FRAMES]:.0f} frames, "
           f"{window['ringcast_sends_partial_total']:.0f} sends taken in part")
-    for complaint in complaints:
-        print(f"  AGAINST IT: {complaint}")
     claim = (f"{options.clients} clients receive every state for {options.seconds} s "
              f"at {options.tick} on one worker, none closed")
-    print(f"\n  {'holds' if not complaints else 'DOES NOT HOLD'}: {claim}\n")
+    return figures, complaints, claim
+
+
+SCENARIOS = {"fanout": fanout, "stalled": stalled.run, "workers": workers.run}
 
 
 def main():
     options = arguments()
-    about = machine()
-    server_core, client_core, note = two_cores()
+    about = common.machine()
+    _, _, note = common.two_cores()
     if note:
         print(f"perf: {note}; latencies are those of both", file=sys.stderr)
-    if about["load_average"] > 0.5 * about["cores"]:
-        print(f"perf: the load average is {about['load_average']}: something else is running "
-              "here, so do not compare the figures with others", file=sys.stderr)
+    common.warn_of_load(about)
+    common.show_machine(about)
     try:
-        with tempfile.TemporaryDirectory() as folder:
-            table, figures, complaints = measure(options, folder, server_core, client_core)
+        figures, complaints, claim = SCENARIOS[options.scenario](options)
     except NotMeasured as why:
         print(f"perf: not measured: {why}", file=sys.stderr)
         return 2
-    show(options, about, table, figures, complaints)
+    for complaint in complaints:
+        print(f"  AGAINST IT: {complaint}")
+    print(f"\n  {'holds' if not complaints else 'DOES NOT HOLD'}: {claim}\n")
     if options.json:
         text = json.dumps({"machine": about, **figures, "holds": not complaints}, indent=2)
         options.json.write_text(text + "\n")

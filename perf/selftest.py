@@ -222,6 +222,53 @@ class Late(Habit):
         assert report["lateness_ns"]["p90"] >= 39e6, report["lateness_ns"]
 
 
+class Steered(Habit):
+    """The bench is asked for two windows, and the state in the first that one client lacks is no loss
+    of the second."""
+    sentence = "a steered client measures one window for each line, each from nothing"
+    exit_code = 1
+
+    def wire(self, stamp, sequence, index):
+        lacking = index == 1 and sequence == self.lacking
+        return None if lacking else super().wire(stamp, sequence, index)
+
+    async def run(self, bench, folder):
+        self.start, self.lacking = time.monotonic() - 10 * TICK, 0
+        server = await asyncio.start_server(self.serve, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        process = await asyncio.create_subprocess_exec(
+            bench, "--steered", "--server", f"127.0.0.1:{port}", "--clients", str(CLIENTS), "--tick",
+            "100ms", "--seconds", str(SECONDS), stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE)
+        try:
+            async with asyncio.timeout(30):
+                while b"asking" not in await process.stderr.readline():
+                    pass
+                self.lacking = int((time.monotonic() - self.start) / TICK) + 5
+                windows = [await self.window(process) for _ in range(2)]
+                process.stdin.close()
+                output = (await process.stdout.read()).decode()
+                code = await process.wait()
+        except BaseException:
+            process.kill()
+            raise
+        finally:
+            server.close()
+        assert [report["delivered"] for report in windows] == [DUE - 1, DUE], windows
+        assert [report["lateness_ns"]["count"] for report in windows] == [DUE - 1, DUE], windows
+        assert [report["fewest"] for report in windows] == [DUE // CLIENTS - 1, DUE // CLIENTS]
+        assert [report["states_missed"] for report in windows] == [1, 1], "the sum of both"
+        assert (output, code) == ("", 1), (output, code)
+
+    async def window(self, process):
+        process.stdin.write(b"\n")
+        lines = [await process.stdout.readline()]
+        while lines[-1] != b"}\n":
+            lines.append(await process.stdout.readline())
+            assert lines[-1], "the bench ended"
+        return json.loads(b"".join(lines))
+
+
 class LeavesTicksOut(Habit):
     sentence = "ticks that nobody gets are due all the same"
     exit_code = 1
@@ -339,7 +386,7 @@ def flip(data):
 
 
 CASES = [
-    Habit, InPieces, Together, Long, Slow, Late, LeavesTicksOut, Gap, Twice, Older, EncodedTwice,
+    Habit, InPieces, Together, Long, Slow, Late, Steered, LeavesTicksOut, Gap, Twice, Older, EncodedTwice,
     ClosesOne, TalksAfterClose, HangsUp, WrongAccept, NoStamp,
     breaking("a masked frame is broken", "(§5.1)",
              lambda p: bytes([0x81, 0x80 | len(p)]) + bytes(4) + p),

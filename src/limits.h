@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 /* A peer's outbox: what waits to be sent to it. */
+
 /* frames queued for one peer; storage is held only while some are */
 constexpr uint32_t outbox_frames_max = 256;
 /* bytes queued for one peer; a single larger frame may enter an empty one */
@@ -17,26 +18,30 @@ constexpr uint32_t outbox_gather_max = 64; /* frames in one gathered send */
 static_assert((outbox_frames_max & (outbox_frames_max - 1)) == 0, "the index is masked");
 
 /* The kernel's edge, per worker. */
+
 /* submission queue; the completion queue is four times that */
 constexpr uint32_t ring_entries = 1024;
 /* provided buffers; they rotate, so all of them end up resident */
 constexpr uint32_t ring_receive_buffers = 256;
-constexpr uint32_t ring_receive_buffer_size =
-    1024; /* a request or message fits; more would stay resident */
+/* bytes of one: an ordinary request or message fits, and larger ones would stay resident */
+constexpr uint32_t ring_receive_buffer_size = 1024;
 static_assert((ring_receive_buffers & (ring_receive_buffers - 1)) == 0,
               "the kernel masks the index");
 static_assert(ring_receive_buffers * ring_receive_buffer_size <= 1024 * 1024,
               "at most 1 MiB a worker");
 
 /* Messages. */
+
 /* a message costs one token of its sender's rate, and one more for each of so many bytes */
 constexpr uint32_t message_token_size = 4 * 1024;
 
-/* Requests. */
+/* Requests, in bytes. */
+
 constexpr uint32_t http_head_size_max = 8 * 1024;
 constexpr uint32_t http_line_size_max = 4 * 1024;
 constexpr uint32_t http_body_size_max = 4 * 1024;
 
 /* Rooms. */
-constexpr uint32_t room_id_size_max = 64;
+
+constexpr uint32_t room_id_size_max = 64;               /* bytes of a further room's id */
 constexpr uint32_t snapshot_size_max = 64 * 1024 + 256; /* bytes of one encoded state */

@@ -31,20 +31,20 @@ static const char usage[] =
     "       ringcast version             what this is\n"
     "       ringcast help                this text and every option of serve\n";
 
+static const char help_of_environment[] =
+    "\nRINGCAST_API_KEY is the key for host commands; without it they are off (--dev: \"dev\").\n"
+    "RINGCAST_JWT_SECRET (or SUPABASE_JWT_SECRET) is the secret of HS256 tokens, 32 bytes\n"
+    "or more. PORT=8080 is short for --listen :8080.\n";
+
 static int print_help(void)
 {
     static uint8_t memory[16 * 1024];
     struct writer out = writer_over(memory, sizeof memory);
     write_text(&out, text_of(usage));
-    write_text(
-        &out,
-        TEXT("\nOptions of serve (each also as RINGCAST_NAME in the environment, flags win):\n"));
+    write_text(&out, TEXT("\nOptions of serve; each also as RINGCAST_NAME in the environment, "));
+    write_text(&out, TEXT("and flags win:\n"));
     config_write_help(&out);
-    write_text(&out, TEXT("\nRINGCAST_API_KEY is the key for host commands; without it they are "
-                          "off (--dev: \"dev\").\n"
-                          "RINGCAST_JWT_SECRET (or SUPABASE_JWT_SECRET) is the secret of HS256 "
-                          "tokens, 32 bytes or more.\n"
-                          "PORT=8080 is short for --listen :8080.\n"));
+    write_text(&out, text_of(help_of_environment));
     fwrite(out.data, 1, out.size, stdout);
     return EXIT_SUCCESS;
 }
@@ -69,8 +69,8 @@ static uint32_t cores(void)
 {
     cpu_set_t set;
     if (sched_getaffinity(0, sizeof set, &set) != 0) return 1;
-    int count = CPU_COUNT(&set);
-    return count<1 ? 1 : count>(int) workers_max ? workers_max : (uint32_t)count;
+    uint32_t count = (uint32_t)CPU_COUNT(&set); /* this thread runs on one of them */
+    return count < workers_max ? count : workers_max;
 }
 
 /* As many descriptors as the system permits, and as many connections as those allow. */

@@ -13,13 +13,15 @@
 #include "conn/conn.h"
 
 struct peers_options {
-    uint32_t entries;     /* of the ring; 0: 64 */
-    int send_buffer;      /* SO_SNDBUF of the worker's ends, in bytes; 0: 8 KiB */
-    int receive_buffer;   /* SO_RCVBUF of the peers' ends, in bytes; 0: 8 KiB */
-    uint32_t spoil_every; /* free frames are written over every so many settles; 0: 1 */
-    bool plain;           /* conn_shared.send_now is off */
-    bool answered;        /* each message is sent back (conn/reply.c) */
-    uint64_t replies;     /* conn_config.reply_memory; 0: as much as there are frames */
+    uint32_t entries;      /* of the ring; 0: 64 */
+    int send_buffer;       /* SO_SNDBUF of the worker's ends, in bytes; 0: 8 KiB */
+    int receive_buffer;    /* SO_RCVBUF of the peers' ends, in bytes; 0: 8 KiB */
+    uint32_t spoil_every;  /* free frames are written over every so many settles; 0: 1 */
+    bool plain;            /* conn_shared.send_now is off */
+    bool answered;         /* each message is sent back (conn/reply.c) */
+    uint32_t answered_max; /* conn_config's; 0: all peers */
+    uint64_t replies;      /* conn_config.reply_memory; 0: as much as there are frames */
+    bool deflate; /* every second peer offers permessage-deflate, with one window or another */
 };
 
 /* A frame that was pushed to a peer, and that it has not heard. */
@@ -37,6 +39,7 @@ struct peer {
     bool ended;        /* it heard the end of the stream */
     bool broken;       /* it heard what it must not; the rest is not looked at */
     bool cut;          /* it got no goodbye: its last frame may be in part, and some missing */
+    uint8_t bits;      /* the window that it has offered; 0: none */
     uint32_t pong;     /* number of the last pong heard */
     uint32_t ping;     /* number of the last ping sent */
     uint64_t bytes;    /* heard in all, stuffing not counted */

@@ -15,6 +15,7 @@
 struct pile {
     uint8_t *data;
     size_t size;
+    size_t capacity; /* bytes that `data` has room for; may be 0 for bytes that are not added to */
 };
 void pile_put(struct pile *pile, const void *bytes, size_t size);
 void pile_byte(struct pile *pile, uint64_t byte);

@@ -132,7 +132,7 @@ def debian_mirror():
 class Apt:
     """apt-get with lists, cache and sources of its own, so that neither root nor the machine's own sources are needed."""
 
-    def __init__(self, folder, suite):
+    def __init__(self, folder, suite, types="deb-src"):
         self.folder = folder
         uri = debian_mirror()
         if shutil.which("apt-get") is None or uri is None:
@@ -140,10 +140,12 @@ class Apt:
         for name in ("lists/partial", "cache/archives/partial", "sources"):
             (folder / name).mkdir(parents=True)
         signed = f"Signed-By: {KEYRING}\n" if os.path.exists(KEYRING) else ""
-        entry = f"Types: deb-src\nURIs: {uri}\nSuites: {suite}\nComponents: main\n{signed}"
+        entry = f"Types: {types}\nURIs: {uri}\nSuites: {suite}\nComponents: main\n{signed}"
         (folder / "sources" / "debian.sources").write_text(entry)
+        (folder / "status").touch()  # nothing is installed, so a package comes with all it depends on
         settings = {
             "Dir::State::Lists": folder / "lists",
+            "Dir::State::status": folder / "status",
             "Dir::Cache": folder / "cache",
             "Dir::Etc::SourceList": "/dev/null",
             "Dir::Etc::SourceParts": folder / "sources",
@@ -156,7 +158,7 @@ class Apt:
         lines += ["#clear APT::Update::Post-Invoke;", "#clear APT::Update::Post-Invoke-Success;"]
         (folder / "apt.conf").write_text("\n".join(lines) + "\n")
         if not self.run("update"):
-            raise Missing(f"apt-get could not fetch the list of Debian {suite}'s sources (is there a network?)")
+            raise Missing(f"apt-get could not fetch the list of Debian {suite}'s packages (is there a network?)")
 
     def run(self, *arguments):
         command = ["apt-get", "-c", str(self.folder / "apt.conf"), *arguments]
@@ -215,6 +217,37 @@ def bring_sources():
                     raise Missing(remedy(f"apt-get could not bring the pinned {library['name']}", library))
         finally:
             shutil.rmtree(work)
+
+
+# ---- the distribution's binary packages
+
+
+def packages_folder(name, suite, packages):
+    """The folder .tools/NAME that holds the packages and all they depend on, unpacked: a root of its own, for sysroots.
+
+    Nothing is installed, so neither root nor the machine's state matters; apt-get checks the distribution's signature.
+    """
+    folder = TOOLS / name
+    if folder.exists():
+        return folder
+    with locked():
+        if folder.exists():
+            return folder
+        say(f"ringcast: bringing {name} into .tools/ (once)")
+        work = partial()
+        try:
+            apt = Apt(work / "apt", suite, "deb")
+            wanted = ["install", "--yes", "--quiet", "--download-only", "--no-install-recommends", *packages]
+            if not apt.run(*wanted):
+                raise Missing(f"apt-get could not bring {' '.join(packages)} of Debian {suite} (its own words are above)")
+            for package in sorted((work / "apt" / "cache" / "archives").glob("*.deb")):
+                command = ["dpkg-deb", "--extract", str(package), str(work / "new")]
+                if subprocess.run(command, stdout=sys.stderr, stdin=subprocess.DEVNULL).returncode != 0:
+                    raise Missing(f"{package.name} could not be unpacked (dpkg-deb's own words are above)")
+            os.rename(work / "new", folder)
+        finally:
+            shutil.rmtree(work)
+    return folder
 
 
 def main():

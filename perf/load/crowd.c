@@ -56,6 +56,10 @@ void crowd_init(struct crowd *crowd, const struct options *options)
     if (getrandom(&crowd->net.random, sizeof crowd->net.random, 0) < 0) give_up("getrandom failed");
     crowd->net.random |= 1; /* a xorshift must not start at 0 */
     usage_open(&crowd->source, options->server_pid);
+    if (!options->steered) return;
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = crowd};
+    if (epoll_ctl(crowd->net.epoll_fd, EPOLL_CTL_ADD, STDIN_FILENO, &event) != 0)
+        give_up("--steered: stdin is no pipe: %s", strerror(errno));
 }
 
 void crowd_deinit(struct crowd *crowd)
@@ -85,7 +89,7 @@ static void note_usage(struct crowd *crowd, struct usage *usage)
 
 static void enter(struct crowd *crowd, enum crowd_phase phase, uint64_t now_ns)
 {
-    static const char *const names[] = {"opening",  "settling", "measuring",
+    static const char *const names[] = {"opening",  "settling", "asking", "measuring",
                                         "trailing", "closing",  "over"};
     crowd->phase = phase;
     crowd->phase_ns = now_ns;
@@ -127,9 +131,21 @@ static uint64_t real_tick_ns(const struct grid *grid)
     return (grid->ticks[grid->count - 1].encoded_ns - first_ns) / (grid->count - 1);
 }
 
+/* What is counted for one window, from nothing; what ever went wrong stays. */
+static void forget_window(struct crowd *crowd)
+{
+    struct tally *tally = &crowd->tally;
+    tally->delivered = tally->bytes = 0;
+    tally->from_encode = tally->from_due = tally->pass = (struct histogram){};
+    for (uint32_t i = 0; i < crowd->options->clients; i++)
+        crowd->clients[i].delivered = 0;
+    crowd->end_ns = 0;
+}
+
 static void begin_window(struct crowd *crowd, uint64_t now_ns)
 {
     const struct options *options = crowd->options;
+    forget_window(crowd);
     for (uint32_t i = 0; i < options->rooms; i++) {
         struct room *room = &crowd->rooms[i];
         uint64_t real_ns = real_tick_ns(&room->grid);
@@ -168,7 +184,27 @@ static void settle_step(struct crowd *crowd, uint64_t now_ns)
             give_up("the clients are open, but states do not come");
         return;
     }
-    if (is_between_ticks(first, now_ns)) begin_window(crowd, now_ns);
+    if (crowd->options->steered)
+        enter(crowd, CROWD_ASKING, now_ns);
+    else if (is_between_ticks(first, now_ns))
+        begin_window(crowd, now_ns);
+}
+
+static void close_all(struct crowd *crowd, uint64_t now_ns)
+{
+    enter(crowd, CROWD_CLOSING, now_ns);
+    for (uint32_t i = 0; i < crowd->options->clients; i++)
+        if (crowd->clients[i].phase == CLIENT_OPEN) client_leave(&crowd->clients[i], &crowd->net);
+}
+
+static void ask_step(struct crowd *crowd, uint64_t now_ns)
+{
+    if (crowd->told && is_between_ticks(&crowd->rooms[0].grid, now_ns)) {
+        crowd->told = false;
+        begin_window(crowd, now_ns);
+    } else if (crowd->told_to_end && !crowd->told) {
+        close_all(crowd, now_ns);
+    }
 }
 
 static void measure_step(struct crowd *crowd, uint64_t now_ns)
@@ -188,9 +224,12 @@ static void trail_step(struct crowd *crowd, uint64_t now_ns)
 {
     bool complete = crowd->tally.delivered >= due_count(crowd);
     if (!complete && now_ns - crowd->phase_ns < 2 * second_ns + 2 * crowd->options->tick_ns) return;
-    enter(crowd, CROWD_CLOSING, now_ns);
-    for (uint32_t i = 0; i < crowd->options->clients; i++)
-        if (crowd->clients[i].phase == CLIENT_OPEN) client_leave(&crowd->clients[i], &crowd->net);
+    if (!crowd->options->steered) {
+        close_all(crowd, now_ns);
+        return;
+    }
+    crowd->on_window(crowd);
+    enter(crowd, CROWD_ASKING, now_ns);
 }
 
 static void close_step(struct crowd *crowd, uint64_t now_ns)
@@ -204,6 +243,7 @@ static void advance(struct crowd *crowd, uint64_t now_ns)
     switch (crowd->phase) {
     case CROWD_OPENING: open_step(crowd, now_ns); break;
     case CROWD_SETTLING: settle_step(crowd, now_ns); break;
+    case CROWD_ASKING: ask_step(crowd, now_ns); break;
     case CROWD_MEASURING: measure_step(crowd, now_ns); break;
     case CROWD_TRAILING: trail_step(crowd, now_ns); break;
     case CROWD_CLOSING: close_step(crowd, now_ns); break;
@@ -213,7 +253,7 @@ static void advance(struct crowd *crowd, uint64_t now_ns)
 
 static void show_progress(struct crowd *crowd, uint64_t now_ns)
 {
-    if (now_ns < crowd->progress_ns) return;
+    if (now_ns < crowd->progress_ns || crowd->options->steered) return;
     crowd->progress_ns += second_ns;
     const struct tally *tally = &crowd->tally;
     fprintf(stderr,
@@ -242,12 +282,29 @@ static int wait_for_events(const struct crowd *crowd, struct epoll_event *events
     return count;
 }
 
+/* A line asks for one window; how long it is does not matter. */
+static void hear_stdin(struct crowd *crowd)
+{
+    char line[256];
+    ssize_t size = read(STDIN_FILENO, line, sizeof line);
+    if (size > 0) {
+        crowd->told = memchr(line, '\n', (size_t)size) != nullptr;
+        return;
+    }
+    crowd->told_to_end = true;
+    epoll_ctl(crowd->net.epoll_fd, EPOLL_CTL_DEL, STDIN_FILENO, nullptr);
+}
+
 static void read_all(struct crowd *crowd, const struct epoll_event *events, int count)
 {
     if (count <= 0) return;
     uint64_t begin_ns = net_now_ns();
-    for (int i = 0; i < count; i++)
-        client_ready(events[i].data.ptr, &crowd->net);
+    for (int i = 0; i < count; i++) {
+        if (events[i].data.ptr == crowd)
+            hear_stdin(crowd);
+        else
+            client_ready(events[i].data.ptr, &crowd->net);
+    }
     if (crowd->phase == CROWD_MEASURING) histogram_add(&crowd->tally.pass, net_now_ns() - begin_ns);
 }
 

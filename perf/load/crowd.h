@@ -1,11 +1,14 @@
 /* perf/load/crowd.h: all the clients of one run, and the run's course.
  *
  *   OPENING > SETTLING > MEASURING > TRAILING > CLOSING > OVER
+ *                 ASKING > MEASURING > TRAILING > ASKING > CLOSING > OVER
  *   OPENING    connections are opened at a steady rate
  *   SETTLING   all are open; four ticks show when states are due
  *   MEASURING  the window: states encoded now count
  *   TRAILING   what was encoded in the window may still arrive
- *   CLOSING    everybody says goodbye and waits for the answer */
+ *   CLOSING    everybody says goodbye and waits for the answer
+ * With --steered it waits in ASKING before each window, for a line on stdin, and comes back there
+ * from TRAILING. */
 #pragma once
 #include "client.h"
 #include "options.h"
@@ -14,6 +17,7 @@
 enum crowd_phase : uint8_t {
     CROWD_OPENING,
     CROWD_SETTLING,
+    CROWD_ASKING,
     CROWD_MEASURING,
     CROWD_TRAILING,
     CROWD_CLOSING,
@@ -36,8 +40,11 @@ struct crowd {
     struct usage before; /* no connection is open */
     struct usage begin;  /* of the window */
     struct usage end;
-    bool server_ended; /* it was gone when its usage was read */
-    uint32_t stayed;   /* clients open at the end of the window */
+    bool server_ended;                            /* it was gone when its usage was read */
+    uint32_t stayed;                              /* clients open at the end of the window */
+    bool told;                                    /* steered: a window was asked for */
+    bool told_to_end;                             /* steered: stdin has ended */
+    void (*on_window)(const struct crowd *crowd); /* steered: a window is complete */
 };
 
 /* Memory is taken here and given back by crowd_deinit. */

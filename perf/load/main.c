@@ -14,14 +14,23 @@ static void write_json(const struct crowd *crowd, const struct verdict *verdict,
     if (fclose(file) != 0) give_up("%s: %s", path, strerror(errno));
 }
 
+/* The last line of the figures is a brace alone. */
+static void write_window(const struct crowd *crowd)
+{
+    struct verdict verdict = report_verdict(crowd);
+    report_json(crowd, &verdict, stdout);
+    fflush(stdout);
+}
+
 int main(int argc, char **argv)
 {
     static struct crowd crowd; /* its histograms are too large for a stack */
     struct options options = options_read(argc, argv);
     crowd_init(&crowd, &options);
+    crowd.on_window = write_window;
     crowd_run(&crowd);
     struct verdict verdict = report_verdict(&crowd);
-    report_table(&crowd, &verdict, stdout);
+    if (!options.steered) report_table(&crowd, &verdict, stdout);
     if (options.json != nullptr) write_json(&crowd, &verdict, options.json);
     crowd_deinit(&crowd);
     return verdict.kept ? 0 : 1;

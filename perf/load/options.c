@@ -19,6 +19,9 @@ static const char help[] =
     "  --seconds N       how long to measure; rounded to whole ticks [10]\n"
     "  --server-pid PID  also measure the CPU time and memory of that process\n"
     "  --json FILE       write the figures there, too\n"
+    "  --steered         measure once for each line on stdin, and write the figures of each window "
+    "to\n"
+    "                    stdout as JSON; the end of stdin ends the run\n"
     "\n"
     "The server must run with --kart-stamp. Exit code: 0 every state reached every client and "
     "none\n"
@@ -67,6 +70,7 @@ static void take(struct options *options, const char *name, const char *value)
     if (strcmp(name, "server-pid") == 0)
         options->server_pid = (pid_t)number_of(name, value, 1, INT32_MAX, "");
     if (strcmp(name, "json") == 0) options->json = value;
+    if (strcmp(name, "steered") == 0) options->steered = true;
 }
 
 static void check(struct options *options)
@@ -84,17 +88,12 @@ static void check(struct options *options)
 struct options options_read(int argc, char **argv)
 {
     static const struct option known[] = {
-        {"server", required_argument, nullptr, 0},
-        {"path", required_argument, nullptr, 0},
-        {"clients", required_argument, nullptr, 0},
-        {"rooms", required_argument, nullptr, 0},
-        {"rate", required_argument, nullptr, 0},
-        {"tick", required_argument, nullptr, 0},
-        {"seconds", required_argument, nullptr, 0},
-        {"server-pid", required_argument, nullptr, 0},
-        {"json", required_argument, nullptr, 0},
-        {"help", no_argument, nullptr, 'h'},
-        {},
+        {"server", required_argument, nullptr, 0},  {"path", required_argument, nullptr, 0},
+        {"clients", required_argument, nullptr, 0}, {"rooms", required_argument, nullptr, 0},
+        {"rate", required_argument, nullptr, 0},    {"tick", required_argument, nullptr, 0},
+        {"seconds", required_argument, nullptr, 0}, {"server-pid", required_argument, nullptr, 0},
+        {"json", required_argument, nullptr, 0},    {"steered", no_argument, nullptr, 0},
+        {"help", no_argument, nullptr, 'h'},        {},
     };
     struct options options = {.server = address_of("127.0.0.1:8080"),
                               .path = "/ws",

@@ -69,9 +69,10 @@ struct verdict report_verdict(const struct crowd *crowd)
         .grid_moved_ns = grid_moved_ns(crowd),
     };
     verdict.reach = (double)tally->delivered / (double)verdict.due;
+    bool said_goodbye = tally->goodbyes_answered == options->clients;
     verdict.kept = tally->delivered == verdict.due && tally->gaps == 0 && tally->ended == 0 &&
                    tally->opened == options->clients && crowd->stayed == options->clients &&
-                   tally->goodbyes_answered == options->clients && tally_fault_sum(tally) == 0 &&
+                   (said_goodbye || crowd->phase != CROWD_OVER) && tally_fault_sum(tally) == 0 &&
                    verdict.ticks_seen == verdict.ticks_due && !crowd->server_ended;
     add_usage(&verdict, crowd);
     return verdict;
@@ -87,8 +88,8 @@ static void table_histogram(const char *name, const struct histogram *histogram,
 
 static void table_latencies(const struct crowd *crowd, const struct verdict *verdict, FILE *out)
 {
-    fprintf(out, "\n  %-32s %9s %9s %9s %9s %9s\n", "milliseconds", "p50", "p90", "p99", "p99.9",
-            "max");
+    fprintf(out, "\n  %-32s %9s %9s %9s %9s %9s\n", /* as table_histogram writes */
+            "milliseconds", "p50", "p90", "p99", "p99.9", "max");
     table_histogram("latency from the encode", &crowd->tally.from_encode, out);
     table_histogram("lateness from the due time", &crowd->tally.from_due, out);
     table_histogram("one reading pass of the client", &crowd->tally.pass, out);
@@ -126,8 +127,8 @@ static void table_notes(const struct crowd *crowd, const struct verdict *verdict
                 tally->endings[i].code, tally->endings[i].count, tally->endings[i].reason);
     if (verdict->ticks_seen > 0 && verdict->ticks_seen * 20 < verdict->ticks_due * 19)
         fprintf(out,
-                "  NOTE the server ticked every %.1f ms: it cannot keep up, or --tick is not its "
-                "--kart-tick\n",
+                "  NOTE the server ticked every %.1f ms: "
+                "it cannot keep up, or --tick is not its --kart-tick\n",
                 (double)crowd->options->tick_ns / 1e6 * (double)verdict->ticks_due /
                     (double)verdict->ticks_seen);
     if (verdict->client_load > client_load_max)

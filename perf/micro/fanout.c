@@ -234,8 +234,8 @@ static void print_head(const struct bench *bench, struct cost_cores cores, FILE 
     double load[1] = {0};
     uname(&system);
     (void)!getloadavg(load, 1);
-    printf("%u members, %zu bytes of payload, Linux %s, server on core %d, reader on core %d, load "
-           "%.2f\n",
+    printf("%u members, %zu bytes of payload, Linux %s, "
+           "server on core %d, reader on core %d, load %.2f\n",
            bench->members, bench->payload_size, system.release, cores.server, cores.peer, load[0]);
     printf("microseconds of CPU for a frame to a member: this thread%s\n",
            bench->clock.ksoftirqd >= 0 ? " and its core's ksoftirqd"

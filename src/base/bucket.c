@@ -15,6 +15,7 @@ static uint32_t ticks(struct rate rate, uint64_t now_ms)
 /* How much is in it. */
 static uint32_t level(uint32_t bucket, struct rate rate, uint64_t now_ms)
 {
+    if (bucket == 0) return 0; /* never used, and not: in use shortly before the wrap */
     uint32_t ahead = bucket - ticks(rate, now_ms);
     return ahead <= rate.burst + rate.per_second ? ahead : 0;
 }
@@ -26,6 +27,7 @@ bool bucket_take(uint32_t *bucket, struct rate rate, uint64_t now_ms, uint32_t c
     uint32_t held = level(*bucket, rate, now_ms);
     if (held > rate.burst - cost) return false;
     *bucket = ticks(rate, now_ms) + held + cost;
+    if (*bucket == 0) *bucket = 1;
     return true;
 }
 

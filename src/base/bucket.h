@@ -7,7 +7,8 @@
  *
  * Time is counted in the rate's own ticks, one a token, and wraps around. What lies more than a
  * burst and a second ahead is from before the wrap, and counts as past: the price is that once
- * in 2^32 tokens a bucket that was not used for that long is taken for one in use. */
+ * in 2^32 tokens a bucket that was not used for that long is taken for one in use. Zeros never are:
+ * a bucket that would come to 0 holds a token more. */
 #pragma once
 #include <stdint.h>
 

@@ -12,8 +12,8 @@ struct bytes {
     size_t size;
 };
 
-/* Characters that nobody changes; not terminated by a zero. `data` may be nullptr when `size` is 0.
- * */
+/* Characters that nobody changes; not terminated by a zero. `data` may be nullptr when `size` is
+ * 0. */
 struct text {
     const char *data;
     size_t size;

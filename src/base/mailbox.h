@@ -1,8 +1,8 @@
 /* base/mailbox.h: small messages from many threads to one, and the counts that threads share,
- * without a lock and without a system call. You are here: workers are one thread each and share
- * nothing else; this is all that lies between them. It and mailbox.c are the only files with
- * atomics. Never: wakes anybody. It says when a wake is due; the caller writes to the receiver's
- * eventfd. */
+ * without a lock and without a system call.
+ * You are here: between workers, which are one thread each and share nothing else. This and
+ * mailbox.c are the only files with atomics.
+ * Never: wakes anybody. It says when a wake is due; the caller writes to the receiver's eventfd. */
 #pragma once
 #include "base/arena.h"
 #include "base/bucket.h"
@@ -58,8 +58,8 @@ void mailbox_init(struct mailbox *box, struct arena *arena, uint32_t capacity);
  * may also take mails at any other time, and may be woken and find nothing. */
 [[nodiscard]] enum mailbox_result mailbox_post(struct mailbox *box, struct mail mail);
 
-/* The receiver's thread: from now on the next sender is told to wake it. Take all mails after it.
- * */
+/* The receiver's thread: from now on the next sender is told to wake it. Take all mails after
+ * that. */
 void mailbox_quiet(struct mailbox *box);
 
 /* The receiver's thread: the oldest mail; false when there is none, or when its sender is not done

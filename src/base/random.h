@@ -1,5 +1,5 @@
-/* base/random.h: numbers for jitter and hash keys, reproducible from a seed; and what secrets need.
- * */
+/* base/random.h: numbers for jitter, reproducible from a seed; a keyed hash; and how secrets are
+ * compared. */
 #pragma once
 #include "base/bytes.h"
 

@@ -32,8 +32,7 @@ struct wheel {
 void wheel_init(struct wheel *wheel, uint64_t now_ms);
 
 /* Sets the timer, or moves it when it is set. It expires once `due_ms` <= the time that
- * wheel_advance is told; a time that has passed expires at the next advance; UINT64_MAX never does.
- * */
+ * wheel_advance is told; a time that has passed expires at the next advance, UINT64_MAX never. */
 void wheel_set(struct wheel *wheel, struct timer *timer, uint64_t due_ms);
 
 /* Does nothing when it is not set. */

@@ -19,6 +19,8 @@ void conn_reserve(struct conn_shared *shared, struct arena *arena)
         pool_init(&shared->kept_buffers, arena, ring_receive_buffer_size, config->answered_max + 1);
     pool_init(&shared->message_buffers, arena, config->message_size_max + ws_control_payload_max,
               count < messages_max ? count : messages_max);
+    shared->inflater_memory = (struct bytes){arena_take(arena, ws_inflater_size), ws_inflater_size};
+    pool_init(&shared->inflated, arena, config->inflated_size_max, 1);
 }
 
 bool conn_shared_open(struct conn_shared *shared)
@@ -349,6 +351,8 @@ void conn_upgrade(struct conn *conn, const struct http_upgrade *upgrade,
     conn->upgraded = true;
     conn->deadline_ms = 0;
     ws_reader_init(&conn->ws, limits);
+    conn->window_bits = upgrade->deflate.server_bits;
+    if (conn->window_bits != 0) ws_reader_expect_deflate(&conn->ws);
     conn->ping_due_ms = next_ping_ms(conn);
     conn_schedule(conn);
     conn_check(conn);
@@ -441,6 +445,7 @@ static void release(struct conn *conn)
     outbox_clear(shared->outboxes, &conn->outbox);
     conn_return_buffers(conn);
     if (conn->fd >= 0) ring_close_fd(shared->ring, conn->fd, conn->given_up);
+    if (conn->answered) shared->answered -= 1;
     shared->hooks->on_release(shared->hub, conn);
     conn->phase = CONN_FREE;
     conn->fd = -1;

@@ -7,12 +7,17 @@
  *          any phase ------------> DRAINING         (a reason without a code: no goodbye)
  *
  *   conn_accept   FREE to HTTP        fd valid, receive armed or waiting to be
+ *   conn_part     HTTP to DRAINING    the descriptor has gone to another worker, which does
+ *   conn_adopt    FREE to HTTP        this: fd valid, nothing armed until conn_resume
  *   conn_upgrade  HTTP to OPEN        the 101 is queued, the outbox is the room's to use
  *   conn_answer   HTTP to CLOSING     the answer is queued
  *   conn_close    OPEN to CLOSING     the hub has let go, a close frame is queued; input is read
  *                                     for the peer's close frame and else not delivered
  *   conn_drain    any to DRAINING     the socket is shut down; what is armed comes home
  *   conn_reap     DRAINING to FREE    nothing armed: the kernel holds none of our memory
+ *
+ * Within OPEN, input may stand still: paused until the hub has its first frame (conn_pause), or
+ * stopped until the peer has taken its replies (conn_answer_all, conn/reply.c).
  *
  * Within CLOSING, our side is shut down once the goodbye is sent when the peer has nothing more
  * to say that we could read (an HTTP answer, broken framing); then what it still sends is thrown
@@ -28,7 +33,7 @@
 #include "http/upgrade.h"
 #include "outbox/outbox.h"
 #include "ring/ring.h"
-#include "ws/reader.h"
+#include "ws/deflate.h"
 
 enum conn_phase : uint8_t { CONN_FREE, CONN_HTTP, CONN_OPEN, CONN_CLOSING, CONN_DRAINING };
 
@@ -41,7 +46,8 @@ struct conn_hooks {
      * call. */
     void (*on_request)(void *hub, struct conn *conn, const struct http_request *request,
                        struct bytes rest);
-    /* A text or binary message of an OPEN connection; its payload is valid during the call. */
+    /* A text or binary message of an OPEN connection, inflated and checked; its payload is valid
+     * during the call. */
     void (*on_message)(void *hub, struct conn *conn, const struct ws_message *message);
     /* The connection leaves HTTP or OPEN: once for each accepted one. conn->reason and
      * close_code are set; the outbox may not be used any more. */
@@ -51,18 +57,19 @@ struct conn_hooks {
 };
 
 struct conn_config {
-    uint32_t connections_max;  /* slots */
-    uint32_t handshake_ms;     /* from accept to a whole request */
-    uint32_t ping_ms;          /* from one ping to the next, less a jitter of up to a fifth and
+    uint32_t connections_max;   /* slots */
+    uint32_t handshake_ms;      /* from accept to a whole request */
+    uint32_t ping_ms;           /* from one ping to the next, less a jitter of up to a fifth and
                                 * what brings many together, 15 ms at most; 100 or more */
-    uint32_t pong_ms;          /* from a ping to its answer */
-    uint32_t message_ms;       /* from the first byte of a message to its last */
-    uint32_t goodbye_ms;       /* from a goodbye to its answer (2 s) */
-    uint32_t goodbye_bytes;    /* what is read and thrown away meanwhile, at most */
-    uint32_t restart_retry_ms; /* the hints of when to come back are spread from 0 to this */
-    uint32_t message_size_max; /* the largest of all kinds: the size of a message buffer */
-    uint32_t answered_max;     /* connections that conn_answer_all may be called for at once */
-    uint64_t reply_memory;     /* bytes; beyond it each of those may owe one frame at a time */
+    uint32_t pong_ms;           /* from a ping to its answer */
+    uint32_t message_ms;        /* from the first byte of a message to its last */
+    uint32_t goodbye_ms;        /* from a goodbye to its answer (2 s) */
+    uint32_t goodbye_bytes;     /* what is read and thrown away meanwhile, at most */
+    uint32_t restart_retry_ms;  /* the hints of when to come back are spread from 0 to this */
+    uint32_t message_size_max;  /* the largest of all kinds: the size of a message buffer */
+    uint32_t inflated_size_max; /* the same of inflated ones, those of answered ones included */
+    uint32_t answered_max;      /* connections that conn_answer_all may be called for at once */
+    uint64_t reply_memory;      /* bytes; beyond it each of those may owe one frame at a time */
     struct rate control; /* pings and unasked pongs of one peer; see also ws_limits.messages */
 };
 
@@ -81,6 +88,8 @@ struct conn_counters {
     uint64_t messages_limited;    /* closed for too many messages */
     uint64_t dropped_for_goodbye; /* frames let go of to make room for a goodbye */
     uint64_t stops;               /* times reading stopped until a peer had taken replies */
+    uint64_t messages_inflated;   /* compressed messages that were inflated and delivered */
+    uint64_t bytes_inflated;      /* of them, inflated */
 };
 
 /* How often requests were answered with one error code. */
@@ -108,17 +117,22 @@ struct conn_shared {
     struct pool message_buffers; /* each holds one message that did not come whole */
     struct pool kept_buffers;    /* each holds what a stopped one has received and not yet read */
     struct list stopped;         /* connections that are not read until they owe less */
-    struct list waiting;         /* those whose receive could not be armed */
-    struct list drained;         /* DRAINING, nothing armed: for conn_reap */
-    bool send_now;               /* frames may be sent past an empty outbox; see conn/send.c */
-    uint32_t round;              /* counts conn_settle; from 1 */
-    struct frame *
-        *retained; /* frames that were sent past outboxes in this round, a reference each */
+    uint32_t answered;           /* connections that are `answered`, until their slots are free */
+    /* one inflater for all, and one message as it comes out; untouched until somebody compresses */
+    struct bytes inflater_memory;
+    struct ws_inflater *inflater; /* nullptr until then */
+    struct pool inflated;         /* one, of config.inflated_size_max */
+    struct list waiting;          /* those whose receive could not be armed */
+    struct list drained;          /* DRAINING, nothing armed: for conn_reap */
+    bool send_now;                /* frames may be sent past an empty outbox; see conn/send.c */
+    uint32_t round;               /* counts conn_settle; from 1 */
+    /* frames that were sent past outboxes in this round, a reference each */
+    struct frame **retained;
     uint32_t retained_count;
     uint32_t unsubmitted; /* sends since the ring was last told to submit */
     struct frame *ping;   /* the one ping frame */
     struct http_limits http_limits;
-    struct http_request request; /* scratch */
+    struct http_request request; /* scratch for one at a time */
     struct conn_counters counters;
     struct conn_refusal refusals[conn_refusals_max];
     uint32_t refusal_count;
@@ -138,6 +152,7 @@ struct conn {
     enum conn_phase phase;
     enum close_reason reason; /* the first one wins */
     uint8_t listener;         /* the hub's: which listener accepted it */
+    uint8_t window_bits;      /* frames are compressed with a window of 2^this; 0: they are not */
     bool counted : 1;         /* the hub's: holds one of the places of --connections */
     bool address_counted : 1; /* the hub's: and one of its address's */
     bool paused : 1;          /* its input is not read; what of it has come is in `kept` */
@@ -211,11 +226,11 @@ struct conn_passport {
  * end. */
 [[nodiscard]] struct conn_passport conn_part(struct conn *conn);
 
-/* Takes over a connection from another worker: HTTP, nothing armed; conn_upgrade and then
- * conn_resume must follow. nullptr when no slot is left: then the descriptor is closed. */
+/* Takes over a connection from another worker: HTTP, nothing armed; conn_upgrade or an answer, and
+ * then conn_resume, must follow. nullptr when no slot is left: then the descriptor is closed. */
 [[nodiscard]] struct conn *conn_adopt(struct conn_shared *shared, struct conn_passport passport);
 
-/* Handles the bytes that came with an adopted connection, then receives. */
+/* Handles the bytes that came with an adopted connection, which are borrowed, then receives. */
 void conn_resume(struct conn *conn, struct bytes rest);
 
 /* HTTP, from on_request: the answer comes later, by conn_answer, unless the peer or the handshake
@@ -237,17 +252,21 @@ void conn_upgrade(struct conn *conn, const struct http_upgrade *upgrade,
 
 /* OPEN, from on_request: every message of this connection is answered by conn_reply, each ping has
  * its pong, and none of that is dropped: while the peer owes us the reading of earlier replies,
- * nothing more is read from it (conn/reply.c). The number of such connections is the caller's to
- * bound: config.answered_max. */
+ * nothing more is read from it (conn/reply.c). Only while conn_can_answer_all. */
 void conn_answer_all(struct conn *conn);
+
+/* True while fewer than config.answered_max hold what such a connection may need. One that is
+ * closing still does: until its slot is free. */
+[[nodiscard]] bool conn_can_answer_all(const struct conn_shared *shared);
 
 /* From on_message of such a connection, once: sends a message back. `payload` may be the message's
  * own, and then it is not copied when it came in pieces. */
 void conn_reply(struct conn *conn, enum ws_opcode opcode, struct bytes payload);
 
-/* Once a turn, at its end: connections that were stopped and owe less by now are read again. True
- * when another turn is needed to know of some of them. */
-bool conn_read_stopped(struct conn_shared *shared);
+/* Once a turn, at its end: connections that were stopped and owe less by now are read again, one at
+ * least, until `duration_ns` is over: what each has kept may be the end of a large message. True
+ * when another turn is needed for some of them. */
+bool conn_read_stopped(struct conn_shared *shared, uint64_t duration_ns);
 
 /* HTTP to CLOSING: queues a whole HTTP answer, which is copied. */
 void conn_answer(struct conn *conn, struct bytes answer);
@@ -282,11 +301,11 @@ void conn_drain(struct conn *conn, enum close_reason reason);
  * that the shortage is ours. */
 void conn_left_behind(struct conn *conn, enum outbox_answer answer);
 
-/* Completions of this connection's operations. The caller has checked the generation. */
+/* Completions of this connection's operations. The caller has checked the generation. The data of
+ * a receive is the connection's until it returns; the caller then gives the buffer back. */
 void conn_on_recv(struct conn *conn, struct ring_event event);
 void conn_on_send(struct conn *conn, struct ring_event event);
-
-void conn_on_send_now(struct conn *conn, struct ring_event event);
+void conn_on_send_now(struct conn *conn, struct ring_event event); /* it fell short */
 
 /* The ring is settled and all its events are handled: what was sent past outboxes is over. */
 void conn_settle(struct conn_shared *shared);
@@ -294,13 +313,13 @@ void conn_settle(struct conn_shared *shared);
 /* Its timer expired. */
 void conn_on_timer(struct conn *conn);
 
-/* Submits one gathered send for what waits in the outbox, unless one is armed. False when the
- * kernel takes no more operations now; the outbox stays dirty. */
+/* Submits one send for what waits in the outbox: past it or gathered, compressed for who agreed to
+ * that (conn/send.c). Does nothing while one is armed, or the outcome of one past it is unknown.
+ * False when the kernel takes no more operations now: then the caller marks the outbox dirty. */
 [[nodiscard]] bool conn_flush(struct conn *conn);
 
-/* Once a turn, after the events: flushes every dirty outbox; arms receives that wait for
- * buffers; frees what has drained,
- * and says whether it has. */
+/* Once a turn, after the events: flushes every dirty outbox; arms receives that wait for buffers;
+ * frees what has drained, and says whether there was any. */
 void conn_flush_dirty(struct conn_shared *shared);
 void conn_arm_waiting(struct conn_shared *shared);
 bool conn_reap(struct conn_shared *shared);

@@ -39,6 +39,5 @@ void listener_on_timer(struct listener *listener, struct ring *ring, struct whee
 [[nodiscard]] bool listener_end(struct listener *listener, struct ring *ring, struct wheel *wheel);
 
 /* ENDING, after the accept's last event: one more waiting connection; -EMFILE or -ENFILE: not now;
- * -EAGAIN: none waits,
- * and it is CLOSED now. */
+ * -EAGAIN: none waits, and it is CLOSED now. */
 [[nodiscard]] int listener_take(struct listener *listener, struct ring *ring);

@@ -30,7 +30,8 @@
     X(OVERLOADED, 1013, LOG_WARN, "overloaded",                                                   \
       "a pool of the server is used up; come back later")                                         \
     X(ROOM_CLOSED, 4410, LOG_INFO, "room_closed", "the room is over")                             \
-    X(TOO_SLOW, 4508, LOG_WARN, "slow_consumer", "the outbox was full")
+    X(TOO_SLOW, 4508, LOG_WARN, "slow_consumer",                                                  \
+      "the outbox was full, or owed the most when memory ran short")
 
 enum close_reason : uint8_t {
     CLOSE_NONE,

@@ -203,7 +203,52 @@ static void on_pong(struct conn *conn)
     if (!asked) (void)!may_control(conn);
 }
 
-static void on_message(struct conn *conn, const struct ws_message *message)
+/* A compressed message is inflated when it is whole, into memory that all connections of the worker
+ * share. Inflating it as it comes would take an inflater, 40 KiB, and a buffer of the inflated
+ * size for every message that somebody has begun; so it takes one message buffer, like any other,
+ * and only that. */
+static enum ws_error inflate(struct conn *conn, uint8_t *memory, struct ws_message *message)
+{
+    struct conn_shared *shared = conn->shared;
+    if (shared->inflater == nullptr) shared->inflater = ws_inflater_make(shared->inflater_memory);
+    struct bytes output = {memory, conn->ws.limits->message_size_max};
+    ws_inflater_begin(shared->inflater, message->opcode, message->payload.size, output);
+    enum ws_error error = ws_inflater_feed(shared->inflater, message->payload);
+    if (error == WS_OK) error = ws_inflater_end(shared->inflater, &message->payload);
+    if (error != WS_OK) return error;
+    message->compressed = false;
+    shared->counters.messages_inflated += 1;
+    shared->counters.bytes_inflated += message->payload.size;
+    return WS_OK;
+}
+
+static void deliver(struct conn *conn, const struct ws_message *message)
+{
+    if (may_speak(conn, message->payload.size))
+        conn->shared->hooks->on_message(conn->shared->hub, conn, message);
+}
+
+/* Who cannot be inflated is closed. */
+static void deliver_inflated(struct conn *conn, struct ws_message *message)
+{
+    constexpr size_t large = 64 * 1024; /* what is not kept from one message to the next */
+    struct pool *inflated = &conn->shared->inflated;
+    uint8_t *memory = pool_take(inflated);
+    assert(memory != nullptr); /* one message at a time */
+    enum ws_error error = inflate(conn, memory, message);
+    if (error == WS_OK) {
+        deliver(conn, message);
+    } else {
+        conn->deaf = true;
+        conn_close(conn, close_reason_of(error));
+    }
+    if (error == WS_OK && message->payload.size <= large)
+        pool_give(inflated, memory);
+    else
+        pool_give_pages(inflated, memory);
+}
+
+static void on_message(struct conn *conn, struct ws_message *message)
 {
     if (message->opcode == WS_CLOSE) {
         conn_on_peer_close(conn, message->close_code);
@@ -218,8 +263,7 @@ static void on_message(struct conn *conn, const struct ws_message *message)
     case WS_TEXT:
     case WS_BINARY:
         conn->message_by_ms = 0; /* what comes next is another message, with a time of its own */
-        if (!may_speak(conn, message->payload.size)) break;
-        conn->shared->hooks->on_message(conn->shared->hub, conn, message);
+        message->compressed ? deliver_inflated(conn, message) : deliver(conn, message);
         break;
     case WS_CONTINUATION:
     case WS_CLOSE: assert(false);

@@ -30,7 +30,8 @@ static bool retain(struct conn_shared *shared, struct frame *frame)
     return true;
 }
 
-static bool send_past(struct conn *conn, struct frame *frame)
+/* In line in both its callers: out of line it costs a tenth of a delivery. */
+[[gnu::always_inline]] static inline bool send_past(struct conn *conn, struct frame *frame)
 {
     struct conn_shared *shared = conn->shared;
     struct bytes wire = {frame->wire, frame->wire_size};
@@ -49,6 +50,7 @@ static bool send_past(struct conn *conn, struct frame *frame)
 static bool send_gathered(struct conn *conn)
 {
     struct conn_shared *shared = conn->shared;
+    if (conn->window_bits != 0) outbox_deflate(shared->outboxes, &conn->outbox, conn->window_bits);
     struct iovec pieces[outbox_gather_max];
     uint32_t count = outbox_gather(&conn->outbox, pieces, outbox_gather_max);
     if (!ring_send(shared->ring, token_of(conn, RING_SEND), conn->fd, pieces, count)) {
@@ -67,8 +69,22 @@ static inline bool may_pass(const struct conn *conn)
            !conn_is_passing(conn);
 }
 
+/* Of one who agreed to compression. */
+static bool pass_deflated(struct conn *conn, bool *sent)
+{
+    struct outbox *box = &conn->outbox;
+    if (!may_pass(conn) || outbox_single(box) == nullptr) return false;
+    outbox_deflate(conn->shared->outboxes, box, conn->window_bits);
+    struct frame *frame = outbox_single(box);
+    if (!retain(conn->shared, frame)) return false;
+    *sent = send_past(conn, frame);
+    return true;
+}
+
 [[gnu::noinline]] static bool flush_waiting(struct conn *conn)
 {
+    bool sent;
+    if (conn->window_bits != 0 && pass_deflated(conn, &sent)) return sent;
     if (conn->send_armed || conn->phase == CONN_DRAINING || outbox_is_empty(&conn->outbox))
         return true;
     if (conn_is_passing(conn)) {
@@ -78,9 +94,12 @@ static inline bool may_pass(const struct conn *conn)
     return send_gathered(conn);
 }
 
+/* Who agreed to compression passes by the other way: so it costs the many others one look at a
+ * byte. */
 bool conn_flush(struct conn *conn)
 {
-    struct frame *frame = may_pass(conn) ? outbox_single(&conn->outbox) : nullptr;
+    bool may = conn->window_bits == 0 && may_pass(conn);
+    struct frame *frame = may ? outbox_single(&conn->outbox) : nullptr;
     if (frame != nullptr && retain(conn->shared, frame)) return send_past(conn, frame);
     return flush_waiting(conn);
 }

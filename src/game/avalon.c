@@ -488,8 +488,8 @@ static enum game_answer take_place(struct avalon *avalon, const struct game_requ
     return GAME_DONE;
 }
 
-/* "join" takes a place; `reply` is the room's id, or why not in one word. "show" tells who is in, as
- * JSON: names, but not the ids by which players are addressed. */
+/* "join" takes a place; `reply` is the room's id, or why not in one word. "show" tells who is
+ * in, as JSON: names, but not the ids by which players are addressed. */
 static enum game_answer avalon_request(void *state, const struct game_request *request,
                                        struct game_time now, struct writer *reply,
                                        struct game_words *)

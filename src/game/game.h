@@ -8,9 +8,9 @@
  * A kind shows itself in one way or in both, and leaves the functions of the other nullptr:
  *
  *   by snapshots   the hub asks for the whole state (snapshot), at each tick and for each joiner
- *   by events      each input (join, leave, receive, request, advance) may make the game say something
- *                  (game/words.h), which is sent in that order and never left out for something
- *                  newer */
+ *   by events      each input (join, leave, receive, request, advance) may make the game say
+ *                  something (game/words.h), which is sent in that order and never left out for
+ *                  something newer */
 #pragma once
 #include "base/bytes.h"
 #include "game/words.h"
@@ -90,12 +90,13 @@ struct game_request {
     struct bytes memory; /* to read the body in: base/json.h says how much that takes */
 };
 
-/* One room kind. What a kind with leave says goes by events. Every function is called on one thread; `state` is `state_size` bytes, zero
- * before open. Functions that the kind has no use for are nullptr.
+/* One room kind. What a kind with leave says goes by events. Every function is called on one
+ * thread; `state` is `state_size` bytes, zero before open. Functions that the kind has no use
+ * for are nullptr.
  *
  * `words` takes what the game says because of this input; it is empty, and the hub sends it in
- * order before the next input. In kinds that have none of join, arrive, leave, receive, request and
- * due it is nullptr. */
+ * order before the next input. In kinds that have none of join, arrive, leave, receive, request
+ * and due it is nullptr. */
 struct game {
     const char *name;          /* as in /metrics, logs and the directory of rooms */
     struct text protocol;      /* the WebSocket subprotocol of its dialect */
@@ -135,9 +136,9 @@ struct game {
      * might speak to the member. */
     void (*leave)(void *state, uint32_t member, struct game_time now, struct game_words *words);
 
-    /* A text message from a member: valid UTF-8, message_size_max bytes at most. `memory` is to read
-     * it in: base/json.h says how much that takes. Kinds without this ignore what members say;
-     * kinds with it take no binary messages. */
+    /* A text message from a member: valid UTF-8, message_size_max bytes at most. `memory` is to
+     * read it in: base/json.h says how much that takes. Kinds without this ignore what members
+     * say; kinds with it take no binary messages. */
     void (*receive)(void *state, uint32_t member, struct text text, struct game_time now,
                     struct bytes memory, struct game_words *words);
 

@@ -124,6 +124,7 @@ bool http_has_token(const struct http_request *request, struct text name, struct
 /* True for one or more of the characters of RFC 9110 §5.6.2. */
 bool http_is_token(struct text text);
 
+/* What a line of the table says; `error` is not HTTP_OK. The texts are static. */
 uint16_t http_error_status(enum http_error error);
 struct text http_error_code(enum http_error error);
 struct text http_error_sentence(enum http_error error);

@@ -136,6 +136,11 @@ void http_write_upgrade(struct writer *out, const struct http_upgrade *upgrade)
                  (struct text){upgrade->accept, sizeof upgrade->accept});
     if (upgrade->protocol.size > 0)
         write_header(out, TEXT("Sec-WebSocket-Protocol"), upgrade->protocol);
+    if (upgrade->deflate.server_bits != 0) {
+        write_text(out, TEXT("Sec-WebSocket-Extensions: "));
+        http_deflate_write(out, &upgrade->deflate);
+        write_text(out, TEXT("\r\n"));
+    }
     write_text(out, TEXT("\r\n"));
 }
 

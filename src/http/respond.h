@@ -26,7 +26,7 @@ void http_write_response(struct writer *out, const struct http_response *respons
 void http_write_error(struct writer *out, uint16_t status, struct text code, struct text message,
                       struct text extra_headers);
 
-/* 101 with Sec-WebSocket-Accept, and Sec-WebSocket-Protocol when one was chosen. */
+/* 101 with Sec-WebSocket-Accept, and Sec-WebSocket-Protocol and -Extensions when one was chosen. */
 void http_write_upgrade(struct writer *out, const struct http_upgrade *upgrade);
 
 /* How many bytes of an answer are its head, the empty line included: what HEAD is answered with. */

@@ -160,6 +160,16 @@ static enum http_refusal choose_protocol(const struct http_request *request,
     return offer.count == 0 ? HTTP_UPGRADE_OK : HTTP_REFUSE_PROTOCOL;
 }
 
+/* RFC 7692 §5. */
+static enum http_refusal choose_extension(const struct http_request *request,
+                                          const struct http_upgrade_policy *policy,
+                                          struct http_deflate *deflate)
+{
+    if (!http_deflate_choose(request, deflate)) return HTTP_REFUSE_EXTENSION_SYNTAX;
+    if (!policy->deflate) *deflate = (struct http_deflate){};
+    return HTTP_UPGRADE_OK;
+}
+
 /* The 20 bytes of a digest in base64: 27 digits and one '='. */
 static void encode_digest(const uint8_t digest[static br_sha1_SIZE], char encoded[static 28])
 {
@@ -199,6 +209,7 @@ enum http_refusal http_upgrade_check(const struct http_request *request,
     if (!key_valid(key)) return HTTP_REFUSE_KEY;
     if (!http_origin_allowed(request, policy)) return HTTP_REFUSE_ORIGIN;
     enum http_refusal refusal = choose_protocol(request, policy, &upgrade->protocol);
+    if (refusal == HTTP_UPGRADE_OK) refusal = choose_extension(request, policy, &upgrade->deflate);
     if (refusal == HTTP_UPGRADE_OK) make_accept(key, upgrade->accept);
     return refusal;
 }

@@ -4,7 +4,7 @@
  * Never: decides who the peer is, or which room it meant; those are the hub's. */
 #pragma once
 #include "base/bytes.h"
-#include "http/request.h"
+#include "http/extension.h"
 
 /* Why an upgrade is refused (THREATS.md H1 to H7, H14).
  * name, status, code in the JSON body, sentence with the remedy */
@@ -19,7 +19,9 @@
       "This origin is not on the server's list; see --allow-origin.")                       \
     X(PROTOCOL, 400, "subprotocol", "None of the offered subprotocols is spoken here.")     \
     X(PROTOCOL_SYNTAX, 400, "subprotocol_syntax",                                           \
-      "Sec-WebSocket-Protocol must be a list of at most 32 different tokens.")
+      "Sec-WebSocket-Protocol must be a list of at most 32 different tokens.")              \
+    X(EXTENSION_SYNTAX, 400, "extension_syntax",                                            \
+      "Sec-WebSocket-Extensions must be a list of extensions: name; parameter=value, ...")
 
 enum http_refusal : uint8_t {
     HTTP_UPGRADE_OK,
@@ -44,16 +46,19 @@ struct http_upgrade_policy {
     size_t origin_count;
     const struct text *protocols; /* the subprotocols spoken on this route; case matters */
     size_t protocol_count;
+    bool deflate; /* permessage-deflate may be agreed on */
 };
 
 struct http_upgrade {
     char accept[28];      /* Sec-WebSocket-Accept (§4.2.2), not zero-terminated */
     struct text protocol; /* the first offered one that the policy has (points into the policy), or
                            * empty: then none was offered and the 101 names none */
+    struct http_deflate deflate; /* the accepted offer; all zeros: the 101 names no extension, which
+                                  * declines all (RFC 6455 §9.1) */
 };
 
 /* Judges a request for a WebSocket route, in the order of the table above. *upgrade is filled when
- * HTTP_UPGRADE_OK. Extensions are not looked at: what the 101 does not name is declined (§9.1). */
+ * HTTP_UPGRADE_OK. Extensions must be well-formed also where none is spoken (§9.1). */
 [[nodiscard]] enum http_refusal http_upgrade_check(const struct http_request *request,
                                                    const struct http_upgrade_policy *policy,
                                                    struct http_upgrade *upgrade);
@@ -62,6 +67,7 @@ struct http_upgrade {
 [[nodiscard]] bool http_origin_allowed(const struct http_request *request,
                                        const struct http_upgrade_policy *policy);
 
+/* What a line of the table says; `refusal` is not HTTP_UPGRADE_OK. The texts are static. */
 uint16_t http_refusal_status(enum http_refusal refusal);
 struct text http_refusal_code(enum http_refusal refusal);
 struct text http_refusal_sentence(enum http_refusal refusal);

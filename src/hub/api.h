@@ -7,10 +7,11 @@
 #pragma once
 #include "hub/worker.h"
 
-/* Answers. */
+/* From on_request: answers, or holds the connection until another worker has. */
 void api_on_request(struct worker *worker, struct conn *conn, const struct http_request *request);
 
-/* The answers to what other workers were asked (hub/errand.c). */
+/* The answers to what this worker, or another (hub/errand.c), has found out. `state` and `reply`
+ * are copied; `state` may lie in the worker's scratch memory. */
 void api_answer_metrics(struct worker *worker, struct conn *conn, const struct tally *tally);
 void api_answer_command(struct worker *worker, struct conn *conn, enum game_answer result,
                         struct text state, struct text reply);

@@ -83,8 +83,8 @@ static struct text offered_token(const struct http_request *request)
     return (struct text){};
 }
 
-/* In headers it does not come into logs, so those are asked first (D20). `memory` holds one from the
- * query. */
+/* In headers it does not come into logs, so those are asked first (D20). `memory` holds one from
+ * the query. */
 static struct refusal find_token(const struct http_request *request, struct writer *memory,
                                  struct text *token)
 {
@@ -201,7 +201,8 @@ bool avalon_door_on_request(struct worker *worker, struct conn *conn,
         tail.size > connect.size && text_equal(text_skip(tail, tail.size - connect.size), connect);
     if (is_long) tail.size -= connect.size;
     if (!avalon_is_on(worker) || !avalon_read_code(tail, digits)) return false;
-    if (!routes_read_upgrade(worker, conn, request, &game_avalon.protocol, &upgrade)) return true;
+    if (!routes_read_upgrade(worker, conn, request, &game_avalon.protocol, false, &upgrade))
+        return true;
     struct text code = {digits, avalon_code_size};
     struct refusal refusal = check_token(worker, request, code, &guest);
     if (refusal.code.size > 0)

@@ -5,7 +5,8 @@
  *   POST /api/rooms/{code}/join  {"display_name":"Bob"}                     200, a place in it
  *   GET  /api/rooms/{code}                                                  200, who is in
  *
- * A place is {"room":{"id","code","kind"},"room_player":{"id","display_name"},"token","expires_at"},
+ * A place is
+ * {"room":{"id","code","kind"},"room_player":{"id","display_name"},"token","expires_at"},
  * expires_at in ms since 1970. Its token opens the WebSocket (hub/avalon_door.h). Errors are
  * {"error":{"code","message"}}. All of this is off without a secret to sign tokens with. */
 #pragma once
@@ -24,8 +25,8 @@ struct avalon_wish {
     bool created;             /* join: the room was made for it */
 };
 
-/* Answers what is avalon's under /api/rooms; false: it is somebody else's, and nothing was answered.
- * `tail` is what follows /api/rooms. */
+/* Answers what is avalon's under /api/rooms; false: it is somebody else's, and nothing was
+ * answered. `tail` is what follows /api/rooms. */
 [[nodiscard]] bool avalon_routes_on_request(struct worker *worker, struct conn *conn,
                                             const struct http_request *request, struct text tail);
 

@@ -22,151 +22,136 @@ struct option {
     const char *value; /* what the help calls its value; nullptr for a flag */
     const char *standard; /* nullptr: off, or nothing */
     const char *dev;      /* the default under --dev, where it differs */
-    const char *meaning;
     uint64_t least, most; /* of counts, durations (ms) and sizes */
     size_t offset;        /* in struct config */
     enum option_type type;
+    const char *meaning;
 };
 
 #define AT(field) offsetof(struct config, field)
 static const struct option options[] = {
-    {"dev", nullptr, nullptr, nullptr,
-     "a demo on loopback: any origin, API key \"dev\", races that run by themselves", 0, 0, AT(dev),
-     OPTION_FLAG},
-    {"listen", "ADDR", ":8080", "127.0.0.1:8080", "where clients connect", 0, 0, AT(listen),
-     OPTION_ADDRESS},
-    {"admin", "ADDR", "127.0.0.1:9090", nullptr,
-     "the internal listener: /metrics, /healthz, /readyz, commands", 0, 0, AT(admin),
-     OPTION_ADDRESS},
-    {"workers", "N", "0", nullptr, "threads that serve; 0: one a core", 0, 64, AT(workers),
-     OPTION_COUNT},
-    {"connections", "N", "0", nullptr, "clients at once; 0: as many as descriptors permit", 0,
-     1'000'000, AT(connections), OPTION_COUNT},
-    {"rooms", "N", "1024", nullptr, "rooms at once: further races (/ws/kart/ID) and vote's", 0,
-     1'000'000, AT(rooms), OPTION_COUNT},
-    {"address-connections", "N", "1024", nullptr,
-     "of one address at once (of IPv6: one /64), the next get 429; 0: no limit", 0, 1'000'000,
-     AT(address_connections), OPTION_COUNT},
-    {"address-handshakes", "N", "200", nullptr,
-     "of one address, a second, and twice as many at once; 0: no limit", 0, 100'000,
-     AT(address_handshakes), OPTION_COUNT},
-    {"address-rooms", "N", "64", nullptr,
-     "rooms that one address has acquired, at once; the next get 429; 0: no limit", 0, 1'000'000,
-     AT(address_rooms), OPTION_COUNT},
-    {"address-acquires", "N", "10", nullptr,
-     "rooms that one address may acquire, a second, and twice as many at once; 0: no limit", 0,
-     100'000, AT(address_acquires), OPTION_COUNT},
-    {"limit-exempt", "CIDR", nullptr, "127.0.0.0/8,::1",
-     "addresses that are not counted, as a load balancer's; may be repeated, or separated by "
-     "commas",
-     0, 0, AT(exempt), OPTION_BLOCKS},
-    {"message-rate", "N", "50", nullptr,
-     "messages of one client, a second, and twice as many at once; beyond it 4429; each counts as "
-     "one more for every 4 KiB; 0: no limit",
-     0, 1'000'000, AT(message_rate), OPTION_COUNT},
-    {"control-rate", "N", "50", nullptr,
-     "pings and unasked pongs of one client, a second, and twice as many at once; 0: no limit", 0,
-     1'000'000, AT(control_rate), OPTION_COUNT},
-    {"allow-origin", "URL", nullptr, nullptr,
-     "scheme://host[:port] of web pages that may connect beside the server's own; may be repeated, "
-     "in the environment "
-     "separated by commas; \"*\" allows any",
-     0, 0, AT(origins), OPTION_ORIGIN},
-    {"ping", "TIME", "25s", nullptr, "from one ping to the next, less up to a fifth", 100,
-     86'400'000, AT(ping_ms), OPTION_DURATION},
-    {"pong", "TIME", "10s", nullptr, "for a ping's answer; then the client is gone", 100,
-     86'400'000, AT(pong_ms), OPTION_DURATION},
-    {"handshake", "TIME", "5s", nullptr, "from the connection to a whole request", 100, 86'400'000,
-     AT(handshake_ms), OPTION_DURATION},
-    {"message", "TIME", "15s", nullptr, "from a message's first byte to its last", 100, 86'400'000,
-     AT(message_ms), OPTION_DURATION},
-    {"drain", "TIME", "30s", "5s",
-     "how long a shutdown may take; clients are closed evenly over it", 100, 86'400'000,
-     AT(drain_ms), OPTION_DURATION},
-    {"not-sent-low", "SIZE", "16KiB", nullptr,
-     "TCP_NOTSENT_LOWAT: unsent bytes that the kernel may hold of a client", 1024, 1'073'741'824,
-     AT(not_sent_low), OPTION_SIZE},
-    {"send-buffer", "SIZE", "0", nullptr, "SO_SNDBUF of a client; 0: the kernel's own choice", 0,
-     1'073'741'824, AT(send_buffer), OPTION_SIZE},
-    {"frame-memory", "SIZE", "64MiB", nullptr,
-     "frames that slow clients keep in memory, per worker; beyond it those who owe most are closed",
-     1'048'576, 1'073'741'824, AT(frame_memory), OPTION_SIZE},
-    {"fast-path", nullptr, "on", nullptr,
-     "send single frames past empty queues; off: for measurement", 0, 0, AT(send_past),
-     OPTION_FLAG},
-    {"kart-tick", "TIME", "500ms", nullptr, "from one state to the next", 1, 3'600'000,
-     AT(kart_tick_ms), OPTION_DURATION},
-    {"kart-slow", "POLICY", "conflate", nullptr,
-     "for who reads too slowly: conflate (only the newest state waits), close (4508), drop_oldest "
-     "or "
-     "drop_newest (of the states that wait)",
-     0, 0, AT(kart_slow), OPTION_POLICY},
-    {"kart-payload", "SIZE", "0", nullptr, "pad the state to this size, for load tests", 0, 65'536,
-     AT(kart_payload), OPTION_SIZE},
-    {"kart-stamp", nullptr, nullptr, nullptr,
-     "add the time and the snapshot's number to the state, for load tests; a snapshot made for a "
-     "joiner "
-     "takes a number, too",
-     0, 0, AT(kart_stamp), OPTION_FLAG},
-    {"kart-autostart", nullptr, nullptr, "on", "races start by themselves, one after the other", 0,
-     0, AT(kart_autostart), OPTION_FLAG},
-    {"vote", nullptr, "on", nullptr, "serve vote's rooms under /api/rooms", 0, 0, AT(vote),
-     OPTION_FLAG},
-    {"vote-require-host", nullptr, "on", "off",
-     "starting and releasing a room take the token that acquiring it has given", 0, 0,
-     AT(vote_require_host), OPTION_FLAG},
-    {"vote-lobby", "TIME", "5m", nullptr,
-     "a room that nobody touches for so long before voting starts is released", 100, 86'400'000,
-     AT(vote_lobby_ms), OPTION_DURATION},
-    {"vote-voting", "TIME", "10m", nullptr, "and afterwards", 100, 86'400'000, AT(vote_voting_ms),
-     OPTION_DURATION},
-    {"avalon", nullptr, "on", nullptr,
-     "serve avalon's rooms under /api/rooms and /ws/rooms; they take a secret for their tokens, "
-     "RINGCAST_JWT_SECRET",
-     0, 0, AT(avalon), OPTION_FLAG},
-    {"avalon-players", "N", "10", nullptr, "places in a room", 1, 16, AT(avalon_players),
-     OPTION_COUNT},
-    {"avalon-chat", "N", "500", nullptr, "code points of one chat message, of 1200 bytes at most",
-     1, 1200, AT(avalon_chat), OPTION_COUNT},
-    {"avalon-chat-echo", nullptr, "on", nullptr, "who says something in the chat gets it, too", 0,
-     0, AT(avalon_chat_echo), OPTION_FLAG},
-    {"avalon-token", "TIME", "4h", nullptr, "how long a player's token, and so its place, is valid",
-     1000, 604'800'000, AT(avalon_token_ms), OPTION_DURATION},
-    {"avalon-leave", "TIME", "5s", nullptr,
-     "a player who is back within this was never gone for the others", 0, 3'600'000,
-     AT(avalon_leave_ms), OPTION_DURATION},
-    {"avalon-empty", "TIME", "5m", nullptr, "how long a room stays in which nobody is", 100,
-     86'400'000, AT(avalon_empty_ms), OPTION_DURATION},
-    {"avalon-auth-fail", "HOW", "http", nullptr,
-     "who shows no good token gets: http (401 in place of the WebSocket) or close (the WebSocket, "
-     "an "
-     "error message and 4401)",
-     0, 0, AT(avalon_fail_by_close), OPTION_AUTH_FAIL},
-    {"jwt-keys", "FILE", nullptr, nullptr,
-     "a JWK set (RFC 7517): the public keys, or secrets, that sign tokens", 0, 0, AT(jwt_keys),
-     OPTION_TEXT},
-    {"jwt-issuer", "TEXT", nullptr, nullptr, "what a token's iss must be; not set: anything", 0, 0,
-     AT(jwt_issuer), OPTION_TEXT},
-    {"jwt-audience", "TEXT", nullptr, nullptr, "what a token's aud must name; not set: anything", 0,
-     0, AT(jwt_audience), OPTION_TEXT},
-    {"jwt-leeway", "TIME", "30s", nullptr, "by how much clocks may differ", 0, 600'000,
-     AT(jwt_leeway_ms), OPTION_DURATION},
-    {"enable-echo", nullptr, nullptr, nullptr,
-     "serve /echo, which sends back what it gets; for tests, not for production", 0, 0,
-     AT(enable_echo), OPTION_FLAG},
-    {"echo-message", "SIZE", "16MiB", nullptr, "the largest message that /echo takes", 1024,
-     67'108'864, AT(echo_message), OPTION_SIZE},
-    {"echo-memory", "SIZE", "256MiB", nullptr,
-     "for messages that /echo has read and not sent back, per worker; each 512 KiB admit one "
-     "client",
-     1'048'576, 2'147'483'648, AT(echo_memory), OPTION_SIZE},
-    {"log-level", "LEVEL", "info", nullptr, "debug, info, warn or error", 0, 0, AT(log_level),
-     OPTION_LOG_LEVEL},
-    {"log-format", "FORMAT", "auto", nullptr,
-     "logfmt, json, or auto: logfmt on a terminal, else json", 0, 0, AT(log_format),
-     OPTION_LOG_FORMAT},
-    {"log-burst", "N", "1000", nullptr, "info lines a second at most; the rest is counted", 1,
-     1'000'000, AT(log_burst), OPTION_COUNT},
+    {"dev", nullptr, nullptr, nullptr, 0, 0, AT(dev), OPTION_FLAG,
+     "a demo on loopback: any origin, API key \"dev\", races that run by themselves"},
+    {"listen", "ADDR", ":8080", "127.0.0.1:8080", 0, 0, AT(listen), OPTION_ADDRESS,
+     "where clients connect"},
+    {"admin", "ADDR", "127.0.0.1:9090", nullptr, 0, 0, AT(admin), OPTION_ADDRESS,
+     "the internal listener: /metrics, /healthz, /readyz, commands"},
+    {"workers", "N", "0", nullptr, 0, 64, AT(workers), OPTION_COUNT,
+     "threads that serve; 0: one a core"},
+    {"connections", "N", "0", nullptr, 0, 1'000'000, AT(connections), OPTION_COUNT,
+     "clients at once; 0: as many as descriptors permit"},
+    {"rooms", "N", "1024", nullptr, 0, 1'000'000, AT(rooms), OPTION_COUNT,
+     "rooms at once: further races (/ws/kart/ID), vote's and avalon's"},
+    {"address-connections", "N", "1024", nullptr, 0, 1'000'000, AT(address_connections),
+     OPTION_COUNT, "sockets of one address at once (IPv6: of one /64); more get 429; 0: no limit"},
+    {"address-handshakes", "N", "200", nullptr, 0, 100'000, AT(address_handshakes), OPTION_COUNT,
+     "new sockets of one address a second, twice as many at once; more get 429; 0: no limit"},
+    {"address-rooms", "N", "64", nullptr, 0, 1'000'000, AT(address_rooms), OPTION_COUNT,
+     "rooms that one address has acquired at once; more get 429; 0: no limit"},
+    {"address-acquires", "N", "10", nullptr, 0, 100'000, AT(address_acquires), OPTION_COUNT,
+     "rooms that one address may acquire a second, twice as many at once; more get 429; 0: no "
+     "limit"},
+    {"limit-exempt", "CIDR", nullptr, "127.0.0.0/8,::1", 0, 0, AT(exempt), OPTION_BLOCKS,
+     "addresses that are not counted, such as a load balancer's; may be repeated, "
+     "or separated by commas"},
+    {"message-rate", "N", "50", nullptr, 0, 1'000'000, AT(message_rate), OPTION_COUNT,
+     "messages of one client a second, twice as many at once; more end with 4429; "
+     "a message counts once more for every 4 KiB; 0: no limit"},
+    {"control-rate", "N", "50", nullptr, 0, 1'000'000, AT(control_rate), OPTION_COUNT,
+     "pings and unasked pongs of one client a second, twice as many at once; "
+     "more end with 4429; 0: no limit"},
+    {"allow-origin", "URL", nullptr, nullptr, 0, 0, AT(origins), OPTION_ORIGIN,
+     "scheme://host[:port] of web pages that may connect beside the server's own; "
+     "may be repeated, or separated by commas; \"*\" allows any"},
+    {"ping", "TIME", "25s", nullptr, 100, 86'400'000, AT(ping_ms), OPTION_DURATION,
+     "from one ping to the next, less up to a fifth"},
+    {"pong", "TIME", "10s", nullptr, 100, 86'400'000, AT(pong_ms), OPTION_DURATION,
+     "for a ping's answer; then the client is gone"},
+    {"handshake", "TIME", "5s", nullptr, 100, 86'400'000, AT(handshake_ms), OPTION_DURATION,
+     "from the connection to a whole request"},
+    {"message", "TIME", "15s", nullptr, 100, 86'400'000, AT(message_ms), OPTION_DURATION,
+     "from a message's first byte to its last"},
+    {"drain", "TIME", "30s", "5s", 100, 86'400'000, AT(drain_ms), OPTION_DURATION,
+     "how long a shutdown may take; clients are closed evenly over it"},
+    {"not-sent-low", "SIZE", "16KiB", nullptr, 1024, 1'073'741'824, AT(not_sent_low), OPTION_SIZE,
+     "TCP_NOTSENT_LOWAT: unsent bytes that the kernel may hold of a client"},
+    {"send-buffer", "SIZE", "0", nullptr, 0, 1'073'741'824, AT(send_buffer), OPTION_SIZE,
+     "SO_SNDBUF of a client; 0: the kernel's own choice"},
+    {"frame-memory", "SIZE", "64MiB", nullptr, 1'048'576, 1'073'741'824, AT(frame_memory),
+     OPTION_SIZE,
+     "frames that slow clients keep in memory, per worker; beyond it those who owe most "
+     "are closed with 4508"},
+    {"fast-path", nullptr, "on", nullptr, 0, 0, AT(send_past), OPTION_FLAG,
+     "send single frames past empty queues; off: for measurement"},
+    {"deflate-threshold", "SIZE", "512", nullptr, 0, 1'073'741'824, AT(deflate_threshold),
+     OPTION_SIZE,
+     "smaller messages are sent uncompressed, also to who agreed to permessage-deflate"},
+    {"kart-deflate", nullptr, "off", nullptr, 0, 0, AT(kart_deflate), OPTION_FLAG,
+     "let clients of races compress (permessage-deflate); the state is too small to gain by it"},
+    {"kart-tick", "TIME", "500ms", nullptr, 1, 3'600'000, AT(kart_tick_ms), OPTION_DURATION,
+     "from one state to the next"},
+    {"kart-slow", "POLICY", "conflate", nullptr, 0, 0, AT(kart_slow), OPTION_POLICY,
+     "for who reads too slowly: conflate (only the newest state waits), close (4508), "
+     "drop_oldest or drop_newest (of the states that wait)"},
+    {"kart-payload", "SIZE", "0", nullptr, 0, 65'536, AT(kart_payload), OPTION_SIZE,
+     "pad the state to this size, for load tests"},
+    {"kart-stamp", nullptr, nullptr, nullptr, 0, 0, AT(kart_stamp), OPTION_FLAG,
+     "add its time and its number to each state, for load tests; one that is made for a joiner "
+     "takes a number, too"},
+    {"kart-autostart", nullptr, nullptr, "on", 0, 0, AT(kart_autostart), OPTION_FLAG,
+     "races start by themselves, one after the other"},
+    {"vote", nullptr, "on", nullptr, 0, 0, AT(vote), OPTION_FLAG,
+     "serve vote's rooms under /api/rooms"},
+    {"vote-require-host", nullptr, "on", "off", 0, 0, AT(vote_require_host), OPTION_FLAG,
+     "starting and releasing a room take the token that acquiring it has given"},
+    {"vote-lobby", "TIME", "5m", nullptr, 100, 86'400'000, AT(vote_lobby_ms), OPTION_DURATION,
+     "a room that nobody touches for so long before voting starts is released"},
+    {"vote-voting", "TIME", "10m", nullptr, 100, 86'400'000, AT(vote_voting_ms), OPTION_DURATION,
+     "the same once voting has started"},
+    {"vote-deflate", nullptr, "off", nullptr, 0, 0, AT(vote_deflate), OPTION_FLAG,
+     "let clients of vote compress (permessage-deflate); its messages are too small to gain by it"},
+    {"avalon", nullptr, "on", nullptr, 0, 0, AT(avalon), OPTION_FLAG,
+     "serve avalon's rooms under /api/rooms and /ws/rooms; their tokens take a secret, "
+     "RINGCAST_JWT_SECRET"},
+    {"avalon-players", "N", "10", nullptr, 1, 16, AT(avalon_players), OPTION_COUNT,
+     "places in a room of avalon"},
+    {"avalon-chat", "N", "500", nullptr, 1, 1200, AT(avalon_chat), OPTION_COUNT,
+     "characters of one chat message, which has at most 1200 bytes"},
+    {"avalon-chat-echo", nullptr, "on", nullptr, 0, 0, AT(avalon_chat_echo), OPTION_FLAG,
+     "who says something in the chat gets it, too"},
+    {"avalon-token", "TIME", "4h", nullptr, 1000, 604'800'000, AT(avalon_token_ms), OPTION_DURATION,
+     "how long a player's token, and so its place, is valid"},
+    {"avalon-leave", "TIME", "5s", nullptr, 0, 3'600'000, AT(avalon_leave_ms), OPTION_DURATION,
+     "a player who is back within this was never gone for the others"},
+    {"avalon-empty", "TIME", "5m", nullptr, 100, 86'400'000, AT(avalon_empty_ms), OPTION_DURATION,
+     "how long a room of avalon stays in which nobody is"},
+    {"avalon-auth-fail", "HOW", "http", nullptr, 0, 0, AT(avalon_fail_by_close), OPTION_AUTH_FAIL,
+     "who shows no good token gets: http (401 in place of the WebSocket) or close (the "
+     "WebSocket, an error message and 4401)"},
+    {"jwt-keys", "FILE", nullptr, nullptr, 0, 0, AT(jwt_keys), OPTION_TEXT,
+     "a JWK set (RFC 7517): the public keys, or secrets, that sign tokens"},
+    {"jwt-issuer", "TEXT", nullptr, nullptr, 0, 0, AT(jwt_issuer), OPTION_TEXT,
+     "what a token's iss must be; not set: anything"},
+    {"jwt-audience", "TEXT", nullptr, nullptr, 0, 0, AT(jwt_audience), OPTION_TEXT,
+     "what a token's aud must name; not set: anything"},
+    {"jwt-leeway", "TIME", "30s", nullptr, 0, 600'000, AT(jwt_leeway_ms), OPTION_DURATION,
+     "by how much the clocks of those who make and check tokens may differ"},
+    {"enable-echo", nullptr, nullptr, nullptr, 0, 0, AT(enable_echo), OPTION_FLAG,
+     "serve /echo, which sends back what it gets; for tests, not for production"},
+    {"echo-message", "SIZE", "16MiB", nullptr, 1024, 67'108'864, AT(echo_message), OPTION_SIZE,
+     "the largest message that /echo takes"},
+    {"echo-memory", "SIZE", "256MiB", nullptr, 1'048'576, 2'147'483'648, AT(echo_memory),
+     OPTION_SIZE,
+     "for messages that /echo has read and not sent back, per worker; "
+     "each 512 KiB admit one client"},
+    {"echo-deflate", nullptr, "off", nullptr, 0, 0, AT(echo_deflate), OPTION_FLAG,
+     "let clients of /echo compress (permessage-deflate)"},
+    {"log-level", "LEVEL", "info", nullptr, 0, 0, AT(log_level), OPTION_LOG_LEVEL,
+     "debug, info, warn or error"},
+    {"log-format", "FORMAT", "auto", nullptr, 0, 0, AT(log_format), OPTION_LOG_FORMAT,
+     "logfmt, json, or auto: logfmt on a terminal, else json"},
+    {"log-burst", "N", "1000", nullptr, 1, 1'000'000, AT(log_burst), OPTION_COUNT,
+     "info lines a second at most; the rest is counted"},
 };
 constexpr size_t option_count = sizeof options / sizeof *options;
 
@@ -434,9 +419,10 @@ bool config_read(struct config *config, int count, char **words, char **environm
     for (int i = 0; i < count; i++) {
         if (text_equal(text_of(words[i]), TEXT("--")) && i + 1 == count) break;
         bool first_origin = config->origin_count == from_environment && from_environment > 0;
-        if (first_origin && text_starts(text_of(words[i]), TEXT("--allow-origin")))
-            config->origin_count = from_environment =
-                0; /* flags take the place of the environment */
+        if (first_origin && text_starts(text_of(words[i]), TEXT("--allow-origin"))) {
+            from_environment = 0; /* flags take the place of the environment */
+            config->origin_count = 0;
+        }
         if (!read_flag(config, &i, count, words, why)) return false;
     }
     config->api_key = variable(environment, TEXT("RINGCAST_API_KEY"));
@@ -447,15 +433,35 @@ bool config_read(struct config *config, int count, char **words, char **environm
     return true;
 }
 
+/* The words of `text` in lines of at most `columns`, each indented. */
+static void write_wrapped(struct writer *out, struct text text, size_t indent, size_t columns)
+{
+    size_t column = columns; /* so the first word begins a line */
+    while (text.size > 0) {
+        const char *space = memchr(text.data, ' ', text.size);
+        size_t size = space != nullptr ? (size_t)(space - text.data) : text.size;
+        bool fits = column + 1 + size <= columns;
+        write_byte(out, fits ? ' ' : '\n');
+        if (!fits) write_fill(out, ' ', indent);
+        column = (fits ? column + 1 : indent) + size;
+        write_text(out, (struct text){text.data, size});
+        text = text_skip(text, space != nullptr ? size + 1 : size);
+    }
+}
+
 void config_write_help(struct writer *out)
 {
+    constexpr size_t indent = 8, columns = 80;
     for (size_t i = 0; i < option_count; i++) {
         const struct option *option = &options[i];
-        write_format(out, "  --%s%s%s\n        %s", option->name,
-                     option->value != nullptr ? " " : "",
-                     option->value != nullptr ? option->value : "", option->meaning);
-        if (option->standard != nullptr) write_format(out, " [%s]", option->standard);
-        if (option->dev != nullptr) write_format(out, " [--dev: %s]", option->dev);
+        uint8_t memory[512];
+        struct writer meaning = writer_over(memory, sizeof memory);
+        write_text(&meaning, text_of(option->meaning));
+        if (option->standard != nullptr) write_format(&meaning, " [%s]", option->standard);
+        if (option->dev != nullptr) write_format(&meaning, " [--dev: %s]", option->dev);
+        write_format(out, "  --%s", option->name);
+        if (option->value != nullptr) write_format(out, " %s", option->value);
+        write_wrapped(out, text_from(writer_bytes(&meaning)), indent, columns);
         write_byte(out, '\n');
     }
 }

@@ -33,17 +33,19 @@ struct config {
     uint32_t send_buffer;                    /* bytes; 0: the kernel's choice */
     struct text origins[config_origins_max]; /* allowed beside the server's own; "*": any */
     uint32_t origin_count;
-    uint32_t frame_memory; /* bytes, per worker */
-    bool send_past;        /* frames may be sent past an empty outbox */
+    uint32_t frame_memory;      /* bytes, per worker */
+    bool send_past;             /* frames may be sent past an empty outbox */
+    uint32_t deflate_threshold; /* bytes of a payload; smaller ones are sent as they are */
     uint32_t kart_tick_ms;
     enum outbox_policy kart_slow; /* what a member gets who reads too slowly */
     uint32_t kart_payload;        /* bytes; 0: no padding */
     bool kart_stamp;
     bool kart_autostart;
-    bool vote;              /* /api/rooms is served */
-    bool vote_require_host; /* starting and releasing a room take the token of who acquired it */
-    uint32_t vote_lobby_ms; /* how long nobody may touch a room before it is released */
-    uint32_t vote_voting_ms;
+    bool vote;                 /* /api/rooms is served */
+    bool vote_require_host;    /* starting and releasing a room take the token of who acquired it */
+    uint32_t vote_lobby_ms;    /* how long nobody may touch a room before it is released */
+    uint32_t vote_voting_ms;   /* the same once voting has started */
+    bool vote_deflate;         /* permessage-deflate may be agreed on */
     bool avalon;               /* its rooms are served, where there is a secret to sign with */
     uint32_t avalon_players;   /* places in a room */
     uint32_t avalon_chat;      /* code points of one message */
@@ -55,6 +57,8 @@ struct config {
     bool enable_echo;
     uint32_t echo_message; /* bytes of one message, at most */
     uint32_t echo_memory;  /* bytes, per worker */
+    bool echo_deflate;     /* permessage-deflate may be agreed on */
+    bool kart_deflate;     /* permessage-deflate may be agreed on */
     enum log_level log_level;
     enum : uint8_t { LOG_FORMAT_AUTO, LOG_FORMAT_LOGFMT, LOG_FORMAT_JSON } log_format;
     uint32_t log_burst;       /* info lines a second */

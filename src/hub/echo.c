@@ -2,8 +2,8 @@
 #include <assert.h>
 
 /* --echo-memory is kept whatever clients do, unless a single large message is more than half of it:
- * half is for large messages, a quarter for replies that
- * wait, and a quarter for the one frame that each client may have in any case. */
+ * half is for large messages, a quarter for replies that wait, and a quarter for the one frame that
+ * each client may have in any case. */
 struct echo_limits echo_limits_of(const struct config *config)
 {
     if (!config->enable_echo) return (struct echo_limits){};
@@ -12,13 +12,14 @@ struct echo_limits echo_limits_of(const struct config *config)
     return (struct echo_limits){.message_size_max = message,
                                 .clients = memory / 4 / frame,
                                 .large_frames = memory / 2 / message > 0 ? memory / 2 / message : 1,
-                                .reply_memory = memory / 4};
+                                .reply_memory = memory / 4,
+                                .small_memory = memory / 2};
 }
 
 void echo_open(struct worker *worker, struct conn *conn, const struct http_upgrade *upgrade)
 {
     struct kind_metrics *metrics = &worker->metrics.echo;
-    if (metrics->connections == worker->conns.config.answered_max) {
+    if (!conn_can_answer_all(&worker->conns)) {
         conn_answer_error(conn, 503, TEXT("too_many_echoes"),
                           TEXT("The memory for echoes is taken; try again later."),
                           (struct text){});

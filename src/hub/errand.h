@@ -1,5 +1,5 @@
-/* hub/errand.h: a question that another worker must answer: a host's command or a request for a room
- * that lives there, or its share of the metrics. The asker's connection is held meanwhile. */
+/* hub/errand.h: a question that another worker must answer: a host's command or a request for a
+ * room that lives there, or its share of the metrics. The asker's connection is held meanwhile. */
 #pragma once
 #include "hub/vote_routes.h"
 #include "hub/worker.h"

@@ -1,5 +1,5 @@
-/* hub/events.h: rooms whose game says things: each input goes to the game, and what it says because
- * of it becomes one frame a message, in order, whoever is to get it.
+/* hub/events.h: rooms whose game says things: each input goes to the game, and what it says
+ * because of it becomes one frame a message, in order, whoever is to get it.
  * You are here: ring > tls > http > ws > [hub] > room > game > outbox > conn > ring
  *
  *   input > game > words > a frame each > outboxes > who cannot take it is closed
@@ -7,8 +7,8 @@
  *             +------------------ leave <----------------+    (and so on, until nobody is left to
  *                                                             close; then the room may end)
  *
- * Nothing is left out for a member who stays: where a frame cannot be had, those for whom it was are
- * closed, and learn the state when they come back. A game may also have a member go
+ * Nothing is left out for a member who stays: where a frame cannot be had, those for whom it was
+ * are closed, and learn the state when they come back. A game may also have a member go
  * (words_dismiss). Rooms of events have their home on one worker. */
 #pragma once
 #include "hub/worker.h"

@@ -4,8 +4,8 @@
 /* Runs twice: over a measuring arena and over the real one. */
 static void reserve(struct hub *hub, struct arena *arena)
 {
-    constexpr uint32_t addresses_least =
-        4096; /* those who come and go, too, are remembered a while */
+    /* those who come and go, too, are remembered a while */
+    constexpr uint32_t addresses_least = 4096;
     uint32_t connections = hub->config->connections;
     turnstile_init(&hub->addresses, arena,
                    connections > addresses_least ? connections : addresses_least);

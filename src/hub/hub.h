@@ -8,11 +8,20 @@
  *                 > conn/send.c hands the bytes to the kernel: by the outbox (its ref stays until
  *                 the completion) or past it (the round holds 1 ref) > the last ref frees it
  *
+ *   compressed    as above, until conn/send.c meets an outbox whose peer agreed to a window:
+ *                 twin_of (1 ref, the frame's, which holds its twins) > the outbox gives its ref of
+ *                 the frame for one of the twin > sent > the last ref frees the twin
+ *
+ *   a reply       (/echo; no room, no other worker) frame_reserve (1 ref), lent to the reader to
+ *                 put the message together in > frame_finish > outbox_push_reply (+1) >
+ *                 conn/reply.c lets go (-1) > sent > the last ref frees it
+ *
  *   two workers   home: the same, and one loan (+1 ref) for each other worker that has members
  *                   |  MAIL_FRAME: the loan is the borrower's now, the frame still home's
  *                   v
  *                 borrower: frame_borrow (a frame of its own around home's bytes) > broadcast, sent
- *                   |  as above; its last ref puts the loan into home's list of returns
+ *                   |  as above, with twins of its own; its last ref puts the loan into home's
+ *                   |  list of returns
  *                   v
  *                 home, next turn: takes the loan back > -1 ref > the last ref frees the frame */
 #pragma once
@@ -28,8 +37,8 @@ constexpr uint32_t hub_home_static = 0;
 
 struct worker;
 
-/* Made by main before the workers start; only the quotas and the turnstiles change afterwards, which
- * are counts. */
+/* Made by main before the workers start; only the quotas and the turnstiles change afterwards,
+ * which are counts. */
 struct hub {
     const struct config *config;
     struct hash_key hash_key;   /* of room names: decides a room's home; and of addresses */

@@ -196,6 +196,24 @@ static void write_traffic(const struct tally *tally, struct writer *out)
            tally->metrics.snapshots_failed);
 }
 
+static void write_deflate(const struct tally *tally, struct writer *out)
+{
+    const struct twin_counters *twins = &tally->twins;
+    single(out, "ringcast_frame_deflates_total", "counter",
+           "Frames compressed: each once for a window in use, whatever the number of members.",
+           twins->deflates);
+    single(out, "ringcast_frame_deflates_useless_total", "counter",
+           "Of them, those that did not shrink and are sent uncompressed.", twins->dense);
+    head(out, "ringcast_frame_deflate_bytes_total", "counter",
+         "Payloads before compression, and those that shrank after it.");
+    labelled(out, "ringcast_frame_deflate_bytes_total", "side", "in", twins->bytes_in);
+    labelled(out, "ringcast_frame_deflate_bytes_total", "side", "out", twins->bytes_out);
+    single(out, "ringcast_messages_inflated_total", "counter",
+           "Compressed messages from clients that could be read.", tally->conns.messages_inflated);
+    single(out, "ringcast_bytes_inflated_total", "counter", "Bytes that those came to.",
+           tally->conns.bytes_inflated);
+}
+
 static void write_memory(const struct tally *tally, struct writer *out)
 {
     single(out, "ringcast_connections_open", "gauge",
@@ -271,6 +289,7 @@ void metrics_collect(const struct worker *worker, struct tally *tally)
         (struct tally){.metrics = worker->metrics,
                        .conns = conns->counters,
                        .outboxes = worker->outboxes.counters,
+                       .twins = worker->outboxes.twins.counters,
                        .connections_open = conns->conns.in_use,
                        .connections_max = worker->index == 0 ? worker->config->connections : 0,
                        .frames_live = worker->frames.live,
@@ -329,5 +348,6 @@ void metrics_write(const struct tally *tally, uint32_t workers, const char *back
     write_closes(tally, out);
     write_traffic(tally, out);
     write_limits(tally, out);
+    write_deflate(tally, out);
     write_memory(tally, out);
 }

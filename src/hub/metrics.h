@@ -45,6 +45,7 @@ struct tally {
     struct metrics metrics;
     struct conn_counters conns;
     struct outbox_counters outboxes;
+    struct twin_counters twins;
     uint64_t connections_open, connections_max;
     uint64_t frames_live, frame_bytes, reply_bytes, bytes_owed, storage_in_use, message_buffers,
         request_buffers, receive_buffers_free;

@@ -53,8 +53,8 @@ bool rooms_enter(struct worker *worker, struct hub_room *room, struct conn *conn
 /* Unseats a member; a room that its members made and that becomes empty is closed. */
 void rooms_leave(struct worker *worker, struct member *member);
 
-/* The room's timer: what its game wants done, or a tick: one snapshot, one encode, one reference for
- * each member here and one loan for each other worker that has some. */
+/* The room's timer: what its game wants done, or a tick: one snapshot, one encode, one reference
+ * for each member here and one loan for each other worker that has some. */
 void rooms_on_timer(struct worker *worker, struct hub_room *room);
 
 /* Queues the room's last frame for every member. */

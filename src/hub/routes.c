@@ -81,11 +81,12 @@ void routes_write_origin(struct writer *headers, struct text origin)
 
 bool routes_read_upgrade(struct worker *worker, struct conn *conn,
                          const struct http_request *request, const struct text *protocol,
-                         struct http_upgrade *upgrade)
+                         bool deflate, struct http_upgrade *upgrade)
 {
     struct http_upgrade_policy policy = routes_origins(worker->config);
     policy.protocols = protocol;
     policy.protocol_count = protocol != nullptr ? 1 : 0;
+    policy.deflate = deflate;
     enum http_refusal refusal = http_upgrade_check(request, &policy, upgrade);
     if (refusal != HTTP_UPGRADE_OK) refuse_upgrade(conn, refusal, &policy);
     return refusal == HTTP_UPGRADE_OK;
@@ -96,7 +97,9 @@ void routes_open_websocket(struct worker *worker, struct conn *conn,
                            enum game_kind kind, struct text name)
 {
     struct http_upgrade upgrade;
-    if (!routes_read_upgrade(worker, conn, request, &games[kind]->protocol, &upgrade)) return;
+    if (!routes_read_upgrade(worker, conn, request, &games[kind]->protocol, worker->deflate[kind],
+                             &upgrade))
+        return;
     bool is_static = text_equal(name, TEXT("kart"));
     uint32_t home = is_static ? worker->index : hub_home(worker->hub, name);
     if (home == worker->index)
@@ -202,7 +205,7 @@ static bool serve_echo(struct worker *worker, struct conn *conn, const struct ht
 {
     struct http_upgrade upgrade;
     if (!worker->config->enable_echo || tail.size > 0) return false;
-    if (routes_read_upgrade(worker, conn, request, nullptr, &upgrade))
+    if (routes_read_upgrade(worker, conn, request, nullptr, worker->config->echo_deflate, &upgrade))
         echo_open(worker, conn, &upgrade);
     return true;
 }

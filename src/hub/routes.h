@@ -22,10 +22,11 @@ void routes_seat(struct worker *worker, struct conn *conn, struct hub_room *room
                  const struct http_upgrade *upgrade, const struct game_guest *guest);
 
 /* Judges the upgrade to a kind's dialect; false when it was refused. `protocol` is the subprotocol
- * that is spoken, nullptr: none is. */
+ * that is spoken, nullptr: none is; `deflate`: permessage-deflate may be agreed on. */
 [[nodiscard]] bool routes_read_upgrade(struct worker *worker, struct conn *conn,
                                        const struct http_request *request,
-                                       const struct text *protocol, struct http_upgrade *upgrade);
+                                       const struct text *protocol, bool deflate,
+                                       struct http_upgrade *upgrade);
 
 /* The request's Origin, empty when there is none. False when it is not allowed. */
 [[nodiscard]] bool routes_read_origin(const struct worker *worker,

@@ -20,6 +20,13 @@ static uint32_t message_size_largest(void)
     return largest;
 }
 
+static uint32_t inflated_size_largest(const struct config *config)
+{
+    uint32_t largest = message_size_largest();
+    bool echoes = config->enable_echo && config->echo_deflate;
+    return echoes && config->echo_message > largest ? config->echo_message : largest;
+}
+
 static size_t state_size_largest(void)
 {
     size_t largest = 0;
@@ -41,6 +48,7 @@ static struct conn_config conn_config_of(const struct config *config)
                                 .goodbye_bytes = goodbye_bytes,
                                 .restart_retry_ms = config->drain_ms,
                                 .message_size_max = message_size_largest(),
+                                .inflated_size_max = inflated_size_largest(config),
                                 .answered_max = echo.clients,
                                 .reply_memory = echo.reply_memory,
                                 .control = rate_of(config->control_rate)};
@@ -64,8 +72,9 @@ static void reserve(struct worker *worker, struct arena *arena, const struct con
      * kept. */
     uint32_t slots = worker->conns.config.connections_max, long_outboxes = slots + slots / 8 + 64;
     ring_reserve_uring(&worker->ring, arena, &ring);
-    frame_pool_init(&worker->frames, arena, frame_budget);
     struct echo_limits echo = echo_limits_of(config);
+    /* What echoes may hold comes on top: rooms' frames would else find a class used up. */
+    frame_pool_init(&worker->frames, arena, frame_budget + echo.small_memory);
     if (config->enable_echo)
         frame_pool_add_large(&worker->frames, arena,
                              echo.message_size_max + (uint32_t)ws_control_payload_max,
@@ -147,6 +156,8 @@ static void ready_parts(struct worker *worker)
                                                             .payload_size = config->kart_payload};
     worker->tick_ms[GAME_KART] = config->kart_tick_ms;
     worker->policies[GAME_KART] = config->kart_slow;
+    worker->deflate[GAME_KART] = config->kart_deflate;
+    worker->outboxes.twins.threshold = config->deflate_threshold;
     worker->game_options[GAME_VOTE] =
         (struct game_options){.require_host = config->vote_require_host,
                               .lobby_ms = config->vote_lobby_ms,
@@ -160,6 +171,7 @@ static void ready_parts(struct worker *worker)
                               .leave_ms = config->avalon_leave_ms,
                               .empty_ms = config->avalon_empty_ms};
     worker->policies[GAME_AVALON] = OUTBOX_CLOSE; /* the same (S2-18) */
+    worker->deflate[GAME_VOTE] = config->vote_deflate;
     for (size_t i = 0; i < game_kinds; i++)
         worker->ws_limits[i] = (struct ws_limits){
             .message_size_max = games[i]->message_size_max,

@@ -7,7 +7,7 @@
  *   PATCH /api/rooms/{id}/participate   {"text":...}
  *   PATCH /api/rooms/{id}/start         the host's
  *   PATCH /api/rooms/{id}/release       the host's
- *   GET   /api/rooms/{id}/ws            the WebSocket; 404 before the upgrade when nobody acquired it
+ *   GET   /api/rooms/{id}/ws            the WebSocket; 404 before it, when nobody acquired the room
  *   OPTIONS on all but the last         what a browser asks before (CORS)
  *
  * Errors are {"error":"..."}: the seed's clients read a string there. */

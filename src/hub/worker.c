@@ -9,7 +9,8 @@
 #include <assert.h>
 #include <errno.h>
 
-constexpr uint64_t turn_ns_max = 1'000'000;       /* of events; then timers and flushes */
+/* of events; then timers and flushes; and as long for who was stopped */
+constexpr uint64_t turn_ns_max = 1'000'000;
 constexpr uint32_t turn_bytes_a_look = 16 * 1024; /* after so much work the clock is looked at */
 constexpr uint32_t mails_a_turn_max = 1024;
 constexpr uint32_t turn_bytes_an_event = 512; /* what an event costs beside its bytes */
@@ -178,7 +179,8 @@ static bool must_shed(struct worker *worker)
 {
     const struct outbox_set *outboxes = &worker->outboxes;
     const struct frame_pool *frames = &worker->frames;
-    uint64_t kept = frames->bytes_in_use - frames->reply_bytes - worker->shown_bytes;
+    uint64_t kept =
+        frames->bytes_in_use - frames->reply_bytes - frames->bytes_of_twins - worker->shown_bytes;
     bool over = kept > worker->config->frame_memory + outboxes->memory_leaving;
     return (over || outbox_is_over(outboxes)) && outbox_worst(&worker->outboxes) != nullptr;
 }
@@ -281,6 +283,7 @@ static void trim(struct worker *worker)
     if (!pool_trim(&worker->conns.conns) && worker->conns.conns.in_use > 0) return;
     (void)!pool_trim(&worker->conns.request_buffers);
     (void)!pool_trim(&worker->conns.message_buffers);
+    (void)!pool_trim(&worker->conns.kept_buffers);
     (void)!pool_trim(&worker->members);
     (void)!pool_trim(&worker->room_pool);
     /* What may be in another worker's hands is not looked at. */
@@ -326,7 +329,7 @@ void worker_last_turn(struct worker *worker, uint64_t until_ns)
     worker_take_mail(worker);
     worker_settle(worker);
     worker_reap(worker);
-    worker->more_stopped = conn_read_stopped(&worker->conns);
+    worker->more_stopped = conn_read_stopped(&worker->conns, turn_ns_max);
 }
 
 int worker_run(struct worker *worker)
@@ -340,7 +343,7 @@ int worker_run(struct worker *worker)
         conn_flush_dirty(&worker->conns); /* frames out: one send per dirty outbox */
         worker_shed(worker);              /* those who owe most, when memory runs short */
         worker_reap(worker);              /* drained connections become free slots */
-        worker->more_stopped = conn_read_stopped(&worker->conns); /* there is room for answers */
+        worker->more_stopped = conn_read_stopped(&worker->conns, turn_ns_max); /* who waited */
     }
     return stop_end(worker);
 }

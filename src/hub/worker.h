@@ -1,13 +1,17 @@
 /* hub/worker.h: one thread and everything it owns. Others touch only the mailbox, the
  * returns and the doorbell of its ring.
+ *
  * The loop in worker.c is the program; the other files of hub/ are its parts:
- *   entrance.c  who may come in
- *   wiring.c    what connections and rooms have to say to each other
- *   routes.c    the public listener's paths           api.c      the internal listener's
- *   rooms.c     rooms found, opened, ticked, closed   events.c   what their games say
- *   vote_routes.c avalon_routes.c avalon_door.c   /api/rooms, /ws/rooms
- *   metrics.c   what it all amounts to
- *   echo.c      /echo, which is no room */
+ *   start.c     memory, listeners, rooms          stop.c     goodbyes, and all comes home
+ *   entrance.c  who may come in                   wiring.c   news of connections, for rooms
+ *   routes.c    the public listener's paths       api.c      the internal listener's
+ *   vote_routes.c   of it, vote's /api/rooms      echo.c     /echo, which is no room
+ *   avalon_routes.c avalon's                      avalon_door.c   who gets into its rooms
+ *   rooms.c     rooms found, ticked, closed       events.c   what their games say
+ *   config.c    what an operator chose            metrics.c  what it all amounts to
+ * and between workers:
+ *   hub.c       mail                              span.c     frames lent, for a room of all workers
+ *   handoff.c   connections moved                 errand.c   questions put */
 #pragma once
 #include "auth/jwt.h"
 #include "base/json.h"
@@ -91,6 +95,7 @@ struct worker {
     struct ws_limits echo_limits;
     uint32_t tick_ms[game_kinds];
     enum outbox_policy policies[game_kinds]; /* outbox/policy.h */
+    bool deflate[game_kinds];                /* permessage-deflate may be agreed on */
     struct timer drain_timer;
     uint64_t drain_end_ms;
     bool counted_empty; /* in hub.empty */

@@ -58,11 +58,11 @@ static struct frame *frame_take(struct frame_pool *frames, enum frame_lane lane,
     return frame;
 }
 
-struct frame *frame_make(struct frame_pool *frames, enum frame_lane lane, enum ws_opcode opcode,
-                         struct bytes payload)
+static struct frame *make(struct frame_pool *frames, enum frame_lane lane, enum ws_opcode opcode,
+                          bool compressed, struct bytes payload)
 {
     uint8_t header[ws_header_size_max_server];
-    size_t header_size = ws_header_write(header, opcode, true, false, payload.size);
+    size_t header_size = ws_header_write(header, opcode, true, compressed, payload.size);
     struct frame *frame = frame_take(frames, lane, header_size + payload.size);
     if (frame == nullptr) return nullptr;
     memcpy(frame->wire, header, header_size);
@@ -100,6 +100,33 @@ void frame_finish(struct frame *frame, enum ws_opcode opcode, uint32_t size)
     memcpy(frame->wire, header, header_size);
 }
 
+struct frame *frame_make(struct frame_pool *frames, enum frame_lane lane, enum ws_opcode opcode,
+                         struct bytes payload)
+{
+    return make(frames, lane, opcode, false, payload);
+}
+
+struct frame *frame_make_twin(struct frame_pool *frames, struct frame *frame, uint8_t bits,
+                              struct bytes payload)
+{
+    assert(frame->bits == 0 && bits != 0);
+    struct frame *twin = make(frames, frame->lane, frame_opcode(frame), true, payload);
+    if (twin == nullptr) return nullptr;
+    twin->state_key = frame->state_key;
+    twin->bits = bits;
+    twin->twins = frame->twins;
+    frame->twins = twin;
+    if (twin->lane != FRAME_REPLY) frames->bytes_of_twins += frame_memory(frames, twin);
+    return twin;
+}
+
+struct bytes frame_payload(const struct frame *frame)
+{
+    /* RFC 6455 §5.2: a server's header, without a mask, by its second byte. */
+    size_t header_size = frame->wire[1] == 127 ? 10 : frame->wire[1] == 126 ? 4 : 2;
+    return bytes_skip((struct bytes){frame->wire, frame->wire_size}, header_size);
+}
+
 struct frame *frame_make_raw(struct frame_pool *frames, struct bytes wire)
 {
     assert(wire.size > 0);
@@ -121,18 +148,35 @@ struct frame *frame_borrow(struct frame_pool *frames, struct frame_loan *loan)
     return frame;
 }
 
-void frame_unref(struct frame_pool *frames, struct frame *frame)
+static void give(struct frame_pool *frames, struct frame *frame)
 {
-    assert(frame->refs > 0);
-    frame->refs -= 1;
-    if (frame->refs > 0) return;
-    assert(frames->live > 0);
+    assert(frames->live > 0 && frame->twins == nullptr);
     count(frames, frame, -1);
     if (frame->loan != nullptr) mailbox_return(frame->loan->home, &frame->loan->back);
     if (frame->size_class == frame_class_large)
         pool_give_pages(&frames->classes[frame_class_large], frame);
     else
         pool_give(&frames->classes[frame->size_class], frame);
+}
+
+static void let_go_of_twins(struct frame_pool *frames, struct frame *frame)
+{
+    for (struct frame *twin; (twin = frame->twins) != nullptr;) {
+        frame->twins = twin->twins;
+        twin->twins = nullptr;
+        if (twin->lane != FRAME_REPLY) frames->bytes_of_twins -= frame_memory(frames, twin);
+        twin->refs -= 1;
+        if (twin->refs == 0) give(frames, twin);
+    }
+}
+
+void frame_unref(struct frame_pool *frames, struct frame *frame)
+{
+    assert(frame->refs > 0);
+    frame->refs -= 1;
+    if (frame->refs > 0) return;
+    if (frame->twins != nullptr) let_go_of_twins(frames, frame);
+    give(frames, frame);
 }
 
 bool frame_pool_is_tight(const struct frame_pool *frames, size_t wire_size)

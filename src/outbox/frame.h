@@ -3,7 +3,12 @@
  *
  * A frame is immutable from the moment it is made: header and payload, ready for the wire. Every
  * outbox that will send it holds a reference; the last one to let go gives the memory back.
- * Counts are plain integers: only its own worker counts a frame, others have it on loan. */
+ * Counts are plain integers: only its own worker counts a frame, others have it on loan.
+ *
+ *     frame_make                  room, outboxes, conn/'s round       > frame_unref
+ *       twin_of (outbox/twin.h)     outboxes of who agreed to it      > frame_unref
+ *     frame_borrow, of a loan     another worker's room and outboxes  > frame_unref, loan goes home
+ *     frame_reserve, _finish      one outbox: a reply                 > frame_unref */
 #pragma once
 #include "base/arena.h"
 #include "base/mailbox.h"
@@ -26,10 +31,13 @@ struct frame {
     uint32_t wire_size;      /* bytes on the wire, header included */
     uint8_t *wire;           /* them: `own`, or the lender's */
     struct frame_loan *loan; /* of a borrowed frame: goes home with the last reference */
-    uint32_t retained;       /* conn/'s: the round in which it was last sent past an outbox */
-    uint32_t state_key;      /* FRAME_STATE: which snapshot this is a version of */
+    struct frame *twins; /* its compressed twins, a reference held to each; in a twin: the next */
+    uint32_t retained;   /* conn/'s: the round in which it was last sent past an outbox */
+    uint32_t state_key;  /* FRAME_STATE: which snapshot this is a version of */
     enum frame_lane lane;
     uint8_t size_class; /* index into frame_pool.classes */
+    uint8_t bits;       /* of a twin: the window that it needs, 9 to 15; 0: not compressed */
+    uint8_t dense;      /* windows with which it does not shrink: a bit each, from 9 bits on */
     uint8_t own[];
 };
 
@@ -53,7 +61,8 @@ struct frame_pool {
     uint32_t large_size;     /* bytes of `own` in the last class */
     uint32_t live;           /* frames with references */
     uint64_t bytes_in_use;   /* memory of those, whole objects */
-    uint64_t reply_bytes;    /* of them, those of replies */
+    uint64_t reply_bytes;    /* of them, those of replies and of their twins */
+    uint64_t bytes_of_twins; /* of them, what other frames hold as their twins */
     uint64_t bytes_capacity; /* of all that there could be */
 };
 
@@ -71,21 +80,33 @@ void frame_pool_add_large(struct frame_pool *frames, struct arena *arena, uint32
 [[nodiscard]] struct frame *frame_make(struct frame_pool *frames, enum frame_lane lane,
                                        enum ws_opcode opcode, struct bytes payload);
 
-/* A reply that is built in place: a frame with one reference, the caller's, and space for a payload
- * of at least `size` bytes; nobody may be given it before frame_finish. nullptr when no class has
- * one. */
+/* A FRAME_REPLY that is built in place: one reference, the caller's, and space for a payload of at
+ * least `size` bytes; nobody may be given it before frame_finish. nullptr when no class has one. */
 [[nodiscard]] struct frame *frame_reserve(struct frame_pool *frames, uint32_t size);
 
-/* Where its payload belongs: behind what the longest header takes. And the frame of such a
- * place. */
+/* Where the payload of a reserved frame belongs: behind what the longest header takes; valid as
+ * long as the frame. And the frame of such a place. */
 struct bytes frame_space(const struct frame_pool *frames, struct frame *frame);
 struct frame *frame_of_space(uint8_t *space);
 
 /* The payload is whole, `size` bytes: puts the header right before it. */
 void frame_finish(struct frame *frame, enum ws_opcode opcode, uint32_t size);
 
-/* A frame around a copy of `wire` as it is: HTTP answers. */
+/* A FRAME_CONTROL around a copy of `wire` as it is: HTTP answers. nullptr as for frame_make. */
 [[nodiscard]] struct frame *frame_make_raw(struct frame_pool *frames, struct bytes wire);
+
+/* The twin of `frame` for a window of 2^bits bytes, with its lane and key: `payload`,
+ * compressed, is copied. The frame holds the only reference and lets go of it when it is given
+ * back itself; the twin may outlive it. nullptr when the pool is dry. */
+struct frame *frame_make_twin(struct frame_pool *frames, struct frame *frame, uint8_t bits,
+                              struct bytes payload);
+
+/* The opcode and the payload of a frame that frame_make has made, or that was borrowed of one. */
+static inline enum ws_opcode frame_opcode(const struct frame *frame)
+{
+    return (enum ws_opcode)(frame->wire[0] & 0x0F);
+}
+struct bytes frame_payload(const struct frame *frame);
 
 /* A frame around the bytes of a loan, with one reference, the caller's. nullptr when the pool is
  * dry: then the caller still has the loan. */
@@ -111,7 +132,8 @@ static inline uint64_t frame_small_reply_bytes(const struct frame_pool *frames)
     return frames->reply_bytes - (uint64_t)large->in_use * large->object_size;
 }
 
-/* One holder less; the last gives the memory back, and a loan to its lender. */
+/* One holder less; the last lets go of the twins, gives a loan back to its lender and the memory to
+ * the pool. */
 void frame_unref(struct frame_pool *frames, struct frame *frame);
 
 /* True when every class that could hold a frame of `wire_size` bytes is nearly used up: then nobody

@@ -7,6 +7,7 @@ void outbox_set_init(struct outbox_set *set, struct arena *arena, struct frame_p
 {
     *set = (struct outbox_set){.frames = frames, .bytes_owed_max = UINT64_MAX};
     pool_init(&set->storage, arena, outbox_frames_max * sizeof(struct frame *), capacity);
+    twin_maker_init(&set->twins, arena);
     list_init(&set->dirty);
     list_init(&set->held);
     for (uint32_t i = 0; i < outbox_ranks; i++)

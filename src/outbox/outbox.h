@@ -20,6 +20,7 @@
 #include "limits.h"
 #include "outbox/frame.h"
 #include "outbox/policy.h"
+#include "outbox/twin.h"
 #include <assert.h>
 #include <sys/uio.h>
 
@@ -76,6 +77,7 @@ struct outbox_counters {
 struct outbox_set {
     struct pool storage; /* of outbox_frames_max pointers each */
     struct frame_pool *frames;
+    struct twin_maker twins;
     struct list held;  /* outboxes that wait for the outcome of a send past them */
     struct list dirty; /* outboxes to flush, in the order in which they were pushed to */
     struct list ranked[outbox_ranks]; /* outboxes with storage, in the order in which they came */
@@ -166,6 +168,10 @@ static inline void outbox_mark_dirty(struct outbox_set *set, struct outbox *box)
     if (outbox_enter_empty(set, box, frame)) return OUTBOX_QUEUED;
     return outbox_offer_behind(set, box, frame, policy);
 }
+
+/* twin.c: the frames that the next send may take are replaced by their twins, where they have any,
+ * for a peer that agreed to a window of 2^bits bytes. Pinned ones stay. */
+void outbox_deflate(struct outbox_set *set, struct outbox *box, uint8_t bits);
 
 /* Where the next send's bytes are: up to `max` pieces from the oldest unsent byte on. Marks
  * those frames as in flight and the outbox as clean. Returns how many pieces; 0 when it is

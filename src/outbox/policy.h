@@ -1,7 +1,8 @@
 /* outbox/policy.h: what happens to a frame that finds no place in an outbox.
  * You are here: ring > tls > http > ws > hub > room > game > [outbox] > conn > ring
  *
- * A policy is chosen for a room kind (--kart-slow); the lane of a frame (outbox/frame.h) is its maker's choice:
+ * A policy is chosen for a room kind (--kart-slow); the lane of a frame (outbox/frame.h) is its
+ * maker's choice:
  *
  *   policy        a snapshot's lane    no place left
  *   conflate      FRAME_STATE          the connection is closed: it is full of what no snapshot
@@ -12,8 +13,9 @@
  *   drop_newest   FRAME_EVENT          the new frame is dropped
  *
  * Whatever the policy, a FRAME_STATE takes the place of its unsent older version, and control
- * frames are never dropped: under a policy that drops the last places are theirs, so that a peer
- * that is always full can still be pinged. */
+ * frames are never dropped: under a policy that drops, the last places are theirs, so that a peer
+ * that is always full can still be pinged. A FRAME_REPLY belongs to no room and meets no policy:
+ * its peer is not read until there is a place (conn/reply.c). */
 #pragma once
 #include "base/bytes.h"
 #include "outbox/frame.h"

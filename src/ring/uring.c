@@ -246,9 +246,9 @@ static bool uring_write(struct ring *ring, struct ring_token token, int fd, stru
 {
     struct io_uring_sqe *entry = take_entry(ring, token);
     if (entry == nullptr) return false;
-    io_uring_prep_write(entry, fd, data.data, (unsigned)data.size,
-                        (uint64_t)-1); /* -1: at the file's position */
-    entry->rw_flags = RWF_APPEND;      /* at its end, rather: several rings may write to one file */
+    constexpr uint64_t position_of_file = UINT64_MAX;
+    io_uring_prep_write(entry, fd, data.data, (unsigned)data.size, position_of_file);
+    entry->rw_flags = RWF_APPEND; /* at its end, rather: several rings may write to one file */
     return true;
 }
 
@@ -499,8 +499,8 @@ static bool uring_open(struct ring *ring, struct text *why)
         *why = setup_error(error);
         return false;
     }
-    io_uring_register_ring_fd(
-        &uring->ring); /* only saves a descriptor look-up; either way is right */
+    /* It only saves a descriptor look-up: either answer is right. */
+    io_uring_register_ring_fd(&uring->ring);
     return true;
 }
 

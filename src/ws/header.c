@@ -12,13 +12,7 @@ constexpr uint8_t mask_bit = 0x80, length_bits = 0x7F;
 constexpr uint8_t length_in_2 = 126, length_in_8 = 127;
 constexpr size_t key_size = 4;
 
-static uint64_t big_endian_read(const uint8_t *bytes, size_t size)
-{
-    uint64_t value = 0;
-    for (size_t i = 0; i < size; i++)
-        value = value << 8 | bytes[i];
-    return value;
-}
+static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "lengths on the wire are turned round");
 
 static void big_endian_write(uint8_t *bytes, size_t size, uint64_t value)
 {
@@ -40,11 +34,26 @@ static bool is_minimal(uint8_t length, uint64_t payload_size)
     return length != length_in_2 || payload_size >= length_in_2;
 }
 
+/* The length that a header says, all of which is there. The three forms are all computed and one is
+ * picked: which one a client's next frame has can not be foretold, and a wrong guess of the
+ * processor's costs more than everything here. */
+static uint64_t payload_size_at(const uint8_t *header, uint8_t length)
+{
+    uint64_t big_endian;
+    memcpy(&big_endian, header + 2, sizeof big_endian);
+    uint64_t in_8 = __builtin_bswap64(big_endian), in_2 = in_8 >> 48;
+    return length == length_in_8 ? in_8 : length == length_in_2 ? in_2 : length;
+}
+
 enum ws_header_step ws_header_read(struct bytes input, struct ws_header *header)
 {
     *header = (struct ws_header){};
     if (input.size < 2) return WS_HEADER_NEED_MORE;
-    uint8_t first = input.data[0], second = input.data[1];
+    uint8_t whole[ws_header_size_max] = {}; // so that what has not come can be read, and is zero
+    const uint8_t *bytes = input.data;
+    if (input.size < sizeof whole) bytes = memcpy(whole, input.data, input.size);
+
+    uint8_t first = bytes[0], second = bytes[1];
     header->final = (first & final_bit) != 0;
     header->rsv1 = (first & rsv1_bit) != 0;
     header->rsv2 = (first & rsv2_bit) != 0;
@@ -53,17 +62,16 @@ enum ws_header_step ws_header_read(struct bytes input, struct ws_header *header)
     header->masked = (second & mask_bit) != 0;
 
     uint8_t length = second & length_bits;
-    size_t extended = extended_size(length);
-    size_t key_at = 2 + extended;
+    size_t key_at = 2 + extended_size(length);
     header->size = (uint8_t)(key_at + (header->masked ? key_size : 0));
     if (input.size < key_at) return WS_HEADER_NEED_MORE;
-    header->payload_size = extended == 0 ? length : big_endian_read(input.data + 2, extended);
+    header->payload_size = payload_size_at(bytes, length);
     header->length_known = true;
     if (!is_minimal(length, header->payload_size)) return WS_HEADER_NOT_MINIMAL;
     if (header->payload_size > INT64_MAX) return WS_HEADER_TOO_LONG;
 
     if (input.size < header->size) return WS_HEADER_NEED_MORE;
-    if (header->masked) memcpy(header->key, input.data + key_at, key_size);
+    if (header->masked) memcpy(header->key, bytes + key_at, key_size);
     return WS_HEADER_DONE;
 }
 

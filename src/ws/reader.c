@@ -32,33 +32,6 @@
  *      otherwise          the lent buffer:  [ message_used | frame_read of a control frame | free ]
  */
 
-/* --- Errors and codes ------------------------------------------------------------------------ */
-
-static const struct {
-    uint16_t code;
-    const char *token;
-    const char *sentence;
-} errors[] = {[WS_OK] = {0, "", ""},
-#define X(name, code, token, sentence) [WS_##name] = {code, token, sentence},
-              WS_ERRORS(X)
-#undef X
-};
-
-uint16_t ws_error_code(enum ws_error error)
-{
-    return errors[error].code;
-}
-
-struct text ws_error_token(enum ws_error error)
-{
-    return text_of(errors[error].token);
-}
-
-struct text ws_error_sentence(enum ws_error error)
-{
-    return text_of(errors[error].sentence);
-}
-
 bool ws_close_code_allowed(uint16_t code)
 {
     if (code >= 3000) return code <= 4999;          // §7.4.2: registered, and private
@@ -72,6 +45,11 @@ void ws_reader_init(struct ws_reader *reader, const struct ws_limits *limits)
 {
     assert(limits->message_size_max <= ws_message_size_limit);
     *reader = (struct ws_reader){.limits = limits, .phase = WS_READING_HEADER};
+}
+
+void ws_reader_expect_deflate(struct ws_reader *reader)
+{
+    reader->deflate = true;
 }
 
 /* Ends the reading. Nothing is kept any more, so the buffer can be reclaimed. */
@@ -166,12 +144,21 @@ static enum ws_error judge_control(const struct ws_header *header)
     return WS_OK;
 }
 
+/* §5.2. RFC 7692 §6: RSV1 tells of a compressed message on its first frame; control frames are
+ * never compressed, and continuations do not say it again. */
+static bool bits_are_allowed(const struct ws_reader *reader, const struct ws_header *header)
+{
+    if (header->rsv2 || header->rsv3) return false;
+    bool begins = header->opcode == WS_TEXT || header->opcode == WS_BINARY;
+    return !header->rsv1 || (reader->deflate && begins);
+}
+
 /* What a header's first two bytes show. */
 static enum ws_error judge_kind(const struct ws_reader *reader, const struct ws_header *header)
 {
     bool midway = reader->message_opcode != 0;
-    if (!header->masked) return WS_UNMASKED;                                  // §5.1
-    if (header->rsv1 || header->rsv2 || header->rsv3) return WS_RESERVED_BIT; // §5.2
+    if (!header->masked) return WS_UNMASKED; // §5.1
+    if (!bits_are_allowed(reader, header)) return WS_RESERVED_BIT;
     switch (header->opcode) {
     case WS_CONTINUATION: return midway ? WS_OK : WS_CONTINUATION_ALONE; // §5.4
     case WS_TEXT:
@@ -238,8 +225,10 @@ static void frame_begin(struct ws_reader *reader, const struct ws_header *header
     reader->frame_opcode = header->opcode;
     reader->frame_final = header->final;
     memcpy(reader->key, header->key, sizeof reader->key);
-    if (header->opcode == WS_TEXT || header->opcode == WS_BINARY)
+    if (header->opcode == WS_TEXT || header->opcode == WS_BINARY) {
         reader->message_opcode = header->opcode;
+        reader->compressed = header->rsv1;
+    }
     if (is_tiny_fragment(header)) reader->tiny_fragments += 1;
 }
 
@@ -284,7 +273,8 @@ static enum ws_step deliver_message(struct ws_reader *reader, struct bytes paylo
                                     struct ws_message *message)
 {
     if (!utf8_complete(&reader->utf8)) return reader_break(reader, WS_BAD_UTF8); // §8.1
-    *message = (struct ws_message){.opcode = reader->message_opcode, .payload = payload};
+    *message = (struct ws_message){
+        .opcode = reader->message_opcode, .compressed = reader->compressed, .payload = payload};
     reader->message_opcode = 0;
     reader->message_used = 0;
     reader->tiny_fragments = 0;
@@ -321,12 +311,13 @@ static bool chunk_is_whole(const struct ws_reader *reader, struct bytes chunk)
            (reader->frame_final && reader->message_used == 0);
 }
 
-/* §8.1: text is checked as it comes, so that a bad byte is answered at once. Ping, pong and binary
- * carry anything; a close's reason is checked when it is whole. */
+/* §8.1: text is checked as it comes, so that a bad byte is answered at once; compressed text is not
+ * text yet. Ping, pong and binary carry anything; a close's reason is checked when it is whole. */
 static bool chunk_is_allowed(struct ws_reader *reader, struct bytes chunk)
 {
     if (ws_opcode_is_control(reader->frame_opcode) || reader->message_opcode != WS_TEXT)
         return true;
+    if (reader->compressed) return true;
     return utf8_feed(&reader->utf8, chunk);
 }
 

@@ -13,7 +13,7 @@
 #define WS_ERRORS(X)                                                                               \
     X(UNMASKED, 1002, "unmasked_frame", "a client's frame carried no mask (RFC 6455 §5.1)")        \
     X(RESERVED_BIT, 1002, "reserved_bit",                                                          \
-      "a reserved bit was set without an extension (RFC 6455 §5.2)")                               \
+      "a reserved bit was set that no extension gave a meaning (RFC 6455 §5.2)")                   \
     X(RESERVED_OPCODE, 1002, "reserved_opcode", "a reserved opcode was used (RFC 6455 §5.2)")      \
     X(LENGTH_NOT_MINIMAL, 1002, "length_not_minimal",                                              \
       "a length was not in its shortest form (RFC 6455 §5.2)")                                     \
@@ -30,8 +30,11 @@
     X(CLOSE_MALFORMED, 1002, "close_malformed",                                                    \
       "a close frame carried one byte, or a code that must not be sent (§7.4)")                    \
     X(BAD_UTF8, 1007, "bad_utf8", "a text message or close reason was not UTF-8 (RFC 6455 §8.1)")  \
+    X(BAD_DEFLATE, 1007, "bad_deflate",                                                            \
+      "a compressed message could not be inflated (RFC 7692 §7.2.2)")                              \
     X(TOO_MANY_FRAGMENTS, 1008, "too_many_fragments", "a message came in too many tiny fragments") \
-    X(TOO_BIG, 1009, "message_too_big", "a message was larger than this room takes")
+    X(TOO_BIG, 1009, "message_too_big", "a message was larger than this room takes")               \
+    X(RATIO, 1009, "inflates_too_much", "a compressed message was far smaller than what it held")
 
 enum ws_error : uint8_t {
     WS_OK,
@@ -60,6 +63,7 @@ enum ws_step : uint8_t {
 
 struct ws_message {
     enum ws_opcode opcode; /* WS_TEXT, WS_BINARY, WS_CLOSE, WS_PING or WS_PONG */
+    bool compressed;       /* the payload is still to be inflated, and checked: ws/deflate.h */
     uint16_t close_code;   /* WS_CLOSE only: the peer's, or 1005 when it sent none (§7.1.5) */
     struct bytes payload;  /* unmasked; of a close, the reason without its code. Points into `input`
                             * when the message came whole, else into the lent buffer; valid until
@@ -85,7 +89,9 @@ struct ws_reader {
     uint8_t header_used;
     uint8_t message_opcode; /* WS_TEXT or WS_BINARY while a message is unfinished, else 0 */
     uint8_t frame_opcode;
-    bool frame_final;
+    bool frame_final : 1;
+    bool deflate : 1;    /* permessage-deflate was agreed on: RSV1 may come */
+    bool compressed : 1; /* the unfinished message began with it */
     enum ws_reader_phase phase;
     struct utf8 utf8; /* of the unfinished text message */
     enum ws_error error;
@@ -94,6 +100,11 @@ static_assert(sizeof(struct ws_reader) <= 64, "each connection has one: a cache 
 
 /* `limits` is borrowed for the reader's life. */
 void ws_reader_init(struct ws_reader *reader, const struct ws_limits *limits);
+
+/* Permessage-deflate was agreed on: a message whose first frame has RSV1 is compressed (RFC 7692
+ * §6.1). It is delivered as it came; message_size_max counts its payload, and its text is not
+ * checked. Before the first feed. */
+void ws_reader_expect_deflate(struct ws_reader *reader);
 
 /* Consumes from `input` (unmasking in place) up to the end of one message. Call again until
  * WS_NEED_MORE. However the same bytes are split over calls, the same messages come out, and the
@@ -134,8 +145,3 @@ bool ws_reader_is_midway(const struct ws_reader *reader);
 /* The codes an endpoint may send (§7.4.1, §7.4.2 and IANA's 1012 to 1014): 1000-1003, 1007-1014,
  * 3000-4999. */
 bool ws_close_code_allowed(uint16_t code);
-
-/* The close code and reason token of an error; 0 and "" for WS_OK. The text is static. */
-uint16_t ws_error_code(enum ws_error error);
-struct text ws_error_token(enum ws_error error);
-struct text ws_error_sentence(enum ws_error error);

@@ -56,9 +56,13 @@ def counted():
     text = "\n".join(tally.explanations())
     assert "NOT OK 3.2: NON-STRICT" in text and "NOT OK 3.3: FAILED" in text and "3.1:" not in text and "7.1.6" not in text
     assert text.count("Autobahn: Actual events match") == 2
+    many = [recorded(f"6.22.{index}", "FAILED") | {"why": ["first", "second"]} for index in range(145)]
+    tally.add(verdict.Part("6", ["6.*"], 145), many, 1)
+    text = "\n".join(tally.explanations())
+    assert text.count("NOT OK") == 147 and text.count("first") == 145 and text.count("second") == verdict.EXPLAINED_MAX - 2
     rows = [line.split() for line in tally.table()]
     assert rows[1] == ["3", "reserved", "bits", "3", "1", "0", "2", "1.5"], rows[1]
-    assert rows[2] == ["7", "close", "handling", "1", "0", "1", "0", "0.5"], rows[2]
+    assert rows[3] == ["7", "close", "handling", "1", "0", "1", "0", "0.5"], rows[2]
 
 
 def missing():
@@ -72,18 +76,24 @@ def missing():
 
 
 def every_case():
-    """all cases are 301, of groups 1 to 10"""
-    assert sum(part.count for part in verdict.parts()) == 301
+    """all cases are 517, and the sample has groups 1 to 10 whole and a tenth of 12 and 13, some of each sub-group"""
+    assert sum(part.count for part in verdict.parts(True)) == 517
+    sample = verdict.parts(False)
+    assert sum(part.count for part in sample if part.group not in verdict.SAMPLED) == 301
+    cases = [case for part in sample if part.group in verdict.SAMPLED for case in part.patterns]
+    assert len(cases) == len(set(cases)) == 22 and sample == verdict.parts(False), cases
+    assert {case.rpartition(".")[0] for case in cases} == {f"12.{n}" for n in range(1, 6)} | {f"13.{n}" for n in range(1, 8)}
+    assert all(1 <= int(case.rpartition(".")[2]) <= 18 for case in cases)
 
 
 def picked():
     """a word picks a group, a sub-group or a case, and not its neighbours"""
     def patterns(*words):
-        return [(part.patterns, part.count) for part in verdict.parts(words)]
+        return [(part.patterns, part.count) for part in verdict.parts(True, words)]
     assert patterns("1") == [(["1.*"], 16)] and patterns("10") == [(["10.*"], 1)]
-    assert patterns("9.3") == [(["9.3.*"], 9)] and len(patterns("9")) == 8
+    assert patterns("12.3") == [(["12.3.*"], 18)] and len(patterns("9")) == 8
     assert patterns("7.1.5") == [(["7.1.5"], None)] and patterns("7.1") == [(["7.1.*"], None)]
-    assert patterns("3.2", "3.4") == [(["3.2", "3.4"], None)] and patterns("9.7.6") == [(["9.7.6"], None)]
+    assert patterns("3.2", "3.4") == [(["3.2", "3.4"], None)] and patterns("13.7.18") == [(["13.7.18"], None)]
     assert patterns("8") == [] and patterns("11") == []
 
 

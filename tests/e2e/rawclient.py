@@ -12,6 +12,7 @@ import re
 import socket
 import struct
 import time
+import zlib
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
@@ -64,8 +65,10 @@ class Response:
 
 
 class Frame:
-    def __init__(self, final, opcode, payload):
-        self.final, self.opcode, self.payload = final, opcode, payload
+    """`payload` is inflated; of a compressed one `wire` is what came."""
+
+    def __init__(self, final, opcode, payload, wire=None):
+        self.final, self.opcode, self.payload, self.wire = final, opcode, payload, wire
         self.at = time.monotonic()
 
     def __repr__(self):
@@ -103,10 +106,43 @@ def upgrade_request(port, path="/ws", *, headers=(), key=b"dGhlIHNhbXBsZSBub25jZ
     return text.encode("latin-1") + b"\r\n"
 
 
-def check_server_frame_header(first, second):
+def deflate(data, bits=15):
+    """A compressed message's payload (RFC 7692 §7.2.1)."""
+    compressor = zlib.compressobj(9, zlib.DEFLATED, -bits)
+    whole = compressor.compress(data) + compressor.flush(zlib.Z_SYNC_FLUSH)
+    assert whole.endswith(TAIL)
+    return whole[:-len(TAIL)]
+
+
+TAIL = b"\x00\x00\xff\xff"
+
+
+def inflate(payload, bits):
+    """What a compressed message says, by itself and within this window (RFC 7692 §7.2.2)."""
+    inflater = zlib.decompressobj(-bits)
+    try:
+        data = inflater.decompress(payload + TAIL)
+    except zlib.error as why:
+        raise Broken(f"a compressed message cannot be read with a window of {bits} bits: {why}") from why
+    if inflater.eof or inflater.unused_data or inflater.unconsumed_tail:
+        raise Broken("a compressed message ends before its payload does")
+    return data
+
+
+def parse_extension(answer):
+    """The window bits that a server may use, by its Sec-WebSocket-Extensions (RFC 7692 §7.1)."""
+    form = (r"permessage-deflate; server_no_context_takeover; client_no_context_takeover"
+            r"(?:; server_max_window_bits=(9|1[0-5]))?")
+    match = re.fullmatch(form, answer)
+    if not match:
+        raise Broken(f"an answer that is none: {answer}")
+    return int(match[1] or 15)
+
+
+def check_server_frame_header(first, second, bits):
     opcode, final = first & 15, bool(first & 0x80)
-    if first & 0x70:
-        raise Broken("a reserved bit is set, and no extension was agreed on (§5.2)")
+    if first & (0x30 if bits and opcode in (TEXT, BINARY) else 0x70):
+        raise Broken("a reserved bit is set that no extension gave a meaning (§5.2)")
     if second & 0x80:
         raise Broken("a server's frame is masked (§5.1)")
     if opcode not in (CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG):
@@ -115,11 +151,12 @@ def check_server_frame_header(first, second):
         raise Broken("a control frame is fragmented or longer than 125 bytes (§5.5)")
 
 
-def parse_server_frame(data):
-    """(the frame at the start of `data`, its bytes), or None when it is not whole."""
+def parse_server_frame(data, bits=0):
+    """(the frame at the start of `data`, its bytes), or None when it is not whole. `bits`: the window
+    that the server may compress with; 0: it may not."""
     if len(data) < 2:
         return None
-    check_server_frame_header(data[0], data[1])
+    check_server_frame_header(data[0], data[1], bits)
     form = data[1] & 0x7F
     start = {126: 4, 127: 10}.get(form, 2)
     if len(data) < start:
@@ -129,15 +166,22 @@ def parse_server_frame(data):
         raise Broken("a length is not in its shortest form (§5.2)")
     if len(data) < start + size:
         return None
-    return Frame(bool(data[0] & 0x80), data[0] & 15, bytes(data[start:start + size])), start + size
+    payload, wire = bytes(data[start:start + size]), None
+    if data[0] & 0x40:
+        payload, wire = inflate(payload, bits), payload
+    return Frame(bool(data[0] & 0x80), data[0] & 15, payload, wire), start + size
 
 
 class Client:
-    """One connection. With `handshake` it is open when the constructor returns, else plain TCP."""
+    """One connection. With `handshake` it is open when the constructor returns, else plain TCP.
+    `offer` is a Sec-WebSocket-Extensions; `bits` is then the agreed window, 0 when it was declined."""
 
     def __init__(self, port, path="/ws", *, headers=(), receive_buffer=None, handshake=True,
-                 timeout=5.0, answer_pings=True, source=None):
+                 timeout=5.0, answer_pings=True, source=None, offer=None):
         self.port, self.path, self.timeout, self.answer_pings = port, path, timeout, answer_pings
+        self.offer, self.bits = offer, 0
+        if offer is not None:
+            headers = (*headers, f"Sec-WebSocket-Extensions: {offer}")
         self.socket = socket.socket()
         if receive_buffer:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
@@ -203,8 +247,11 @@ class Client:
             raise Broken(f"no Upgrade: websocket in {response.headers}")
         if response.headers.get("connection", "").lower() != "upgrade":
             raise Broken(f"no Connection: Upgrade in {response.headers}")
-        if "sec-websocket-extensions" in response.headers:
-            raise Broken(f"an extension that nobody agreed on: {response.headers}")
+        extension = response.headers.get("sec-websocket-extensions")
+        if extension is not None and self.offer is None:
+            raise Broken(f"an extension that nobody offered: {response.headers}")
+        if extension is not None:
+            self.bits = parse_extension(extension)
         self.response = response
 
     def read_response(self):
@@ -237,7 +284,7 @@ class Client:
     def read_frame(self, seconds=None):
         """The next frame, whatever it is. After a TimeoutError nothing is lost: call again."""
         deadline = time.monotonic() + (self.timeout if seconds is None else seconds)
-        while (parsed := parse_server_frame(self.buffer)) is None:
+        while (parsed := parse_server_frame(self.buffer, self.bits)) is None:
             self.receive_more(deadline)
         frame, used = parsed
         del self.buffer[:used]
@@ -259,8 +306,8 @@ class Client:
             if self.answer_pings:
                 self.send(PONG, frame.payload)
 
-    def read_state_text(self, seconds=None):
-        """The next state as the exact text on the wire; anything else but a ping or pong fails."""
+    def read_state_frame(self, seconds=None):
+        """The next state's frame; anything else but a ping or pong fails."""
         frame = self.read_message(seconds)
         while frame.opcode == PONG:
             frame = self.read_message(seconds)
@@ -270,7 +317,11 @@ class Client:
         if not STATE.fullmatch(text):
             raise Broken(f"not a state of the contract: {text[:200]}")
         self.states += 1
-        return text
+        return frame
+
+    def read_state_text(self, seconds=None):
+        """The next state as the exact text on the wire."""
+        return self.read_state_frame(seconds).payload.decode("utf-8")
 
     def read_state(self, seconds=None):
         return json.loads(self.read_state_text(seconds))

@@ -13,7 +13,7 @@ import time
 
 from harness import FOLDER, Server, expect_error, request, wait_until
 from rawclient import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, Client, Ended, Refused, \
-    close_payload, make_frame
+    close_payload, deflate, make_frame, upgrade_request
 from test_clients import bring_websockets, node_and_modules
 
 MIB = 1024 * 1024
@@ -342,6 +342,25 @@ def test_memory_is_bounded():
         assert server.metric("ringcast_connections_shed_total") == 0
 
 
+def test_slots_of_the_vanished():
+    """clients that come in the moment in which stopped ones vanish do not find their buffers taken"""
+    options = ("--echo-memory", "1MiB", "--send-buffer", "4KiB")  # for two
+    begin = upgrade_request(0, "/echo") + 140 * make_frame(PING, mask=ZEROS)  # one piece, and stops
+    with Server(*ECHO, *options) as server, contextlib.ExitStack() as stack:
+        stopped = [stack.enter_context(server.client("/echo", receive_buffer=4096)) for _ in range(2)]
+        for client in stopped:
+            is_stopped(server, client)
+        fresh = [stack.enter_context(Client(server.port, handshake=False)) for _ in range(4)]
+        wait_until(lambda: server.metric("ringcast_connections_open") >= 6, 5, "all are accepted")
+        server.process.send_signal(signal.SIGSTOP)  # so that all of this is one turn's events
+        for client in stopped:
+            client.reset()
+        for client in fresh:
+            client.send_bytes(begin)
+        server.process.send_signal(signal.SIGCONT)
+        server.wait_metric(4, "ringcast_handshakes_rejected_total", reason="too_many_echoes")
+
+
 def test_large_ones_take_turns():
     """four clients with large messages share one frame for those, and all get theirs"""
     with Server(*ECHO, "--echo-memory", "2MiB", "--echo-message", "1MiB") as server, \
@@ -358,6 +377,34 @@ def test_large_ones_take_turns():
         for thread in threads:
             thread.join(30)
         assert len(done) == 4, f"{len(done)} of 4"
+
+
+def test_rooms_keep_their_frames():
+    """what echoes may keep is reserved beside what rooms have, in each size"""
+    reserved = []
+    for options in ((), ("--enable-echo", "--echo-memory", "2MiB"), ("--enable-echo", "--echo-memory", "1024MiB")):
+        with Server("--dev", "--workers", "1", *options) as server:
+            reserved.append(server.metric("ringcast_memory_reserved_bytes"))
+    assert reserved[0] < reserved[1] and reserved[2] - reserved[0] >= 6 * 512 * MIB, reserved
+
+
+def test_inflated_ones_wait():
+    """a message that was begun, and inflates to a large one, waits for the one frame that another has"""
+    options = ("--echo-deflate", "--echo-memory", "2MiB", "--echo-message", "1MiB", "--send-buffer", "4KiB")
+    text = b"".join(b"%d:" % number for number in range(60_000))
+    first, rest = deflate(text)[:500], deflate(text)[500:]
+    assert len(rest) < 128 * 1024 - 500 < len(text) // 2
+    with Server(*ECHO, *options) as server, server.client("/echo", receive_buffer=4096) as other, \
+            server.client("/echo", offer="permessage-deflate") as client:
+        client.send_bytes(make_frame(BINARY, first, final=False, rsv=4))
+        client.is_alive()  # so it was begun
+        other.send(BINARY, pattern(900_000), mask=ZEROS)
+        wait_until(lambda: server.metric("ringcast_sends_partial_total") > 0, 5, "it is on its way")
+        before = server.metric("ringcast_reads_stopped_total")
+        client.send(CONTINUATION, rest)
+        wait_until(lambda: server.metric("ringcast_reads_stopped_total") > before, 5, "it has stopped")
+        expect(other, BINARY, pattern(900_000))
+        expect(client, BINARY, text)
 
 
 def test_two_workers():

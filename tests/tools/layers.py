@@ -34,7 +34,7 @@ LIBRARY_HOME = {
     "liburing/*": ["ring/uring.c"],
     "bearssl*.h": ["http/*", "auth/*", "tls/*"],
     "yyjson.h": ["base/json.c"],
-    "zlib.h": ["outbox/*", "ws/*"],
+    "zlib.h": ["ws/deflate.c"],
     "sqlite3.h": ["store/*"],
     "hiredis*": ["cluster/*"],
     "stdatomic.h": ["base/mailbox.[ch]"],  # everything else belongs to one worker

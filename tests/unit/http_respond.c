@@ -181,6 +181,22 @@ TEST("the 101 names no subprotocol when none was offered")
                                     "\r\n");
 }
 
+TEST("the 101 names the extension that was agreed on (RFC 7692 §5)")
+{
+    struct http_upgrade upgrade = {.deflate = {.server_bits = 12, .server_named = true}};
+    memcpy(upgrade.accept, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=", sizeof upgrade.accept);
+    struct writer out = writer_over(memory, sizeof memory);
+    http_write_upgrade(&out, &upgrade);
+    EXPECT_TEXT(writer_bytes(&out),
+                "HTTP/1.1 101 Switching Protocols\r\n"
+                "Upgrade: websocket\r\n"
+                "Connection: Upgrade\r\n"
+                "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"
+                "Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; "
+                "client_no_context_takeover; server_max_window_bits=12\r\n"
+                "\r\n");
+}
+
 TEST("an answer that does not fit is told by the writer, at every size")
 {
     size_t whole = error_with(405, "code", "message", "X: y\r\n").size;

@@ -546,8 +546,10 @@ TEST("4 KiB of separators are read once and mean nothing (THREATS.md H11)")
         {"Sec-WebSocket-Protocol", ' ', HTTP_REFUSE_PROTOCOL_SYNTAX},
         {"Sec-WebSocket-Protocol", '"', HTTP_REFUSE_PROTOCOL_SYNTAX},
         {"Sec-WebSocket-Protocol", 'a', HTTP_REFUSE_PROTOCOL},
-        {"Sec-WebSocket-Extensions", ',', HTTP_UPGRADE_OK},
-        {"Sec-WebSocket-Extensions", '"', HTTP_UPGRADE_OK},
+        {"Sec-WebSocket-Extensions", ',', HTTP_REFUSE_EXTENSION_SYNTAX},
+        {"Sec-WebSocket-Extensions", '"', HTTP_REFUSE_EXTENSION_SYNTAX},
+        {"Sec-WebSocket-Extensions", ';', HTTP_REFUSE_EXTENSION_SYNTAX},
+        {"Sec-WebSocket-Extensions", 'a', HTTP_UPGRADE_OK},
         {"Connection", ',', HTTP_UPGRADE_OK},
         {"Origin", ':', HTTP_REFUSE_ORIGIN},
     };
@@ -559,14 +561,32 @@ TEST("4 KiB of separators are read once and mean nothing (THREATS.md H11)")
     }
 }
 
-TEST("extensions are declined by silence, whatever is offered (RFC 6455 §9.1)")
+TEST("extensions are declined by silence where none is spoken (RFC 6455 §9.1)")
 {
     static const struct judged table[] = {
         JUDGED(HTTP_UPGRADE_OK, ALL "Sec-WebSocket-Extensions: permessage-deflate; "
                                     "server_max_window_bits=\"7\", x; y=z\r\n" END),
-        JUDGED(HTTP_UPGRADE_OK, ALL "Sec-WebSocket-Extensions: ;;;=\"\r\n" END),
+        JUDGED(HTTP_REFUSE_EXTENSION_SYNTAX, ALL "Sec-WebSocket-Extensions: ;;;=\"\r\n" END),
     };
     EXPECT_JUDGED(table);
+    struct http_upgrade upgrade;
+    EXPECT_EQ(
+        judge(TEXT(ALL "Sec-WebSocket-Extensions: permessage-deflate\r\n" END), &policy, &upgrade),
+        HTTP_UPGRADE_OK);
+    EXPECT_EQ(upgrade.deflate.server_bits, 0);
+}
+
+TEST("permessage-deflate is agreed on where the route allows it (RFC 7692 §5)")
+{
+    struct http_upgrade_policy deflating = policy;
+    struct http_upgrade upgrade;
+    deflating.deflate = true;
+    EXPECT_EQ(judge(TEXT(ALL "Sec-WebSocket-Extensions: permessage-deflate\r\n" END), &deflating,
+                    &upgrade),
+              HTTP_UPGRADE_OK);
+    EXPECT_EQ(upgrade.deflate.server_bits, 15);
+    EXPECT_EQ(judge(TEXT(ALL END), &deflating, &upgrade), HTTP_UPGRADE_OK);
+    EXPECT_EQ(upgrade.deflate.server_bits, 0);
 }
 
 TEST("of several faults the first in the table is named")

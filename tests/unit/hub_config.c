@@ -47,6 +47,20 @@ TEST("--dev is loopback, a known key, a short drain and a race that runs")
     EXPECT_TEXT(config.api_key, "secret");
 }
 
+TEST("compression is off unless a kind switches it on, by flag or environment (THREATS.md Z1)")
+{
+    EXPECT(reads(WORDS(), WORDS()) && !config.kart_deflate);
+    EXPECT_EQ(config.deflate_threshold, 512);
+    EXPECT(reads(WORDS("--dev"), WORDS()) && !config.kart_deflate);
+    EXPECT(reads(WORDS("--kart-deflate=on", "--deflate-threshold", "2KiB"), WORDS()));
+    EXPECT(config.kart_deflate);
+    EXPECT_EQ(config.deflate_threshold, 2048);
+    EXPECT(reads(WORDS(), WORDS("RINGCAST_KART_DEFLATE=on", "RINGCAST_DEFLATE_THRESHOLD=0")));
+    EXPECT(config.kart_deflate);
+    EXPECT_EQ(config.deflate_threshold, 0);
+    EXPECT(!reads(WORDS("--kart-deflate=10"), WORDS()));
+}
+
 TEST(
     "a flag wins over the environment, the environment over the default, RINGCAST_LISTEN over PORT")
 {

@@ -7,7 +7,10 @@
 void pile_put(struct pile *pile, const void *bytes, size_t size)
 {
     if (size == 0) return;
-    pile->data = realloc(pile->data, pile->size + size + 1);
+    if (pile->size + size + 1 > pile->capacity) {
+        pile->capacity = pile->capacity * 2 + size + 32;
+        pile->data = realloc(pile->data, pile->capacity);
+    }
     memcpy(pile->data + pile->size, bytes, size);
     pile->size += size;
     pile->data[pile->size] = 0; // so that a failure can print it

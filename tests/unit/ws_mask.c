@@ -1,3 +1,4 @@
+#include "base/cpu.h"
 #include "check.h"
 #include "ws/mask.h"
 #include <stdlib.h>
@@ -26,24 +27,46 @@ TEST("the example of RFC 6455 §5.7 is unmasked: a masked \"Hello\"")
     EXPECT_TEXT(bytes, "Hello");
 }
 
-TEST("any size at any alignment and offset is unmasked as a byte loop does, and nothing beside it")
+constexpr size_t margin = 64, size_max = 2048;
+
+/* At every alignment within a cache line, every turn of the key, and every width of register. */
+static void expect_plain(size_t size)
 {
-    constexpr size_t margin = 8, size_max = 100;
-    for (size_t size = 0; size <= size_max; size++)
+    static uint8_t actual[margin + size_max + margin], wanted[sizeof actual];
+    for (enum cpu_level level = CPU_BASELINE; level <= cpu_best(); level++)
         for (size_t alignment = 0; alignment < margin; alignment++)
-            for (uint64_t offset = 0; offset < 8; offset++) {
-                uint8_t actual[margin + size_max + margin], wanted[sizeof actual];
-                fill(actual, sizeof actual);
-                fill(wanted, sizeof wanted);
+            for (uint64_t offset = 0; offset < 4; offset++) {
+                size_t used = margin + size + margin;
+                fill(actual, used);
+                fill(wanted, used);
+                cpu_use(level);
                 ws_unmask((struct bytes){.data = actual + alignment, .size = size}, key, offset);
+                cpu_use(cpu_best());
                 unmask_plainly(wanted + alignment, size, key, offset);
-                EXPECT(memcmp(actual, wanted, sizeof actual) == 0);
+                if (memcmp(actual, wanted, used) != 0)
+                    check_failed(__FILE__, __LINE__, "level %d, %zu bytes at %zu, offset %d", level,
+                                 size, alignment, (int)offset);
             }
+}
+
+TEST("any size at any alignment and offset is unmasked as a byte loop does, and nothing beside it, "
+     "with each width of register")
+{
+    for (size_t size = 0; size <= 300; size++)
+        expect_plain(size);
+}
+
+TEST("a payload long enough for the widest registers is unmasked as a byte loop does")
+{
+    for (size_t size = 1000; size <= 1060; size++)
+        expect_plain(size);
+    for (size_t size = 1279; size <= size_max; size += 256)
+        expect_plain(size);
 }
 
 TEST("a payload unmasked in two pieces is the payload unmasked at once")
 {
-    constexpr size_t size = 67;
+    constexpr size_t size = 400;
     for (size_t split = 0; split <= size; split++) {
         uint8_t *pieces = malloc(size), *whole = malloc(size); // exact: a sanitizer sees an overrun
         fill(pieces, size);

@@ -358,30 +358,6 @@ TEST("each close code that is allowed is delivered, and each other breaks the re
     }
 }
 
-TEST("each error has its close code, a token of its own, and a sentence")
-{
-    static const uint16_t codes[] = {[WS_OK] = 0,
-#define X(name, code, token, sentence) [WS_##name] = code,
-                                     WS_ERRORS(X)
-#undef X
-    };
-    constexpr size_t count = sizeof codes / sizeof codes[0];
-    EXPECT_EQ(ws_error_token(WS_OK).size, 0);
-    EXPECT_EQ(ws_error_sentence(WS_OK).size, 0);
-    for (size_t i = 0; i < count; i++) {
-        EXPECT_EQ(ws_error_code((enum ws_error)i), codes[i]);
-        EXPECT(i == WS_OK || ws_close_code_allowed(codes[i]));
-        EXPECT(i == WS_OK || ws_error_sentence((enum ws_error)i).size > 0);
-        for (size_t j = 0; j < i; j++)
-            EXPECT(!text_equal(ws_error_token((enum ws_error)i), ws_error_token((enum ws_error)j)));
-    }
-    EXPECT_TEXT(ws_error_token(WS_BAD_UTF8), "bad_utf8");
-    EXPECT_EQ(ws_error_code(WS_BAD_UTF8), 1007);
-    EXPECT_EQ(ws_error_code(WS_TOO_MANY_FRAGMENTS), 1008);
-    EXPECT_EQ(ws_error_code(WS_TOO_BIG), 1009);
-    EXPECT_EQ(ws_error_code(WS_UNMASKED), 1002);
-}
-
 /* --- Where bytes are kept ------------------------------------------------------------------- */
 
 /* A reader, a wire with one frame (or its beginning), and the memory lent to it. */
