@@ -1,5 +1,6 @@
 /* fuzz/base_utf8.c: in whatever pieces a text comes, the validator says what arithmetic says,
  * and at the same byte. Input: a seed for the pieces (2 bytes), then the text. RFC 3629. */
+#include "base/cpu.h"
 #include "base/utf8.h"
 #include "script.h"
 
@@ -99,12 +100,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     bool complete;
     size_t wrong = first_wrong(script.data, script.size, &complete);
     bool valid = wrong == script.size && complete;
-    struct bytes whole = bytes_exact(script.data, script.size);
-    MUST(utf8_valid(whole) == valid);
-    free(whole.data);
-    feed(script, 0, wrong, complete);
-    feed(script, seed | 1, wrong, complete);
-    feed(script, seed + 77, wrong, complete);
+    /* All ways that a processor may choose. */
+    for (uint8_t level = CPU_BASELINE; level <= cpu_best(); level++) {
+        cpu_use((enum cpu_level)level);
+        struct bytes whole = bytes_exact(script.data, script.size);
+        MUST(utf8_valid(whole) == valid);
+        free(whole.data);
+        feed(script, 0, wrong, complete);
+        feed(script, seed | 1, wrong, complete);
+        feed(script, seed + 77, wrong, complete);
+    }
     decode(script, valid);
     escape(script);
     return 0;

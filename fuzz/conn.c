@@ -369,7 +369,7 @@ static bool turn(uint32_t events_max)
     conn_flush_dirty(&shared);
     if (outbox_is_over(&outboxes)) shed_worst();
     (void)conn_reap(&shared);
-    bool more = conn_read_stopped(&shared);
+    bool more = conn_read_stopped(&shared, UINT64_MAX / 2);
     log_discard(&log_, log_pending(&log_).size);
     for (struct conn *conn = conn_at_or_behind(&shared, 0); conn != nullptr;
          conn = conn_at_or_behind(&shared, conn->slot + 1))
@@ -605,7 +605,7 @@ static void act(struct script *script)
         break;
     case 15: rest(); break;
     case 18: frames_run_low(script_byte(script)); break;
-    case 19: (void)conn_read_stopped(&shared); break;
+    case 19: (void)conn_read_stopped(&shared, UINT64_MAX / 2); break;
     }
 }
 

@@ -1,25 +1,14 @@
 #include "outbox/outbox.h"
 #include "check.h"
+#include "outboxes.h"
 #include <stdlib.h>
 
-static struct arena arena;
-static struct frame_pool frames;
-static struct outbox_set set;
 static struct outbox box;
-
-static void reserve(struct arena *from, uint32_t storages)
-{
-    frame_pool_init(&frames, from, 4 << 20);
-    outbox_set_init(&set, from, &frames, storages);
-}
 
 /* A worker's outboxes, `storages` of which may be long, and one empty outbox. */
 static void begin(uint32_t storages)
 {
-    struct arena measured = arena_measure();
-    reserve(&measured, storages);
-    if (!arena_open(&arena, measured.used)) abort();
-    reserve(&arena, storages);
+    outboxes_begin(4 << 20, storages);
     outbox_init(&box);
 }
 
@@ -27,11 +16,8 @@ static void begin(uint32_t storages)
 static void end(void)
 {
     outbox_clear(&set, &box);
-    EXPECT_EQ(frames.live, 0);
-    EXPECT_EQ(set.storage.in_use, 0);
     EXPECT_EQ(box.bytes, 0);
-    EXPECT(list_is_empty(&set.dirty));
-    arena_close(&arena);
+    outboxes_end();
 }
 
 /* A frame of `size` wire bytes, each of them `mark`. */

@@ -2,26 +2,15 @@
 #include "check.h"
 #include "outbox/inside.h"
 #include "outbox/policy.h"
+#include "outboxes.h"
 #include <stdlib.h>
 
-static struct arena arena;
-static struct frame_pool frames;
-static struct outbox_set set;
 static struct outbox box;
-
-static void reserve(struct arena *from, uint32_t storages)
-{
-    frame_pool_init(&frames, from, 8 << 20);
-    outbox_set_init(&set, from, &frames, storages);
-}
 
 /* A worker's outboxes, `storages` of which may be long, and one empty outbox. */
 static void begin(uint32_t storages)
 {
-    struct arena measured = arena_measure();
-    reserve(&measured, storages);
-    if (!arena_open(&arena, measured.used)) abort();
-    reserve(&arena, storages);
+    outboxes_begin(8 << 20, storages);
     outbox_init(&box);
 }
 
@@ -30,11 +19,7 @@ static void end(void)
 {
     if (box.in_flight > 0) outbox_sent(&set, &box, 0);
     outbox_clear(&set, &box);
-    EXPECT_EQ(frames.live, 0);
-    EXPECT_EQ(frames.bytes_in_use, 0);
-    EXPECT_EQ(set.storage.in_use, 0);
-    EXPECT_EQ(set.bytes_owed, 0);
-    arena_close(&arena);
+    outboxes_end();
 }
 
 /* A frame of `size` wire bytes that begin with `mark`. */

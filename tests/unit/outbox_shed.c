@@ -2,27 +2,15 @@
 #include "base/random.h"
 #include "check.h"
 #include "outbox/inside.h"
+#include "outboxes.h"
 #include <stdlib.h>
-
-static struct arena arena;
-static struct frame_pool frames;
-static struct outbox_set set;
 
 constexpr uint32_t box_count = 64;
 static struct outbox boxes[box_count];
 
-static void reserve(struct arena *from, uint32_t storages)
-{
-    frame_pool_init(&frames, from, 16 << 20);
-    outbox_set_init(&set, from, &frames, storages);
-}
-
 static void begin_with(uint32_t storages)
 {
-    struct arena measured = arena_measure();
-    reserve(&measured, storages);
-    if (!arena_open(&arena, measured.used)) abort();
-    reserve(&arena, storages);
+    outboxes_begin(16 << 20, storages);
     for (uint32_t i = 0; i < box_count; i++)
         outbox_init(&boxes[i]);
 }
@@ -44,12 +32,9 @@ static void end(void)
     for (uint32_t i = 0; i < box_count; i++)
         clear(&boxes[i]);
     EXPECT(outbox_worst(&set) == nullptr);
-    EXPECT_EQ(frames.live, 0);
-    EXPECT_EQ(set.storage.in_use, 0);
     EXPECT_EQ(set.storage_leaving, 0);
-    EXPECT_EQ(set.bytes_owed, 0);
     EXPECT_EQ(set.bytes_leaving, 0);
-    arena_close(&arena);
+    outboxes_end();
 }
 
 static struct frame *make(uint32_t size)

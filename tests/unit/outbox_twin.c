@@ -1,33 +1,16 @@
 #include "check.h"
 #include "outbox/outbox.h"
-#include <stdlib.h>
-
-static struct frame_pool frames;
-static struct outbox_set set;
-static struct arena arena;
-
-static void reserve(struct arena *from, size_t budget)
-{
-    frame_pool_init(&frames, from, budget);
-    outbox_set_init(&set, from, &frames, 8);
-}
+#include "outboxes.h"
 
 static void begin(size_t budget)
 {
-    struct arena measured = arena_measure();
-    reserve(&measured, budget);
-    if (!arena_open(&arena, measured.used)) abort();
-    reserve(&arena, budget);
+    outboxes_begin(budget, 8);
 }
 
 /* Everything has come home. */
 static void end(void)
 {
-    EXPECT_EQ(frames.live, 0);
-    EXPECT_EQ(frames.bytes_in_use, 0);
-    EXPECT_EQ(frames.bytes_of_twins, 0);
-    EXPECT_EQ(set.bytes_owed, 0);
-    arena_close(&arena);
+    outboxes_end();
 }
 
 /* Compressible by its repetitions, which are 600 bytes apart. */

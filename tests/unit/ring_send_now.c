@@ -117,13 +117,22 @@ static void expect_far_reads(uint64_t from, uint64_t size)
     EXPECT_EQ(far_reads(from + got), 0);
 }
 
+/* Nothing is on its way whose acknowledgement could make room later. */
+static bool all_is_acknowledged(void)
+{
+    struct tcp_info info;
+    socklen_t size = sizeof info;
+    EXPECT(getsockopt(near_fd, IPPROTO_TCP, TCP_INFO, &info, &size) == 0);
+    return info.tcpi_unacked == 0;
+}
+
 /* Fills the connection up, also what the kernel makes room for a little later. */
 static void fill(void)
 {
     for (int dry = 0; dry < 3;) {
         ssize_t size = send(near_fd, stream, sizeof stream, MSG_DONTWAIT | MSG_NOSIGNAL);
-        dry = size > 0 ? 0 : dry + 1;
-        if (dry > 0) ring_wait(&ring, ring_now(&ring).ns + 1'000'000);
+        dry = size > 0 || !all_is_acknowledged() ? 0 : dry + 1;
+        if (size <= 0) ring_wait(&ring, ring_now(&ring).ns + 1'000'000);
     }
 }
 

@@ -1,29 +1,17 @@
 #include "room/room.h"
 #include "check.h"
+#include "outboxes.h"
 #include <stdlib.h>
-
-static struct arena arena;
-static struct frame_pool frames;
-static struct outbox_set set;
 
 constexpr uint32_t members = 3;
 static struct room room;
 static struct seat seats[members];
 static struct outbox boxes[members];
 
-static void reserve(struct arena *from)
-{
-    frame_pool_init(&frames, from, 1 << 20);
-    outbox_set_init(&set, from, &frames, members);
-}
-
 /* A room with nobody in it. */
 static void begin(void)
 {
-    struct arena measured = arena_measure();
-    reserve(&measured);
-    if (!arena_open(&arena, measured.used)) abort();
-    reserve(&arena);
+    outboxes_begin(1 << 20, members);
     room_init(&room, TEXT("kart"), 0, 1, 500, 120, 1000);
     for (uint32_t i = 0; i < members; i++)
         outbox_init(&boxes[i]);
@@ -36,8 +24,7 @@ static void end(void)
     while (!list_is_empty(&room.seats))
         room_leave(list_entry(room.seats.next, struct seat, link));
     room_deinit(&room, &frames);
-    EXPECT_EQ(frames.live, 0);
-    arena_close(&arena);
+    outboxes_end();
 }
 
 static struct frame *make(enum frame_lane lane)

@@ -1,0 +1,259 @@
+/* tests/unit/hub_events.c: what a game says reaches those for whom it is: a whole worker, with
+ * connections over socket pairs that the test has upgraded, and whose loop does not turn before
+ * the end (THREATS.md S1-13, S1-15, S1-16, D11, G16). */
+#include "check.h"
+#include "hub/events.h"
+#include "hub/rooms.h"
+#include "hub/stop.h"
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static struct config config;
+static struct hub hub;
+static struct worker *worker;
+static struct hub_room *room;
+
+constexpr uint32_t guests_max = 4;
+static struct conn *guests[guests_max];
+static int ends[guests_max];
+static uint32_t guest_count;
+
+#define ROOM TEXT("vote/123456")
+#define TOKEN TEXT("the host's token")
+
+/* One worker with one acquired room and nobody in it. */
+static void begin(void)
+{
+    char memory[256], *environment[] = {nullptr};
+    struct writer why = writer_over(memory, sizeof memory);
+    char *words[] = {"--connections=64", "--rooms=8",         "--workers=1",
+                     "--drain=100ms",    "--log-level=error", "--listen=127.0.0.1:1"};
+    if (!config_read(&config, 6, words, environment, &why)) abort();
+    config.listen.port = config.admin.port = 0; /* whichever is free */
+    hub = (struct hub){};
+    if (!hub_init(&hub, &config, (struct hash_key){1, 2})) abort();
+    worker = hub.workers[0] = worker_make(&hub, 0);
+    if (worker == nullptr || worker_start(worker) != 0) abort();
+    room = rooms_acquire(worker, GAME_VOTE, ROOM, TOKEN);
+    if (room == nullptr) abort();
+    guest_count = 0;
+}
+
+/* A connection that has been upgraded into the room, or would have been. */
+static struct conn *enter(void)
+{
+    int pair[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair) != 0) abort();
+    struct conn *conn =
+        conn_accept(&worker->conns, pair[0], LISTENER_PUBLIC, &(struct address){.is_v4 = true});
+    worker->listener_conns[LISTENER_PUBLIC] += 1;
+    conn->counted = quota_take(&hub.connections);
+    conn_upgrade(conn, &(struct http_upgrade){}, &worker->ws_limits[GAME_VOTE]);
+    ends[guest_count] = pair[1];
+    guests[guest_count++] = conn;
+    (void)!rooms_enter(worker, room, conn);
+    return conn;
+}
+
+/* The worker drains, and everything must come home. */
+static void end(void)
+{
+    for (uint32_t i = 0; i < guest_count; i++)
+        close(ends[i]);
+    worker->now = worker->conns.now = ring_now(&worker->ring); /* a test may have been ahead */
+    stop_begin(worker);
+    EXPECT_EQ(worker_run(worker), 0);
+    worker_free(worker);
+    hub_deinit(&hub);
+}
+
+static const struct frame *queued(const struct conn *conn, uint32_t index)
+{
+    const struct outbox *box = &conn->outbox;
+    struct frame *const *slots = box->slots != nullptr ? box->slots : box->few;
+    uint32_t capacity = box->slots != nullptr ? outbox_frames_max : outbox_inline_frames;
+    return index < box->count ? slots[(box->head + index) % capacity] : nullptr;
+}
+
+/* True when that frame, behind the 101, has these words. */
+static bool says(const struct conn *conn, uint32_t index, const char *words)
+{
+    const struct frame *frame = queued(conn, 1 + index);
+    return frame != nullptr &&
+           memmem(frame->wire, frame->wire_size, words, strlen(words)) != nullptr;
+}
+
+static enum game_answer ask(struct text verb, struct text body)
+{
+    uint8_t memory[256];
+    struct writer reply = writer_over(memory, sizeof memory);
+    enum game_answer answer = GAME_REFUSED;
+    const struct game_request request = {
+        .verb = verb,
+        .body = body,
+        .token = TOKEN,
+        .memory = {worker->json_memory, sizeof worker->json_memory}};
+    EXPECT(events_request(worker, ROOM, &request, &reply, &answer));
+    return answer;
+}
+
+static void participate(void)
+{
+    EXPECT_EQ(ask(TEXT("participate"), TEXT("{\"text\":\"x\"}")), GAME_DONE);
+}
+
+static bool is_there(void)
+{
+    return rooms_find(worker, ROOM) != nullptr;
+}
+
+TEST("a joiner hears the status first and only what is for it; the others hear of it, in order")
+{
+    begin();
+    struct conn *first = enter(), *second = enter();
+    participate();
+    EXPECT_EQ(first->outbox.count, 4);
+    EXPECT(says(first, 0, "room_status"));
+    EXPECT(says(first, 1, "participant_joined"));
+    EXPECT(says(first, 2, "participant_ready"));
+    EXPECT_EQ(second->outbox.count, 3);
+    EXPECT(says(second, 0, "\"participants_count\":2"));
+    EXPECT(says(second, 1, "participant_ready"));
+    EXPECT(queued(first, 3) == queued(second, 2)); /* the same frame */
+    EXPECT_EQ(queued(first, 3)->refs, 2);
+    end();
+}
+
+TEST("what nobody would hear is not encoded")
+{
+    begin();
+    uint64_t *encodes = &worker->metrics.kinds[GAME_VOTE].encodes;
+    participate();
+    EXPECT_EQ(*encodes, 0);
+    enter();
+    EXPECT_EQ(*encodes, 1);
+    enter();
+    EXPECT_EQ(*encodes, 3);
+    participate();
+    EXPECT_EQ(*encodes, 4);
+    end();
+}
+
+TEST("a room without a tick costs one timer, which moves with its game's deadline")
+{
+    begin();
+    uint32_t timers = worker->wheel.count;
+    EXPECT(wheel_is_set(&room->room.tick));
+    uint64_t due_ms = room->room.tick.due_ms;
+    EXPECT_EQ(due_ms, instant_ms(worker->now) + config.vote_lobby_ms);
+    participate();
+    EXPECT_EQ(worker->wheel.count, timers);
+    ask(TEXT("start"), (struct text){});
+    EXPECT_EQ(worker->wheel.count, timers);
+    EXPECT_EQ(room->room.tick.due_ms, instant_ms(worker->now) + config.vote_voting_ms);
+    end();
+}
+
+TEST("a member with a full outbox is closed as slow, the others hear on, and the game knows")
+{
+    begin();
+    struct conn *quick = enter(), *slow = enter();
+    while (slow->outbox.count < outbox_frames_max) {
+        participate();
+        outbox_drop_unsent(&worker->outboxes, &quick->outbox); /* as if it had read */
+    }
+    EXPECT_EQ(slow->phase, CONN_OPEN);
+    participate();
+    EXPECT_EQ(slow->reason, CLOSE_TOO_SLOW);
+    EXPECT(slow->member == nullptr);
+    EXPECT_EQ(quick->phase, CONN_OPEN);
+    EXPECT_EQ(quick->outbox.count, 1);
+    EXPECT_EQ(room->room.seat_count, 1);
+    EXPECT(!room->busy && list_is_empty(&room->left_behind));
+    outbox_drop_unsent(&worker->outboxes, &quick->outbox);
+    ask(TEXT("start"), (struct text){});
+    const struct frame *status = queued(quick, 1);
+    EXPECT(status != nullptr &&
+           memmem(status->wire, status->wire_size, "\"participants_count\":1}", 23) != nullptr);
+    end();
+}
+
+/* No frame can be had from now on; or again. */
+static void dry(bool is_dry)
+{
+    static uint32_t capacities[frame_size_classes];
+    for (uint32_t i = 0; i < frame_size_classes; i++) {
+        struct pool *pool = &worker->frames.classes[i];
+        if (is_dry) capacities[i] = pool->capacity;
+        /* those that came home stay out, too */
+        pool->capacity = is_dry ? 0 : capacities[i];
+    }
+}
+
+TEST(
+    "where no frame can be had, those for whom it was are closed rather than left without it (D11)")
+{
+    begin();
+    struct conn *first = enter(), *second = enter();
+    dry(true);
+    participate();
+    dry(false);
+    log_discard(&worker->log,
+                log_pending(&worker->log).size); /* it was told, and nobody need read */
+    EXPECT_EQ(first->reason, CLOSE_OVERLOADED);
+    EXPECT_EQ(second->reason, CLOSE_OVERLOADED);
+    EXPECT_EQ(room->room.seat_count, 0);
+    EXPECT(!room->busy && list_is_empty(&room->unserved));
+    EXPECT(is_there());
+    struct conn *third = enter();
+    EXPECT(says(third, 0, "\"participants_count\":1}"));
+    end();
+}
+
+TEST("a released room tells its members, closes them, and gives back all that it held (G16)")
+{
+    begin();
+    struct conn *first = enter(), *second = enter();
+    uint32_t timers = worker->wheel.count;
+    EXPECT_EQ(hub.rooms.taken, 1);
+    EXPECT_EQ(ask(TEXT("release"), (struct text){}), GAME_DONE);
+    EXPECT(!is_there());
+    EXPECT_EQ(first->reason, CLOSE_ROOM_CLOSED);
+    EXPECT_EQ(second->reason, CLOSE_ROOM_CLOSED);
+    EXPECT(says(first, 2, "FINISHED"));
+    EXPECT(says(second, 1, "FINISHED"));
+    EXPECT_EQ(hub.rooms.taken, 0);
+    EXPECT_EQ(worker->metrics.kinds[GAME_VOTE].rooms, 0);
+    EXPECT_EQ(worker->metrics.kinds[GAME_VOTE].connections, 0);
+    EXPECT_EQ(worker->wheel.count, timers - 1);
+    enum game_answer answer;
+    struct writer none = {};
+    EXPECT(!events_request(worker, ROOM, &(struct game_request){}, &none, &answer));
+    end();
+}
+
+TEST("a room whose time is up ends before the next input, even when the timer has not yet come "
+     "(G16)")
+{
+    begin();
+    struct conn *member = enter();
+    worker->now.ns += (uint64_t)config.vote_lobby_ms * 1'000'000;
+    EXPECT(events_find(worker, ROOM) == nullptr);
+    EXPECT_EQ(member->reason, CLOSE_ROOM_CLOSED);
+    EXPECT(says(member, 1, "FINISHED"));
+    EXPECT(!is_there());
+    end();
+}
+
+TEST("a member who leaves late finds the room at its end, and nobody is told twice")
+{
+    begin();
+    struct conn *member = enter(), *other = enter();
+    worker->now.ns += (uint64_t)config.vote_lobby_ms * 1'000'000;
+    conn_close(member, CLOSE_PEER_LEFT);
+    EXPECT_EQ(other->reason, CLOSE_ROOM_CLOSED);
+    EXPECT_EQ(member->reason, CLOSE_PEER_LEFT);
+    EXPECT(!is_there());
+    end();
+}
