@@ -52,7 +52,7 @@ static struct conn *enter(void)
     conn_upgrade(conn, &(struct http_upgrade){}, &worker->ws_limits[GAME_VOTE]);
     ends[guest_count] = pair[1];
     guests[guest_count++] = conn;
-    (void)!rooms_enter(worker, room, conn);
+    (void)!rooms_enter(worker, room, conn, nullptr);
     return conn;
 }
 
