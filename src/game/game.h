@@ -132,8 +132,7 @@ struct game {
                    struct game_time now, struct game_words *words);
 
     /* It is gone and can be spoken to no more; its number may be another's soon. Not called once
-     * the game has ended the room. Alone among the inputs it comes without advance before it, which
-     * might speak to the member. */
+     * the game has ended the room. */
     void (*leave)(void *state, uint32_t member, struct game_time now, struct game_words *words);
 
     /* A text message from a member: valid UTF-8, message_size_max bytes at most. `memory` is to

@@ -43,8 +43,10 @@ static void deliver(struct worker *worker, struct hub_room *room,
                               &room->left_behind);
         break;
     case GAME_TO_ONE:
-        room_tell(&room->room, outboxes, frame, seat_of(worker, message->member),
-                  &room->left_behind);
+        /* Else it is leaving, and the game does not know that yet. */
+        if (seat_of(worker, message->member)->room == &room->room)
+            room_tell(&room->room, outboxes, frame, seat_of(worker, message->member),
+                      &room->left_behind);
         break;
     }
 }
@@ -89,7 +91,7 @@ static void dismiss(struct worker *worker, struct hub_room *room, const struct g
 {
     for (uint32_t i = 0; i < words->dismissed_count; i++) {
         struct seat *seat = seat_of(worker, words->dismissed[i].member);
-        assert(seat->room == &room->room);
+        if (seat->room != &room->room) continue; /* it is leaving by itself */
         list_remove(&seat->link);
         list_push(&room->dismissed[words->dismissed[i].why], &seat->link);
     }
@@ -235,11 +237,9 @@ void events_receive(struct worker *worker, struct hub_room *room, struct conn *c
     (void)!finish(worker, room, &words);
 }
 
-/* The clock is not brought up to now first: the member can be spoken to no more, and the game does
- * not know that yet. */
 void events_leave(struct worker *worker, struct hub_room *room, uint32_t number)
 {
-    if (room->over) return;
+    if (!advance(worker, room)) return;
     struct game_words words = no_words(worker);
     game_of(room)->leave(room->state, number, game_time(worker), &words);
     (void)!finish(worker, room, &words);

@@ -262,13 +262,13 @@ void rooms_leave(struct worker *worker, struct member *member)
     uint32_t number = pool_index(&worker->members, member);
     room_leave(&member->seat);
     worker->metrics.kinds[room->room.kind].connections -= 1;
-    pool_give(&worker->members, member);
     if (room->room.seat_count == 0 && !is_home(worker, room)) span_leave(worker, room);
     if (room->room.seat_count == 0 && is_home(worker, room)) rooms_watch(worker, room);
     if (game_of(room)->leave != nullptr)
         events_leave(worker, room, number); /* and what becomes of an empty one */
     else
         (void)rooms_close_if_empty(worker, room);
+    pool_give(&worker->members, member); /* not before: the game knew it by its number */
 }
 
 /* Those whose outbox took no more. Closing one may be the end of the room. */
