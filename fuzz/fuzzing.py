@@ -19,7 +19,7 @@ CACHE = ROOT / ".zig-cache" / "fuzz"
 sys.path.insert(0, str(ROOT / "tests" / "tools"))
 import tools  # noqa: E402
 
-LAYERS = ("base", "http", "ws", "auth", "outbox", "conn")
+LAYERS = ("base", "http", "ws", "auth", "outbox", "conn", "room", "game")
 LIBRARIES = ("bearssl", "yyjson", "zlib")  # those of vendor/ that these layers use
 SHARED_WITH_TESTS = ("tests/unit/ws_listener.c",)
 
