@@ -31,7 +31,7 @@ COVERAGE = ["-O1", "-fprofile-instr-generate", "-fcoverage-mapping", "-fsanitize
 
 # The longest inputs, in bytes: where a short one shows as much, it shows it sooner.
 LENGTHS = {"ws_reader": 512, "base_utf8": 256, "http_target": 256, "http_extension": 256, "ws_deflate": 1024, "base_base64": 256,
-           "base_json": 1024, "auth_jwt": 1024}
+           "base_json": 1024, "auth_jwt": 1024, "game_avalon": 1024}
 LENGTH = 2048
 
 
@@ -48,7 +48,7 @@ def options(target):
     """What every run of a target gives libFuzzer."""
     path = HERE / "dictionaries" / f"{target}.dict"
     dictionary = [f"-dict={path}"] if path.exists() else []
-    return [f"-max_len={LENGTHS.get(target, LENGTH)}", "-timeout=10", *dictionary]
+    return [f"-max_len={LENGTHS.get(target, LENGTH)}", "-timeout=30", *dictionary]
 
 
 # ---- canaries: the thing under test, broken on purpose
@@ -102,9 +102,9 @@ class Build:
         self.folder = CACHE / f"build-{key}"
         self.environment = {**os.environ, **clang.environment}
         ours = (ROOT / "src").rglob("*.h")
-        helpers = [*(ROOT / "tests").glob("*.h"), *HERE.glob("*.h")]
+        test_headers = [*(ROOT / "tests").glob("*.h"), *HERE.glob("*.h")]
         self.newest_header = max(path.stat().st_mtime_ns for path in ours)
-        self.newest_helper = max(self.newest_header, *(path.stat().st_mtime_ns for path in helpers))
+        self.newest_test_header = max(self.newest_header, *(path.stat().st_mtime_ns for path in test_headers))
         self.includes, self.libraries = self.library_sources(LIBRARIES_FUZZED if flags is FUZZING else [])
         self.archive = None
 
@@ -140,7 +140,7 @@ class Build:
         newest = (ROOT / path).stat().st_mtime_ns
         if flags is None:  # else it is a library's
             flags = [*self.flags, *self.includes]
-            newest = max(newest, self.newest_header if name.startswith("src/") else self.newest_helper)
+            newest = max(newest, self.newest_header if name.startswith("src/") else self.newest_test_header)
         if not made.exists() or made.stat().st_mtime_ns < newest:
             made.parent.mkdir(parents=True, exist_ok=True)
             self.command(*flags, "-c", name, "-o", made)

@@ -261,8 +261,8 @@ static void check_error(uint16_t status, struct text code, struct text message)
     MUST(quotes == 10 && body.data[body.size - 1] == '}');
 }
 
-/* RFC 7692 §7.1: named only where it was offered and is allowed, with what was asked for, and never
- * with anything kept from one message to the next. */
+/* RFC 7692 §7.1: named only where it was offered and is allowed, with what was asked for, and
+ * never with anything kept from one message to the next. */
 static void expect_extension(const struct http_request *request, struct text answer, bool allowed)
 {
     struct offer chosen = {}, said = {};

@@ -15,7 +15,7 @@ import threading
 import fuzzing
 import run
 
-SECONDS = 8  # of fuzzing, a target
+SECONDS = 5  # of fuzzing, a target
 CANARY_SECONDS = 60  # until one counts as not found; most take one or two
 saying = threading.Lock()
 

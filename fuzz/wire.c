@@ -3,20 +3,29 @@
 #include "http/respond.h"
 #include "inflate.h"
 
-/* It repeats from farther away than the smallest window reaches. */
-static uint8_t pattern(uint32_t number, uint8_t key, size_t at)
+/* What a room's frame repeats: from farther away than the smallest window reaches. */
+constexpr size_t pattern_size = 700;
+
+static void make_pattern(uint8_t pattern[static pattern_size], uint32_t number, uint8_t key)
 {
-    uint32_t mixed = (number * 1000 + key * 777 + (uint32_t)(at % 700)) * 2654435761;
-    return (uint8_t)(mixed >> 16);
+    for (uint32_t i = 0; i < pattern_size; i++)
+        pattern[i] = (uint8_t)((number * 1000 + key * 777 + i) * 2654435761 >> 16);
+}
+
+static size_t pattern_part(size_t left)
+{
+    return left < pattern_size ? left : pattern_size;
 }
 
 void room_frame_fill(uint8_t *payload, size_t size, uint32_t number, uint8_t key)
 {
+    uint8_t pattern[pattern_size];
+    make_pattern(pattern, number, key);
     for (int i = 0; i < 4; i++)
         payload[i] = (uint8_t)(number >> 8 * i);
     payload[4] = key;
-    for (size_t i = room_frame_min; i < size; i++)
-        payload[i] = pattern(number, key, i);
+    for (size_t i = room_frame_min; i < size; i += pattern_size)
+        memcpy(payload + i, pattern, pattern_part(size - i));
 }
 
 static void hear_room_frame(struct ear *ear, struct bytes payload)
@@ -26,8 +35,10 @@ static void hear_room_frame(struct ear *ear, struct bytes payload)
     for (int i = 3; i >= 0; i--)
         number = number << 8 | payload.data[i];
     uint8_t key = payload.data[4];
-    for (size_t i = room_frame_min; i < payload.size; i++)
-        MUST(payload.data[i] == pattern(number, key, i));
+    uint8_t pattern[pattern_size];
+    make_pattern(pattern, number, key);
+    for (size_t i = room_frame_min; i < payload.size; i += pattern_size)
+        MUST(memcmp(payload.data + i, pattern, pattern_part(payload.size - i)) == 0);
     ear->on_frame(ear->context, number, key);
 }
 

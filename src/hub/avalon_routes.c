@@ -331,6 +331,21 @@ static struct text wanted_kind(struct worker *worker, const struct http_request 
     return json_to_text(json_member(root, TEXT("kind")), &kind) ? kind : (struct text){};
 }
 
+/* What a browser asks before it posts, where nobody else answers that. */
+static bool on_collection_alone(struct worker *worker, struct conn *conn,
+                                const struct http_request *request, bool allowed,
+                                struct text origin)
+{
+    if (worker->config->vote || !avalon_is_on(worker)) return false;
+    if (!allowed)
+        refuse(conn, REFUSE_ORIGIN, (struct text){});
+    else if (text_equal(request->method, TEXT("OPTIONS")))
+        answer_preflight(conn, TEXT("Allow: POST, OPTIONS\r\n"), origin);
+    else
+        return false;
+    return true;
+}
+
 /* A POST that names a kind. What names none is a vote's. */
 static bool on_collection(struct worker *worker, struct conn *conn,
                           const struct http_request *request, struct text origin)
@@ -376,7 +391,9 @@ bool avalon_routes_on_request(struct worker *worker, struct conn *conn,
     const struct text join = TEXT("/join");
     struct text origin, code = text_skip(tail, tail.size > 0 ? 1 : 0);
     bool allowed = routes_read_origin(worker, request, &origin);
-    if (tail.size == 0) return allowed && on_collection(worker, conn, request, origin);
+    if (tail.size == 0)
+        return on_collection_alone(worker, conn, request, allowed, origin) ||
+               (allowed && on_collection(worker, conn, request, origin));
     if (tail.data[0] != '/' || !avalon_is_on(worker)) return false;
     bool joins = code.size > join.size && text_equal(text_skip(code, code.size - join.size), join);
     if (joins) code.size -= join.size;

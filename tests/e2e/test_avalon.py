@@ -286,6 +286,13 @@ def test_avalon_without_vote():
         a = create(server)
         assert call(server, "GET", f"/{a['room']['code']}").status == 200
         assert call(server, "GET", "").status == 404
+        assert call(server, "POST", "", {"kind": "vote"}).status == 404
+        asked = call(server, "OPTIONS", "", Origin="https://game.example")
+        assert asked.status == 200 and asked.headers["allow"] == "POST, OPTIONS"
+    with Server("--vote=off", env=ENV) as server:
+        for method in ("OPTIONS", "POST"):
+            answer = call(server, method, "", {"kind": "avalon"}, Origin="https://evil.example")
+            assert expect_error(answer, 403)["code"] == "origin_not_allowed"
 
 
 def test_origins():
