@@ -19,6 +19,7 @@ extern char **environ;
 
 constexpr int exit_usage = 2;
 constexpr int exit_os = 71;
+constexpr int exit_config = 78;
 
 static const char usage[] =
     "usage: ringcast serve [OPTION]...   run the server; --dev for a demo on 127.0.0.1:8080\n"
@@ -209,6 +210,20 @@ static int run(struct hub *hub)
     return code;
 }
 
+/* The keys that tokens are signed and checked with. False when they are wrong; it has said why. */
+static bool ready_keys(struct hub *hub, struct config *config)
+{
+    uint8_t entropy[32];
+    char memory[512];
+    struct writer why = writer_over(memory, sizeof memory);
+    if (config->dev && config->jwt_secret.size == 0 &&
+        getrandom(entropy, sizeof entropy, 0) == sizeof entropy)
+        config->jwt_secret = tokens_make_secret((struct bytes){entropy, sizeof entropy});
+    if (tokens_load_keys(&hub->keys, config, &why)) return true;
+    fprintf(stderr, "ringcast: %.*s\n", (int)why.size, (char *)why.data);
+    return false;
+}
+
 static int serve(int count, char **words)
 {
     static struct config config;
@@ -219,6 +234,7 @@ static int serve(int count, char **words)
         fprintf(stderr, "ringcast: %.*s\n", (int)why.size, (char *)why.data);
         return exit_usage;
     }
+    if (!ready_keys(&hub, &config)) return exit_config;
     if (config.log_format == LOG_FORMAT_AUTO)
         config.log_format = isatty(STDERR_FILENO) ? LOG_FORMAT_LOGFMT : LOG_FORMAT_JSON;
     if (config.workers == 0) config.workers = cores();

@@ -97,7 +97,7 @@ struct conn_refusal {
     struct text code; /* static text */
     uint64_t count;
 };
-constexpr uint32_t conn_refusals_max = 64; /* codes; they all come from tables in the source */
+constexpr uint32_t conn_refusals_max = 128; /* codes; they all come from tables in the source */
 
 /* What all connections of one worker share. */
 struct conn_shared {

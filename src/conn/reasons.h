@@ -18,6 +18,12 @@
     X(MESSAGE_TIMEOUT, 4408, LOG_INFO, "message_timeout",                                         \
       "a message was begun and not finished in time")                                             \
     X(PONG_TIMEOUT, 4408, LOG_INFO, "pong_timeout", "a ping was not answered in time")            \
+    X(BINARY, 1003, LOG_INFO, "binary_message", "this room takes text only")                      \
+    X(BAD_MESSAGES, 4400, LOG_INFO, "bad_messages",                                               \
+      "it sent too much that is not understood here")                                             \
+    X(UNAUTHORIZED, 4401, LOG_INFO, "unauthorized", "it showed no token that lets it in")         \
+    X(TOKEN_EXPIRED, 4401, LOG_INFO, "token_expired", "the token that let it in has expired")     \
+    X(REPLACED, 4409, LOG_INFO, "replaced", "the same player has connected again")                \
     X(RATE_LIMITED, 4429, LOG_INFO, "rate_limited", "it sent too much in too short a time")       \
     X(RESTART, 1012, LOG_INFO, "restart",                                                         \
       "the server is going down or restarting; come back later")                                  \

@@ -8,9 +8,9 @@
  * A kind shows itself in one way or in both, and leaves the functions of the other nullptr:
  *
  *   by snapshots   the hub asks for the whole state (snapshot), at each tick and for each joiner
- *   by events      each input (join, leave, request, advance) may make the game say something
- *                  (game/words.h), which is sent in that order and never left out for something
- *                  newer */
+ *   by events      each input (join, leave, receive, request, advance) may make the game say
+ *                  something (game/words.h), which is sent in that order and never left out for
+ *                  something newer */
 #pragma once
 #include "base/bytes.h"
 #include "game/words.h"
@@ -19,7 +19,20 @@
 /* Time inside a game: the hub's monotonic clock, in both units. Only differences mean anything. */
 struct game_time {
     uint64_t ms;
-    uint64_t ns; /* for what must be stamped more finely than a rule needs */
+    uint64_t ns;      /* for what must be stamped more finely than a rule needs */
+    uint64_t wall_ms; /* since 1970 in UTC: for people to read, never for rules */
+};
+
+/* No member has this number. */
+constexpr uint32_t game_nobody = UINT32_MAX;
+
+constexpr size_t game_id_size_max = 32; /* bytes of a room's or a player's id in a token */
+
+/* Who comes, in kinds whose members show a token. Borrowed for the call. */
+struct game_guest {
+    struct text room;   /* the id of the room that the token is for */
+    struct text player; /* whose it is */
+    uint64_t until_ms;  /* when it stops being valid (game_time.ms) */
 };
 
 /* game.due of a game that needs no clock. */
@@ -33,6 +46,13 @@ struct game_options {
     bool require_host;     /* vote: starting and releasing take the host's token */
     uint32_t lobby_ms;     /* vote: how long nobody may touch a room before voting starts */
     uint32_t voting_ms;    /* vote: and afterwards */
+    uint32_t players_max;  /* avalon: places in a room */
+    uint32_t chat_max;     /* avalon: code points of one message */
+    uint32_t place_ms;     /* avalon: how long a place is kept for whoever took it: while its token
+                            * is valid */
+    uint32_t leave_ms;     /* avalon: how long a player may be away before the others are told */
+    uint32_t empty_ms;     /* avalon: how long a room stays in which nobody is */
+    bool chat_echo;        /* avalon: who says something gets it, too */
 };
 
 /* What a new room begins with. The texts are borrowed for the call. */
@@ -40,7 +60,9 @@ struct game_opening {
     const struct game_options *options; /* borrowed for the room's life */
     uint64_t seed;                      /* its only source of chance */
     struct text id;     /* what members call the room: [A-Za-z0-9_-]{1,64}; empty: it has no name */
-    struct text secret; /* what shows that a request is the host's; empty: nothing does */
+    struct text secret; /* vote: what shows that a request is the host's; empty: nothing does.
+                         * avalon: the id of this room, which tells it from an earlier or a later
+                         * one of the same name */
     struct game_time now;
 };
 
@@ -68,12 +90,13 @@ struct game_request {
     struct bytes memory; /* to read the body in: base/json.h says how much that takes */
 };
 
-/* One room kind. Every function is called on one thread; `state` is `state_size` bytes, zero
- * before open. Functions that the kind has no use for are nullptr.
+/* One room kind. What a kind with leave says goes by events. Every function is called on one
+ * thread; `state` is `state_size` bytes, zero before open. Functions that the kind has no use
+ * for are nullptr.
  *
  * `words` takes what the game says because of this input; it is empty, and the hub sends it in
- * order before the next input. In kinds that have none of join, leave, request and due it is
- * nullptr. */
+ * order before the next input. In kinds that have none of join, arrive, leave, receive, request
+ * and due it is nullptr. */
 struct game {
     const char *name;          /* as in /metrics, logs and the directory of rooms */
     struct text protocol;      /* the WebSocket subprotocol of its dialect */
@@ -101,9 +124,22 @@ struct game {
      * seated; it can be spoken to from now on. */
     void (*join)(void *state, uint32_t member, struct game_time now, struct game_words *words);
 
+    /* In kinds whose members show a token, which have no join. Whether the guest has a place here;
+     * and then that it takes it, as member of that number. A member who holds the place already
+     * must be dismissed. */
+    bool (*knows)(const void *state, const struct game_guest *guest);
+    void (*arrive)(void *state, uint32_t member, const struct game_guest *guest,
+                   struct game_time now, struct game_words *words);
+
     /* It is gone and can be spoken to no more; its number may be another's soon. Not called once
      * the game has ended the room. */
     void (*leave)(void *state, uint32_t member, struct game_time now, struct game_words *words);
+
+    /* A text message from a member: valid UTF-8, message_size_max bytes at most. `memory` is to
+     * read it in: base/json.h says how much that takes. Kinds without this ignore what members
+     * say; kinds with it take no binary messages. */
+    void (*receive)(void *state, uint32_t member, struct text text, struct game_time now,
+                    struct bytes memory, struct game_words *words);
 
     /* A request by HTTP. `reply` takes the body of the answer where it was accepted, else a
      * sentence; the caller dresses that. */

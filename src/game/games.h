@@ -3,9 +3,10 @@
 #include "game/game.h"
 
 /* Index into `games`: a kind's number everywhere (counters, routes, frames). */
-enum game_kind : uint8_t { GAME_KART, GAME_VOTE };
-constexpr size_t game_kinds = 2;
+enum game_kind : uint8_t { GAME_KART, GAME_VOTE, GAME_AVALON };
+constexpr size_t game_kinds = 3;
 extern const struct game *const games[game_kinds];
 
-extern const struct game game_kart; /* game/kart.c: a race dashboard pushed to phones */
-extern const struct game game_vote; /* game/vote.c: a lobby that a host sends off to vote */
+extern const struct game game_kart;   /* game/kart.c: a race dashboard pushed to phones */
+extern const struct game game_vote;   /* game/vote.c: a lobby that a host sends off to vote */
+extern const struct game game_avalon; /* game/avalon.c: people by name, who is here, and chat */

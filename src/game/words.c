@@ -21,6 +21,23 @@ void words_end(struct game_words *words)
     message->size = (uint32_t)words->out.size - message->start;
 }
 
+void words_also(struct game_words *words, uint32_t member)
+{
+    assert(words->count > 0 && words->count < game_messages_max);
+    struct game_message *message = &words->messages[words->count];
+    *message = words->messages[words->count - 1];
+    message->audience = GAME_TO_ONE;
+    message->member = member;
+    words->count += 1;
+}
+
+void words_dismiss(struct game_words *words, uint32_t member, enum game_dismissal why)
+{
+    assert(words->dismissed_count < game_dismissed_max);
+    words->dismissed[words->dismissed_count].member = member;
+    words->dismissed[words->dismissed_count++].why = why;
+}
+
 struct text words_text(const struct game_words *words, const struct game_message *message)
 {
     return (struct text){(const char *)words->out.data + message->start, message->size};

@@ -20,11 +20,25 @@ struct game_message {
     enum game_audience audience;
 };
 
+/* Why a game wants a member gone; each is a close code (conn/reasons.h). */
+enum game_dismissal : uint8_t {
+    GAME_DISMISS_MISBEHAVED, /* it sent too much that means nothing */
+    GAME_DISMISS_EXPIRED,    /* what let it in is no longer valid */
+    GAME_DISMISS_REPLACED,   /* whoever it is has come again, on another connection */
+};
+constexpr size_t game_dismissals = 3;
+constexpr size_t game_dismissed_max = 16; /* because of one input */
+
 struct game_words {
     struct writer out;
     uint32_t count;
+    uint32_t dismissed_count;
     bool over; /* the game is at its end: once all is said the hub closes members and room */
     struct game_message messages[game_messages_max];
+    struct {
+        uint32_t member;
+        enum game_dismissal why;
+    } dismissed[game_dismissed_max]; /* once all is said the hub closes them, and has them leave */
 };
 
 /* Nothing is said yet. `memory` is lent for as long as the words are used. */
@@ -37,6 +51,12 @@ struct writer *words_begin(struct game_words *words, enum game_audience audience
 /* The message is whole. That it did not fit into the memory is a mistake of the game: what one
  * input makes it say is bounded. */
 void words_end(struct game_words *words);
+
+/* The message that was just ended goes to one more member: the same bytes, in the same frame. */
+void words_also(struct game_words *words, uint32_t member);
+
+/* Has a member go. More than game_dismissed_max is a mistake of the game. */
+void words_dismiss(struct game_words *words, uint32_t member, enum game_dismissal why);
 
 /* The text of a message. */
 struct text words_text(const struct game_words *words, const struct game_message *message);

@@ -14,6 +14,7 @@ enum option_type : uint8_t {
     OPTION_LOG_FORMAT,
     OPTION_TEXT,
     OPTION_POLICY,
+    OPTION_AUTH_FAIL,
 };
 
 struct option {
@@ -40,7 +41,7 @@ static const struct option options[] = {
     {"connections", "N", "0", nullptr, 0, 1'000'000, AT(connections), OPTION_COUNT,
      "clients at once; 0: as many as descriptors permit"},
     {"rooms", "N", "1024", nullptr, 0, 1'000'000, AT(rooms), OPTION_COUNT,
-     "rooms at once: further races (/ws/kart/ID) and vote's"},
+     "rooms at once: further races (/ws/kart/ID), vote's and avalon's"},
     {"address-connections", "N", "1024", nullptr, 0, 1'000'000, AT(address_connections),
      OPTION_COUNT, "sockets of one address at once (IPv6: of one /64); more get 429; 0: no limit"},
     {"address-handshakes", "N", "200", nullptr, 0, 100'000, AT(address_handshakes), OPTION_COUNT,
@@ -109,6 +110,24 @@ static const struct option options[] = {
      "the same once voting has started"},
     {"vote-deflate", nullptr, "off", nullptr, 0, 0, AT(vote_deflate), OPTION_FLAG,
      "let clients of vote compress (permessage-deflate); its messages are too small to gain by it"},
+    {"avalon", nullptr, "on", nullptr, 0, 0, AT(avalon), OPTION_FLAG,
+     "serve avalon's rooms under /api/rooms and /ws/rooms; their tokens take a secret, "
+     "RINGCAST_JWT_SECRET"},
+    {"avalon-players", "N", "10", nullptr, 1, 16, AT(avalon_players), OPTION_COUNT,
+     "places in a room of avalon"},
+    {"avalon-chat", "N", "500", nullptr, 1, 1200, AT(avalon_chat), OPTION_COUNT,
+     "characters of one chat message, which has at most 1200 bytes"},
+    {"avalon-chat-echo", nullptr, "on", nullptr, 0, 0, AT(avalon_chat_echo), OPTION_FLAG,
+     "who says something in the chat gets it, too"},
+    {"avalon-token", "TIME", "4h", nullptr, 1000, 604'800'000, AT(avalon_token_ms), OPTION_DURATION,
+     "how long a player's token, and so its place, is valid"},
+    {"avalon-leave", "TIME", "5s", nullptr, 0, 3'600'000, AT(avalon_leave_ms), OPTION_DURATION,
+     "a player who is back within this was never gone for the others"},
+    {"avalon-empty", "TIME", "5m", nullptr, 100, 86'400'000, AT(avalon_empty_ms), OPTION_DURATION,
+     "how long a room of avalon stays in which nobody is"},
+    {"avalon-auth-fail", "HOW", "http", nullptr, 0, 0, AT(avalon_fail_by_close), OPTION_AUTH_FAIL,
+     "who shows no good token gets: http (401 in place of the WebSocket) or close (the "
+     "WebSocket, an error message and 4401)"},
     {"jwt-keys", "FILE", nullptr, nullptr, 0, 0, AT(jwt_keys), OPTION_TEXT,
      "a JWK set (RFC 7517): the public keys, or secrets, that sign tokens"},
     {"jwt-issuer", "TEXT", nullptr, nullptr, 0, 0, AT(jwt_issuer), OPTION_TEXT,
@@ -251,6 +270,7 @@ static bool set(struct config *config, const struct option *option, struct text 
 {
     static const char *const levels[] = {"debug", "info", "warn", "error"};
     static const char *const formats[] = {"auto", "logfmt", "json"};
+    static const char *const failures[] = {"http", "close"};
     void *field = (char *)config + option->offset;
     switch (option->type) {
     case OPTION_FLAG: return set_flag(field, value);
@@ -263,6 +283,7 @@ static bool set(struct config *config, const struct option *option, struct text 
     case OPTION_LOG_FORMAT: return set_choice(field, value, formats, 3);
     case OPTION_TEXT: *(struct text *)field = value; return value.size > 0;
     case OPTION_POLICY: return outbox_policy_of_name(value, field);
+    case OPTION_AUTH_FAIL: return set_choice(field, value, failures, 2);
     case OPTION_COUNT:
     case OPTION_DURATION:
     case OPTION_SIZE: return set_number(config, option, value);

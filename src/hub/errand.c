@@ -1,5 +1,6 @@
 #include "hub/errand.h"
 #include "hub/api.h"
+#include "hub/avalon_routes.h"
 #include "hub/events.h"
 #include "hub/rooms.h"
 #include <assert.h>
@@ -159,12 +160,22 @@ static void on_share(struct worker *worker, struct errand *errand, struct conn *
     pool_give(&worker->gathers, gather);
 }
 
-static void on_requested(const struct errand *errand, struct conn *conn)
+static void on_requested(struct worker *worker, const struct errand *errand, struct conn *conn)
 {
     struct text origin = {errand->request.origin, errand->request.origin_size};
     struct text reply = {(const char *)errand->request.reply, errand->request.reply_size};
+    struct text name = {errand->request.name, errand->request.name_size};
     if (conn == nullptr) return;
-    if (errand->request.found)
+    if (text_starts(name, TEXT("avalon/"))) {
+        const struct avalon_wish wish = {
+            .verb = errand->request.verb,
+            .room = name,
+            .display_name = {errand->request.body, errand->request.body_size},
+            .player = {errand->request.token, errand->request.token_size},
+            .origin = origin};
+        avalon_routes_answer(worker, conn, &wish, errand->request.found, errand->request.result,
+                             reply);
+    } else if (errand->request.found)
         vote_routes_answer(conn, errand->request.result, reply, origin);
     else
         vote_routes_answer_no_room(conn, origin);
@@ -176,7 +187,7 @@ void errand_on_return(struct worker *worker, struct errand *errand)
     if (conn != nullptr && (conn->phase != CONN_HTTP || !conn->held)) conn = nullptr;
     switch (errand->kind) {
     case ERRAND_METRICS: on_share(worker, errand, conn); break;
-    case ERRAND_REQUEST: on_requested(errand, conn); break;
+    case ERRAND_REQUEST: on_requested(worker, errand, conn); break;
     case ERRAND_COMMAND:
         if (conn == nullptr) break;
         struct text reply = {errand->command.reply, errand->command.reply_size};

@@ -6,8 +6,8 @@
 
 enum errand_kind : uint8_t { ERRAND_COMMAND, ERRAND_REQUEST, ERRAND_METRICS };
 
-constexpr size_t errand_reply_size_max = 1024;
-constexpr size_t errand_token_size_max = 64; /* a longer one is nobody's */
+constexpr size_t errand_reply_size_max = 6 * 1024; /* who is in a room of avalon */
+constexpr size_t errand_token_size_max = 64;       /* a longer one is nobody's */
 
 struct errand {
     struct mailbox_return back; /* RETURN_ERRAND */

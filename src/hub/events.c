@@ -9,7 +9,8 @@ static const struct game *game_of(const struct hub_room *room)
 
 static struct game_time game_time(const struct worker *worker)
 {
-    return (struct game_time){.ms = instant_ms(worker->now), .ns = worker->now.ns};
+    return (struct game_time){
+        .ms = instant_ms(worker->now), .ns = worker->now.ns, .wall_ms = worker->now.wall_ms};
 }
 
 static struct game_words no_words(struct worker *worker)
@@ -42,8 +43,10 @@ static void deliver(struct worker *worker, struct hub_room *room,
                               &room->left_behind);
         break;
     case GAME_TO_ONE:
-        room_tell(&room->room, outboxes, frame, seat_of(worker, message->member),
-                  &room->left_behind);
+        /* Else it is leaving, and the game does not know that yet. */
+        if (seat_of(worker, message->member)->room == &room->room)
+            room_tell(&room->room, outboxes, frame, seat_of(worker, message->member),
+                      &room->left_behind);
         break;
     }
 }
@@ -65,38 +68,87 @@ static void fail(struct worker *worker, struct hub_room *room, const struct game
     }
 }
 
-/* Encoded once, whoever is going to get it (S1-16). */
-static void say(struct worker *worker, struct hub_room *room, const struct game_words *words)
+static struct frame *make_frame(struct worker *worker, struct hub_room *room,
+                                const struct game_words *words, const struct game_message *message)
 {
-    for (uint32_t i = 0; i < words->count; i++) {
-        const struct game_message *message = &words->messages[i];
-        struct text text = words_text(words, message);
-        if (reaches_nobody(room, message)) continue;
-        struct frame *frame =
-            frame_make(&worker->frames, FRAME_EVENT, WS_TEXT,
-                       (struct bytes){words->out.data + message->start, text.size});
-        if (frame == nullptr) {
-            fail(worker, room, message);
-            continue;
-        }
-        worker->metrics.kinds[room->room.kind].encodes += 1;
-        worker->said += 1;
-        deliver(worker, room, message, frame);
-        frame_unref(&worker->frames, frame);
+    struct frame *frame =
+        frame_make(&worker->frames, FRAME_EVENT, WS_TEXT,
+                   (struct bytes){words->out.data + message->start, message->size});
+    if (frame != nullptr) worker->metrics.kinds[room->room.kind].encodes += 1;
+    worker->said += 1;
+    return frame;
+}
+
+/* Words that several members get one by one (words_also) are one behind the other. */
+static bool has_same_text(const struct game_words *words, uint32_t i)
+{
+    return i > 0 && words->messages[i].start == words->messages[i - 1].start &&
+           words->messages[i].size == words->messages[i - 1].size;
+}
+
+/* Those whom the game wants gone are taken aside; they go once everything is said. */
+static void dismiss(struct worker *worker, struct hub_room *room, const struct game_words *words)
+{
+    for (uint32_t i = 0; i < words->dismissed_count; i++) {
+        struct seat *seat = seat_of(worker, words->dismissed[i].member);
+        if (seat->room != &room->room) continue; /* it is leaving by itself */
+        list_remove(&seat->link);
+        list_push(&room->dismissed[words->dismissed[i].why], &seat->link);
     }
 }
 
-/* Closes those who could not be given what they must not miss. Each one's leaving is an input of
- * this room, and may say more and leave more behind. */
+/* Encoded once, whoever is going to get it (S1-16). */
+static void say(struct worker *worker, struct hub_room *room, const struct game_words *words)
+{
+    struct frame *frame = nullptr;
+    for (uint32_t i = 0; i < words->count; i++) {
+        const struct game_message *message = &words->messages[i];
+        if (reaches_nobody(room, message)) continue;
+        if (frame == nullptr || !has_same_text(words, i)) {
+            if (frame != nullptr) frame_unref(&worker->frames, frame);
+            frame = make_frame(worker, room, words, message);
+        }
+        if (frame != nullptr)
+            deliver(worker, room, message, frame);
+        else
+            fail(worker, room, message);
+    }
+    if (frame != nullptr) frame_unref(&worker->frames, frame);
+    dismiss(worker, room, words);
+}
+
+static struct conn *conn_of_link(struct list *link)
+{
+    return conn_of_seat(list_entry(link, struct seat, link));
+}
+
+/* Closes one of those who cannot stay. False when there is none left. */
+static bool part_with_one(struct hub_room *room)
+{
+    static const enum close_reason reasons[game_dismissals] = {
+        [GAME_DISMISS_MISBEHAVED] = CLOSE_BAD_MESSAGES,
+        [GAME_DISMISS_EXPIRED] = CLOSE_TOKEN_EXPIRED,
+        [GAME_DISMISS_REPLACED] = CLOSE_REPLACED,
+    };
+    struct list *link;
+    for (size_t i = 0; i < game_dismissals; i++) {
+        if ((link = list_take(&room->dismissed[i])) == nullptr) continue;
+        conn_close(conn_of_link(link), reasons[i]);
+        return true;
+    }
+    if ((link = list_take(&room->left_behind)) != nullptr)
+        conn_left_behind(conn_of_link(link), OUTBOX_FULL);
+    else if ((link = list_take(&room->unserved)) != nullptr)
+        conn_left_behind(conn_of_link(link), OUTBOX_NO_SPACE);
+    return link != nullptr;
+}
+
+/* Closes those who could not be given what they must not miss, and those whom the game wants gone.
+ * Each one's leaving is an input of this room, and may say more and leave more behind. */
 static void part(struct hub_room *room)
 {
-    for (;;) {
-        struct list *slow = list_take(&room->left_behind);
-        struct list *link = slow != nullptr ? slow : list_take(&room->unserved);
-        if (link == nullptr) return;
-        conn_left_behind(conn_of_seat(list_entry(link, struct seat, link)),
-                         slow != nullptr ? OUTBOX_FULL : OUTBOX_NO_SPACE);
-    }
+    while (part_with_one(room))
+        continue;
 }
 
 static void end(struct worker *worker, struct hub_room *room)
@@ -140,7 +192,7 @@ static bool finish(struct worker *worker, struct hub_room *room, const struct ga
 
 static bool has_events(const struct hub_room *room)
 {
-    return game_of(room)->join != nullptr;
+    return game_of(room)->leave != nullptr;
 }
 
 /* Its rules run up to now. False when the room is gone, or about to be. */
@@ -149,7 +201,7 @@ static bool advance(struct worker *worker, struct hub_room *room)
     if (room->over) return false;
     struct game_words words = no_words(worker);
     if (game_of(room)->advance(room->state, game_time(worker), &words)) room->room.stale = true;
-    if (words.count == 0 && !words.over) return true;
+    if (words.count == 0 && words.dismissed_count == 0 && !words.over) return true;
     return finish(worker, room, &words) && !room->over;
 }
 
@@ -160,12 +212,28 @@ struct hub_room *events_find(struct worker *worker, struct text name)
     return advance(worker, room) ? room : nullptr;
 }
 
-void events_join(struct worker *worker, struct hub_room *room, struct member *member)
+void events_join(struct worker *worker, struct hub_room *room, struct member *member,
+                 const struct game_guest *guest)
 {
     struct game_words words = no_words(worker);
     uint32_t number = pool_index(&worker->members, member);
     assert(!room->busy && !room->over);
-    game_of(room)->join(room->state, number, game_time(worker), &words);
+    if (guest != nullptr)
+        game_of(room)->arrive(room->state, number, guest, game_time(worker), &words);
+    else
+        game_of(room)->join(room->state, number, game_time(worker), &words);
+    (void)!finish(worker, room, &words);
+}
+
+void events_receive(struct worker *worker, struct hub_room *room, struct conn *conn,
+                    struct text text)
+{
+    const struct member *member = conn->member;
+    if (!advance(worker, room) || conn->member != member) return;
+    struct game_words words = no_words(worker);
+    game_of(room)->receive(room->state, pool_index(&worker->members, member), text,
+                           game_time(worker),
+                           (struct bytes){worker->json_memory, sizeof worker->json_memory}, &words);
     (void)!finish(worker, room, &words);
 }
 

@@ -8,8 +8,8 @@
  *                                                             close; then the room may end)
  *
  * Nothing is left out for a member who stays: where a frame cannot be had, those for whom it was
- * are closed, and learn the state when they come back. Rooms of events have their home on one
- * worker. */
+ * are closed, and learn the state when they come back. A game may also have a member go
+ * (words_dismiss). Rooms of events have their home on one worker. */
 #pragma once
 #include "hub/worker.h"
 
@@ -21,9 +21,15 @@ constexpr uint32_t events_a_turn_max = outbox_gather_max;
  * ended. Of any kind. */
 [[nodiscard]] struct hub_room *events_find(struct worker *worker, struct text name);
 
-/* A member has been seated. Afterwards it may have been closed, and the room gone with it:
- * conn->member tells. */
-void events_join(struct worker *worker, struct hub_room *room, struct member *member);
+/* A member has been seated; `guest` says who it is in kinds that know. Afterwards it may have been
+ * closed, and the room gone with it: conn->member tells. */
+void events_join(struct worker *worker, struct hub_room *room, struct member *member,
+                 const struct game_guest *guest);
+
+/* A member says something, in a kind that listens. Afterwards it may have been closed, and the room
+ * gone with it. */
+void events_receive(struct worker *worker, struct hub_room *room, struct conn *conn,
+                    struct text text);
 
 /* A member was unseated, `number` was its. Closes the room when it is over, or made by its members
  * and empty. */

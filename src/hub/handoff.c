@@ -1,10 +1,43 @@
 #include "hub/handoff.h"
+#include "hub/avalon_door.h"
 #include "hub/entrance.h"
 #include "hub/routes.h"
 #include <assert.h>
 
+static void pack_guest(struct parcel *parcel, const struct game_guest *guest)
+{
+    parcel->has_guest = guest != nullptr;
+    if (guest == nullptr) return;
+    assert(guest->room.size <= game_id_size_max && guest->player.size <= game_id_size_max);
+    parcel->guest_room_size = (uint8_t)guest->room.size;
+    parcel->guest_player_size = (uint8_t)guest->player.size;
+    memcpy(parcel->guest_room, guest->room.data, guest->room.size);
+    memcpy(parcel->guest_player, guest->player.data, guest->player.size);
+    parcel->guest_until_ms = guest->until_ms;
+}
+
+static struct game_guest guest_of(const struct parcel *parcel)
+{
+    return (struct game_guest){.room = {parcel->guest_room, parcel->guest_room_size},
+                               .player = {parcel->guest_player, parcel->guest_player_size},
+                               .until_ms = parcel->guest_until_ms};
+}
+
+static void enter(struct worker *worker, struct conn *conn, const struct parcel *parcel)
+{
+    struct text name = {parcel->name, parcel->name_size};
+    struct game_guest guest = guest_of(parcel);
+    if (worker->phase != WORKER_RUNNING)
+        routes_refuse_draining(conn);
+    else if (parcel->has_guest)
+        avalon_door_enter(worker, conn, name, &parcel->upgrade, &guest);
+    else
+        routes_enter(worker, conn, parcel->kind, name, &parcel->upgrade);
+}
+
 void handoff_send(struct worker *worker, struct conn *conn, uint32_t target, enum game_kind kind,
-                  struct text name, const struct http_upgrade *upgrade, struct bytes rest)
+                  struct text name, const struct http_upgrade *upgrade,
+                  const struct game_guest *guest, struct bytes rest)
 {
     struct parcel *parcel = pool_take(&worker->parcels);
     assert(name.size <= room_name_size_max && rest.size <= sizeof parcel->rest);
@@ -18,6 +51,7 @@ void handoff_send(struct worker *worker, struct conn *conn, uint32_t target, enu
         parcel->upgrade = *upgrade;
         parcel->name_size = (uint8_t)name.size;
         memcpy(parcel->name, name.data, name.size);
+        pack_guest(parcel, guest);
         parcel->rest_size = (uint32_t)rest.size;
         if (rest.size > 0) memcpy(parcel->rest, rest.data, rest.size);
         parcel->passport =
@@ -46,11 +80,7 @@ void handoff_receive(struct worker *worker, struct parcel *parcel)
         conn->counted = parcel->counted;
         conn->address_counted = parcel->address_counted;
         worker->listener_conns[conn->listener] += 1;
-        struct text name = {parcel->name, parcel->name_size};
-        if (worker->phase == WORKER_RUNNING)
-            routes_enter(worker, conn, parcel->kind, name, &parcel->upgrade);
-        else
-            routes_refuse_draining(conn);
+        enter(worker, conn, parcel);
         conn_resume(conn, (struct bytes){parcel->rest, parcel->rest_size});
     }
     mailbox_return(parcel->home, &parcel->back);

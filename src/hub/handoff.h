@@ -14,14 +14,19 @@ struct parcel {
     struct http_upgrade upgrade; /* its protocol is static text */
     uint8_t name_size;
     char name[room_name_size_max];
+    bool has_guest; /* who it is has been found out */
+    uint8_t guest_room_size, guest_player_size;
+    char guest_room[game_id_size_max], guest_player[game_id_size_max];
+    uint64_t guest_until_ms;
     uint32_t rest_size;
     uint8_t rest[ring_receive_buffer_size]; /* what came behind the request in the same segment */
 };
 
 /* From on_request: sends the connection to `target`, or answers 503 when that is not possible
- * now. */
+ * now. `guest` is what a token said, in kinds that ask for one, else nullptr. */
 void handoff_send(struct worker *worker, struct conn *conn, uint32_t target, enum game_kind kind,
-                  struct text name, const struct http_upgrade *upgrade, struct bytes rest);
+                  struct text name, const struct http_upgrade *upgrade,
+                  const struct game_guest *guest, struct bytes rest);
 
 /* A connection has come (MAIL_CONN): upgrades it into its room. */
 void handoff_receive(struct worker *worker, struct parcel *parcel);

@@ -25,6 +25,7 @@
  *                   v
  *                 home, next turn: takes the loan back > -1 ref > the last ref frees the frame */
 #pragma once
+#include "auth/keys.h"
 #include "base/mailbox.h"
 #include "base/random.h"
 #include "hub/config.h"
@@ -48,6 +49,7 @@ struct hub {
     struct quota ended;         /* workers to which everything has come home */
     struct turnstile addresses; /* --address-connections, --address-handshakes */
     struct arena arena;         /* what the turnstiles take */
+    struct auth_keys keys; /* of this installation; the first one signs, where there is a secret */
     uint32_t worker_count;
     struct worker *workers[workers_max];
 };
@@ -70,6 +72,12 @@ enum return_kind : uint32_t { RETURN_LOAN, RETURN_PARCEL, RETURN_ERRAND };
 
 /* Gives the memory back. After all workers are freed. */
 void hub_deinit(struct hub *hub);
+
+/* True when players can be given tokens: there is a secret to sign them with. */
+static inline bool hub_signs(const struct hub *hub)
+{
+    return hub->config->jwt_secret.size > 0;
+}
 
 /* The worker that a room of this name lives on. */
 uint32_t hub_home(const struct hub *hub, struct text name);

@@ -10,7 +10,7 @@ static const struct game *game_of(const struct hub_room *room)
 
 static struct game_time game_time(struct instant now)
 {
-    return (struct game_time){.ms = instant_ms(now), .ns = now.ns};
+    return (struct game_time){.ms = instant_ms(now), .ns = now.ns, .wall_ms = now.wall_ms};
 }
 
 struct hub_room *rooms_find(struct worker *worker, struct text name)
@@ -33,6 +33,8 @@ static struct hub_room *add_room(struct worker *worker, enum game_kind kind, str
     list_init(&room->waiting);
     list_init(&room->left_behind);
     list_init(&room->unserved);
+    for (size_t i = 0; i < game_dismissals; i++)
+        list_init(&room->dismissed[i]);
     room_init(&room->room, name, kind, key, tick_ms, (uint32_t)hash, instant_ms(worker->now));
     room->room.is_static = is_static;
     room->room.policy = worker->policies[kind];
@@ -233,7 +235,8 @@ static void wait_for_state(struct worker *worker, struct hub_room *room, struct 
     span_ask(worker, room);
 }
 
-bool rooms_enter(struct worker *worker, struct hub_room *room, struct conn *conn)
+bool rooms_enter(struct worker *worker, struct hub_room *room, struct conn *conn,
+                 const struct game_guest *guest)
 {
     struct member *member = pool_take(&worker->members);
     bool waits = must_wait(worker, room);
@@ -249,7 +252,7 @@ bool rooms_enter(struct worker *worker, struct hub_room *room, struct conn *conn
     worker->metrics.kinds[room->room.kind].accepted += 1;
     if (is_home(worker, room)) rooms_watch(worker, room);
     if (waits) wait_for_state(worker, room, &member->seat);
-    if (game_of(room)->join != nullptr) events_join(worker, room, member);
+    if (game_of(room)->leave != nullptr) events_join(worker, room, member, guest);
     return conn->member != nullptr;
 }
 
@@ -259,13 +262,13 @@ void rooms_leave(struct worker *worker, struct member *member)
     uint32_t number = pool_index(&worker->members, member);
     room_leave(&member->seat);
     worker->metrics.kinds[room->room.kind].connections -= 1;
-    pool_give(&worker->members, member);
     if (room->room.seat_count == 0 && !is_home(worker, room)) span_leave(worker, room);
     if (room->room.seat_count == 0 && is_home(worker, room)) rooms_watch(worker, room);
     if (game_of(room)->leave != nullptr)
         events_leave(worker, room, number); /* and what becomes of an empty one */
     else
         (void)rooms_close_if_empty(worker, room);
+    pool_give(&worker->members, member); /* not before: the game knew it by its number */
 }
 
 /* Those whose outbox took no more. Closing one may be the end of the room. */

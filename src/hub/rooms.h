@@ -45,9 +45,10 @@ void rooms_close_all(struct worker *worker);
 
 /* Seats an OPEN connection and queues the current state for it, as its first frame; in a replica
  * that has none, the frame follows as soon as home has lent it. In a room of events the game greets
- * it. False when it could not be (no memory): the connection is closed then, and the room may be
- * gone. */
-bool rooms_enter(struct worker *worker, struct hub_room *room, struct conn *conn);
+ * it; `guest` says who it is where that is known, else nullptr. False when it could not be (no
+ * memory): the connection is closed then, and the room may be gone. */
+bool rooms_enter(struct worker *worker, struct hub_room *room, struct conn *conn,
+                 const struct game_guest *guest);
 
 /* Unseats a member; a room that its members made and that becomes empty is closed. */
 void rooms_leave(struct worker *worker, struct member *member);

@@ -1,4 +1,6 @@
 #include "hub/routes.h"
+#include "hub/avalon_door.h"
+#include "hub/avalon_routes.h"
 #include "hub/echo.h"
 #include "hub/events.h"
 #include "hub/handoff.h"
@@ -58,9 +60,26 @@ static void log_connected(struct worker *worker, const struct conn *conn,
         LOG_T("room", room_name(&room->room)));
 }
 
-/* What the request asks for; false when that was refused. `protocol` is the subprotocol that is
- * spoken, nullptr: none is; `deflate`: permessage-deflate may be agreed on. */
-static bool read_upgrade(struct worker *worker, struct conn *conn,
+bool routes_read_origin(const struct worker *worker, const struct http_request *request,
+                        struct text *origin)
+{
+    struct http_upgrade_policy policy = routes_origins(worker->config);
+    const struct http_header *header = http_find(request, TEXT("Origin"), nullptr);
+    *origin = header != nullptr ? header->value : (struct text){};
+    return http_origin_allowed(request, &policy) && origin->size <= vote_origin_size_max;
+}
+
+/* Credentials that a browser adds by itself mean nothing here, so they are not allowed, and "*" is
+ * never said (THREATS.md X3). */
+void routes_write_origin(struct writer *headers, struct text origin)
+{
+    if (origin.size == 0) return;
+    write_text(headers, TEXT("Access-Control-Allow-Origin: "));
+    write_text(headers, origin);
+    write_text(headers, TEXT("\r\nVary: Origin\r\n"));
+}
+
+bool routes_read_upgrade(struct worker *worker, struct conn *conn,
                          const struct http_request *request, const struct text *protocol,
                          bool deflate, struct http_upgrade *upgrade)
 {
@@ -78,15 +97,15 @@ void routes_open_websocket(struct worker *worker, struct conn *conn,
                            enum game_kind kind, struct text name)
 {
     struct http_upgrade upgrade;
-    if (!read_upgrade(worker, conn, request, &games[kind]->protocol, worker->deflate[kind],
-                      &upgrade))
+    if (!routes_read_upgrade(worker, conn, request, &games[kind]->protocol, worker->deflate[kind],
+                             &upgrade))
         return;
     bool is_static = text_equal(name, TEXT("kart"));
     uint32_t home = is_static ? worker->index : hub_home(worker->hub, name);
     if (home == worker->index)
         routes_enter(worker, conn, kind, name, &upgrade);
     else
-        handoff_send(worker, conn, home, kind, name, &upgrade, rest);
+        handoff_send(worker, conn, home, kind, name, &upgrade, nullptr, rest);
 }
 
 void routes_refuse_draining(struct conn *conn)
@@ -117,17 +136,22 @@ void routes_enter(struct worker *worker, struct conn *conn, enum game_kind kind,
                   const struct http_upgrade *upgrade)
 {
     struct hub_room *room = room_to_enter(worker, conn, kind, name);
-    if (room == nullptr) return;
+    if (room != nullptr) routes_seat(worker, conn, room, upgrade, nullptr);
+}
+
+void routes_seat(struct worker *worker, struct conn *conn, struct hub_room *room,
+                 const struct http_upgrade *upgrade, const struct game_guest *guest)
+{
     if (outbox_is_over(&worker->outboxes) || frame_pool_is_tight(&worker->frames, 1)) {
         (void)rooms_close_if_empty(worker, room);
         conn_answer_error(conn, 503, TEXT("overloaded"),
                           TEXT("Memory is short here; try again later."), (struct text){});
         return;
     }
-    conn_upgrade(conn, upgrade, &worker->ws_limits[kind]);
+    conn_upgrade(conn, upgrade, &worker->ws_limits[room->room.kind]);
     if (conn->phase != CONN_OPEN)
         (void)rooms_close_if_empty(worker, room);
-    else if (rooms_enter(worker, room, conn))
+    else if (rooms_enter(worker, room, conn, guest))
         log_connected(worker, conn, room);
 }
 
@@ -163,12 +187,25 @@ static bool serve_vote(struct worker *worker, struct conn *conn, const struct ht
     return true;
 }
 
+static bool serve_avalon(struct worker *worker, struct conn *conn,
+                         const struct http_request *request, struct text tail, struct bytes)
+{
+    return avalon_routes_on_request(worker, conn, request, tail);
+}
+
+static bool serve_avalon_socket(struct worker *worker, struct conn *conn,
+                                const struct http_request *request, struct text tail,
+                                struct bytes rest)
+{
+    return avalon_door_on_request(worker, conn, request, tail, rest);
+}
+
 static bool serve_echo(struct worker *worker, struct conn *conn, const struct http_request *request,
                        struct text tail, struct bytes)
 {
     struct http_upgrade upgrade;
     if (!worker->config->enable_echo || tail.size > 0) return false;
-    if (read_upgrade(worker, conn, request, nullptr, worker->config->echo_deflate, &upgrade))
+    if (routes_read_upgrade(worker, conn, request, nullptr, worker->config->echo_deflate, &upgrade))
         echo_open(worker, conn, &upgrade);
     return true;
 }
@@ -180,7 +217,9 @@ static const struct {
                   struct bytes rest);
 } routes[] = {
     {TEXT("/ws/kart/"), serve_further_race},
+    {TEXT("/ws/rooms/"), serve_avalon_socket},
     {TEXT("/ws"), serve_race},
+    {TEXT("/api/rooms"), serve_avalon},
     {TEXT("/api/rooms"), serve_vote},
     {TEXT("/echo"), serve_echo},
 };

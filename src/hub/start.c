@@ -163,6 +163,14 @@ static void ready_parts(struct worker *worker)
                               .lobby_ms = config->vote_lobby_ms,
                               .voting_ms = config->vote_voting_ms};
     worker->policies[GAME_VOTE] = OUTBOX_CLOSE; /* an event is never left out (S1-15) */
+    worker->game_options[GAME_AVALON] =
+        (struct game_options){.players_max = config->avalon_players,
+                              .chat_max = config->avalon_chat,
+                              .chat_echo = config->avalon_chat_echo,
+                              .place_ms = config->avalon_token_ms + config->jwt_leeway_ms,
+                              .leave_ms = config->avalon_leave_ms,
+                              .empty_ms = config->avalon_empty_ms};
+    worker->policies[GAME_AVALON] = OUTBOX_CLOSE; /* the same (S2-18) */
     worker->deflate[GAME_VOTE] = config->vote_deflate;
     for (size_t i = 0; i < game_kinds; i++)
         worker->ws_limits[i] = (struct ws_limits){
@@ -263,6 +271,10 @@ static void log_start(struct worker *worker)
         LOG(&worker->log, worker->now, LOG_WARN, "dev_mode",
             LOG_T("meaning", TEXT("any origin may connect and the API key is \"dev\" unless "
                                   "RINGCAST_API_KEY is set; not for production")));
+    if (worker->config->avalon && !hub_signs(worker->hub))
+        LOG(&worker->log, worker->now, LOG_NOTICE, "avalon_off",
+            LOG_T("meaning", TEXT("there is no secret for players' tokens; set "
+                                  "RINGCAST_JWT_SECRET to 32 bytes or more, or --avalon=off")));
     LOG(&worker->log, worker->now, LOG_NOTICE, "listening",
         LOG_T("listen", text_from(writer_bytes(&listen))),
         LOG_T("admin", text_from(writer_bytes(&admin))));

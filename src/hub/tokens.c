@@ -1,4 +1,6 @@
 #include "hub/tokens.h"
+#include "base/base64.h"
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -63,6 +65,15 @@ bool tokens_load_keys(struct auth_keys *keys, const struct config *config, struc
         }
     }
     return config->jwt_keys.size == 0 || load_file(keys, config->jwt_keys, why);
+}
+
+struct text tokens_make_secret(struct bytes entropy)
+{
+    static uint8_t memory[64];
+    struct writer secret = writer_over(memory, sizeof memory);
+    write_base64url(&secret, entropy);
+    assert(!secret.overflow && secret.size >= auth_secret_size_min);
+    return text_from(writer_bytes(&secret));
 }
 
 static int say(int code, const struct writer *why)

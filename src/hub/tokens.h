@@ -10,6 +10,10 @@
 [[nodiscard]] bool tokens_load_keys(struct auth_keys *keys, const struct config *config,
                                     struct writer *why);
 
+/* A secret for this start alone, out of 32 random bytes, for a server that has none (--dev).
+ * Lives as long as the process. */
+struct text tokens_make_secret(struct bytes entropy);
+
 /* `ringcast gen-token`: prints a token. Returns the exit code: 0, 1 when there is no secret to sign
  * it with, 2 for wrong words. */
 int tokens_generate(int count, char **words, char **environment);

@@ -9,16 +9,6 @@
 
 /* --- Answers --------------------------------------------------------------------------------- */
 
-/* With an allowed origin the page may read the answer. Credentials that a browser adds by itself
- * mean nothing here, so they are not allowed, and "*" is never said (THREATS.md X3). */
-static void write_origin(struct writer *out, struct text origin)
-{
-    if (origin.size == 0) return;
-    write_text(out, TEXT("Access-Control-Allow-Origin: "));
-    write_text(out, origin);
-    write_text(out, TEXT("\r\nVary: Origin\r\n"));
-}
-
 /* `code` is empty unless it is a refusal. */
 static void answer(struct conn *conn, uint16_t status, struct text code, struct text body,
                    struct text headers, struct text origin)
@@ -27,7 +17,7 @@ static void answer(struct conn *conn, uint16_t status, struct text code, struct 
     struct writer out = writer_over(memory, sizeof memory);
     struct writer extra = writer_over(extra_memory, sizeof extra_memory);
     write_text(&extra, headers);
-    write_origin(&extra, origin);
+    routes_write_origin(&extra, origin);
     http_write_response(
         &out, &(struct http_response){.status = status,
                                       .content_type = body.size > 0 ? TEXT("application/json")
@@ -290,16 +280,6 @@ static void open_websocket(struct worker *worker, struct conn *conn,
                               rooms_name(memory, GAME_VOTE, id));
 }
 
-/* The request's Origin, empty when there is none. False when it is not allowed. */
-static bool read_origin(const struct worker *worker, const struct http_request *request,
-                        struct text *origin)
-{
-    struct http_upgrade_policy policy = routes_origins(worker->config);
-    const struct http_header *header = http_find(request, TEXT("Origin"), nullptr);
-    *origin = header != nullptr ? header->value : (struct text){};
-    return http_origin_allowed(request, &policy) && origin->size <= vote_origin_size_max;
-}
-
 void vote_routes_on_request(struct worker *worker, struct conn *conn,
                             const struct http_request *request, struct text tail, struct bytes rest)
 {
@@ -311,7 +291,7 @@ void vote_routes_on_request(struct worker *worker, struct conn *conn,
     }
     if (text_equal(action, TEXT("/ws")))
         open_websocket(worker, conn, request, id, rest);
-    else if (!read_origin(worker, request, &origin))
+    else if (!routes_read_origin(worker, request, &origin))
         refuse(conn, 403, TEXT("origin_not_allowed"), TEXT("origin not allowed"), (struct text){});
     else if (tail.size == 0)
         on_collection(worker, conn, request, origin);

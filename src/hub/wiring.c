@@ -2,6 +2,7 @@
 #include "hub/api.h"
 #include "hub/echo.h"
 #include "hub/entrance.h"
+#include "hub/events.h"
 #include "hub/rooms.h"
 #include "hub/routes.h"
 
@@ -15,8 +16,8 @@ static void on_request(void *hub, struct conn *conn, const struct http_request *
         routes_on_request(worker, conn, request, rest);
 }
 
-/* No kind takes anything from its members: what they send was validated by the reader, is counted
- * and forgotten (S0-9, S1-19). */
+/* What is sent to a kind that does not listen was validated by the reader, is counted and forgotten
+ * (S0-9, S1-19). One that does takes text only (THREATS.md F16). */
 static void on_message(void *hub, struct conn *conn, const struct ws_message *message)
 {
     struct worker *worker = hub;
@@ -25,6 +26,12 @@ static void on_message(void *hub, struct conn *conn, const struct ws_message *me
     struct member *member = conn->member;
     struct kind_metrics *metrics = &worker->metrics.kinds[member->seat.room->kind];
     *(message->opcode == WS_TEXT ? &metrics->texts : &metrics->binaries) += 1;
+    struct hub_room *room = list_entry(member->seat.room, struct hub_room, room);
+    if (games[room->room.kind]->receive == nullptr) return;
+    if (message->opcode == WS_TEXT)
+        events_receive(worker, room, conn, text_from(message->payload));
+    else
+        conn_close(conn, CLOSE_BINARY);
 }
 
 static const char *initiator(enum close_reason reason)

@@ -5,13 +5,15 @@
  *   start.c     memory, listeners, rooms          stop.c     goodbyes, and all comes home
  *   entrance.c  who may come in                   wiring.c   news of connections, for rooms
  *   routes.c    the public listener's paths       api.c      the internal listener's
- *   vote_routes.c   of it, /api/rooms             echo.c     /echo, which is no room
+ *   vote_routes.c   of it, vote's /api/rooms      echo.c     /echo, which is no room
+ *   avalon_routes.c avalon's                      avalon_door.c   who gets into its rooms
  *   rooms.c     rooms found, ticked, closed       events.c   what their games say
  *   config.c    what an operator chose            metrics.c  what it all amounts to
  * and between workers:
  *   hub.c       mail                              span.c     frames lent, for a room of all workers
  *   handoff.c   connections moved                 errand.c   questions put */
 #pragma once
+#include "auth/jwt.h"
 #include "base/json.h"
 #include "base/mailbox.h"
 #include "conn/conn.h"
@@ -50,13 +52,14 @@ struct hub_room {
     bool must_ask;        /* replica: the question found home's mailbox full */
     bool must_leave;      /* replica: so did the farewell */
     /* Of a kind that says things (hub/events.c): */
-    bool busy;                   /* an input is being handled, and those that it leads to */
-    bool over;                   /* its game is at its end: nothing is told to it any more */
-    bool is_owned;               /* `owner` counts it as one of its own */
-    uint64_t owner;              /* in hub.acquirers: who asked for the room */
-    struct list left_behind;     /* while busy: seats whose outbox was full */
-    struct list unserved;        /* and those for whom no frame could be had */
-    alignas(16) uint8_t state[]; /* of the kind's state_size */
+    bool busy;      /* an input is being handled, and those that it leads to */
+    bool over;      /* its game is at its end: nothing is told to it any more */
+    bool is_owned;  /* `owner` counts it as one of its own */
+    uint64_t owner; /* in hub.acquirers: who asked for the room */
+    struct list dismissed[game_dismissals]; /* while busy: seats that the game wants gone */
+    struct list left_behind;                /* while busy: seats whose outbox was full */
+    struct list unserved;                   /* and those for whom no frame could be had */
+    alignas(16) uint8_t state[];            /* of the kind's state_size */
 };
 
 struct worker {
@@ -108,6 +111,7 @@ struct worker {
     uint32_t event_next, event_count; /* those of `events` that are still to be handled */
     /* for one document at a time */
     uint8_t json_memory[json_memory_per_byte * http_body_size_max + json_memory_fixed];
+    uint8_t token_memory[jwt_scratch_size]; /* for one token at a time */
     uint8_t scratch[snapshot_size_max * 2]; /* for one snapshot or one answer at a time */
 };
 

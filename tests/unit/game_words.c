@@ -51,3 +51,20 @@ TEST("as many messages as one input may cause fill the list, and as many bytes t
         EXPECT_EQ(words.messages[i].member, i);
     }
 }
+
+TEST("one text may go to several members by name, and members may be told to go")
+{
+    struct game_words words = none();
+    add(&words, "to some", GAME_TO_ONE, 3);
+    words_also(&words, 5);
+    add(&words, "to all", GAME_TO_ALL, 0);
+    words_dismiss(&words, 5, GAME_DISMISS_REPLACED);
+    EXPECT_EQ(words.count, 3);
+    EXPECT_TEXT(words_text(&words, &words.messages[1]), "to some");
+    EXPECT_EQ(words.messages[1].start, words.messages[0].start);
+    EXPECT_EQ(words.messages[1].member, 5);
+    EXPECT_TEXT(words_text(&words, &words.messages[2]), "to all");
+    EXPECT_EQ(words.dismissed_count, 1);
+    EXPECT_EQ(words.dismissed[0].member, 5);
+    EXPECT_EQ(words.dismissed[0].why, GAME_DISMISS_REPLACED);
+}

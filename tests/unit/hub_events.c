@@ -40,8 +40,9 @@ static void begin(void)
     guest_count = 0;
 }
 
-/* A connection that has been upgraded into the room, or would have been. */
-static struct conn *enter(void)
+/* A connection that has been upgraded into the room, or would have been. `guest` is nullptr where
+ * members have no names. */
+static struct conn *enter_as(const struct game_guest *guest)
 {
     int pair[2];
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair) != 0) abort();
@@ -52,8 +53,13 @@ static struct conn *enter(void)
     conn_upgrade(conn, &(struct http_upgrade){}, &worker->ws_limits[GAME_VOTE]);
     ends[guest_count] = pair[1];
     guests[guest_count++] = conn;
-    (void)!rooms_enter(worker, room, conn);
+    (void)!rooms_enter(worker, room, conn, guest);
     return conn;
+}
+
+static struct conn *enter(void)
+{
+    return enter_as(nullptr);
 }
 
 /* The worker drains, and everything must come home. */
@@ -255,5 +261,111 @@ TEST("a member who leaves late finds the room at its end, and nobody is told twi
     EXPECT_EQ(other->reason, CLOSE_ROOM_CLOSED);
     EXPECT_EQ(member->reason, CLOSE_PEER_LEFT);
     EXPECT(!is_there());
+    end();
+}
+
+/* --- Members with names: a room of avalon beside the vote's ---------------------------------- */
+
+#define PEOPLE TEXT("avalon/ABC234")
+
+static void seat_player(const char *id, const char *name)
+{
+    uint8_t memory[64];
+    struct writer reply = writer_over(memory, sizeof memory);
+    enum game_answer answer;
+    const struct game_request request = {
+        .verb = TEXT("join"), .body = text_of(name), .token = text_of(id)};
+    EXPECT(events_request(worker, PEOPLE, &request, &reply, &answer));
+    EXPECT_EQ(answer, GAME_DONE);
+}
+
+static void begin_people(void)
+{
+    begin();
+    room = rooms_acquire(worker, GAME_AVALON, PEOPLE, TEXT("room-1"));
+    if (room == nullptr) abort();
+    seat_player("p1", "Ann");
+    seat_player("p2", "Bob");
+}
+
+/* As the player of that id, whose token is good for so long. */
+static struct conn *arrive(const char *id, uint64_t valid_ms)
+{
+    return enter_as(&(struct game_guest){.room = TEXT("room-1"),
+                                         .player = text_of(id),
+                                         .until_ms = instant_ms(worker->now) + valid_ms});
+}
+
+TEST("a member that another connection replaces is closed, and the others hear nothing (G5)")
+{
+    begin_people();
+    struct conn *other = arrive("p1", 60'000), *first = arrive("p2", 60'000);
+    uint32_t heard = other->outbox.count;
+    struct conn *second = arrive("p2", 60'000);
+    EXPECT_EQ(first->reason, CLOSE_REPLACED);
+    EXPECT_EQ(second->phase, CONN_OPEN);
+    EXPECT(says(second, 0, "\"you\":\"p2\""));
+    EXPECT_EQ(other->outbox.count, heard);
+    EXPECT_EQ(room->room.seat_count, 2);
+    end();
+}
+
+TEST("a member whose token has expired is told and closed before the next input (A15)")
+{
+    begin_people();
+    struct conn *other = arrive("p1", 60'000), *late = arrive("p2", 1000);
+    worker->now.ns += 1'000'000'000;
+    events_receive(worker, room, other, TEXT("{\"type\":\"sync_state\"}"));
+    EXPECT_EQ(late->reason, CLOSE_TOKEN_EXPIRED);
+    EXPECT(says(late, 1, "token_expired"));
+    EXPECT_EQ(other->phase, CONN_OPEN);
+    end();
+}
+
+TEST("a member who leaves when its token has just expired is not spoken to, nor closed again")
+{
+    begin_people();
+    struct conn *other = arrive("p1", 1000), *late = arrive("p2", 1000);
+    uint32_t heard = late->outbox.count;
+    worker->now.ns += 1'000'000'000;
+    conn_close(late, CLOSE_PEER_LEFT);
+    EXPECT_EQ(late->reason, CLOSE_PEER_LEFT);
+    EXPECT_EQ(late->outbox.count, heard);
+    EXPECT_EQ(other->reason, CLOSE_TOKEN_EXPIRED); /* its leaving is inside the other's */
+    EXPECT_EQ(room->room.seat_count, 0);
+    EXPECT_EQ(worker->members.in_use, 0);
+    end();
+}
+
+TEST("the ninth message that means nothing closes its sender, and what it says then is not heard "
+     "(J5)")
+{
+    begin_people();
+    struct conn *member = arrive("p1", 60'000), *other = arrive("p2", 60'000);
+    uint32_t heard = other->outbox.count;
+    for (uint32_t i = 0; i < 8; i++)
+        events_receive(worker, room, member, TEXT("nothing"));
+    EXPECT_EQ(member->phase, CONN_OPEN);
+    events_receive(worker, room, member, TEXT("nothing"));
+    EXPECT_EQ(member->reason, CLOSE_BAD_MESSAGES);
+    EXPECT_EQ(other->outbox.count, heard);
+    EXPECT_EQ(room->room.seat_count, 1);
+    end();
+}
+
+TEST("chat to some is one frame for them and one for its sender (S1-16, S2-9)")
+{
+    begin_people();
+    seat_player("p3", "Cid");
+    struct conn *from = arrive("p1", 60'000), *second = arrive("p2", 60'000),
+                *third = arrive("p3", 60'000);
+    uint64_t encodes = worker->metrics.kinds[GAME_AVALON].encodes;
+    events_receive(
+        worker, room, from,
+        TEXT("{\"type\":\"chat\",\"correlation_id\":\"c\",\"payload\":{\"message\":\"hi\","
+             "\"to\":[\"p2\",\"p3\"]}}"));
+    EXPECT_EQ(worker->metrics.kinds[GAME_AVALON].encodes, encodes + 2);
+    EXPECT(queued(second, second->outbox.count - 1) == queued(third, third->outbox.count - 1));
+    EXPECT(says(from, from->outbox.count - 2, "\"correlation_id\":\"c\""));
     end();
 }

@@ -1,0 +1,490 @@
+/* tests/unit/game_avalon.c: avalon's rooms: their exact words (S2-11), who has a place and who is
+ * seen, and what is said to whom. */
+#include "base/json.h"
+#include "check.h"
+#include "game/games.h"
+#include "limits.h"
+#include <stdalign.h>
+
+constexpr uint32_t place_ms = 3'600'000, leave_ms = 5000, empty_ms = 60'000;
+
+/* A room on a table, the clock that the test moves, and what was said last. */
+struct table_room {
+    alignas(16) uint8_t state[16 * 1024];
+    struct game_options options;
+    uint64_t now_ms;
+    struct game_words words;
+    uint8_t said[64 * 1024];
+    char reply[6 * 1024];
+    size_t reply_size;
+};
+
+static struct table_room room;
+static uint8_t json_memory[json_memory_per_byte * 4096 + json_memory_fixed];
+
+static struct game_time now(void)
+{
+    return (struct game_time){
+        .ms = room.now_ms, .ns = room.now_ms * 1000 * 1000, .wall_ms = 1'700'000'000'000};
+}
+
+static struct game_words *hear(void)
+{
+    room.words = words_over((struct bytes){room.said, sizeof room.said});
+    return &room.words;
+}
+
+static void open_room(void)
+{
+    memset(&room, 0, sizeof room);
+    room.options = (struct game_options){.players_max = 3,
+                                         .chat_max = 500,
+                                         .chat_echo = true,
+                                         .place_ms = place_ms,
+                                         .leave_ms = leave_ms,
+                                         .empty_ms = empty_ms};
+    room.now_ms = 1000;
+    EXPECT(game_avalon.state_size <= sizeof room.state);
+    game_avalon.open(room.state, &(struct game_opening){.options = &room.options,
+                                                        .seed = 1,
+                                                        .id = TEXT("ABC234"),
+                                                        .secret = TEXT("room-1"),
+                                                        .now = now()});
+}
+
+static struct text reply(void)
+{
+    return (struct text){room.reply, room.reply_size};
+}
+
+static enum game_answer ask(struct text verb, struct text name, struct text id)
+{
+    struct writer out = writer_over(room.reply, sizeof room.reply);
+    const struct game_request request = {.verb = verb, .body = name, .token = id};
+    enum game_answer answer = game_avalon.request(room.state, &request, now(), &out, hear());
+    room.reply_size = out.size;
+    EXPECT(!out.overflow);
+    return answer;
+}
+#define TAKE(name, id) ask(TEXT("join"), TEXT(name), TEXT(id))
+
+static bool knows(struct text room_id, struct text player)
+{
+    return game_avalon.knows(room.state, &(struct game_guest){.room = room_id, .player = player});
+}
+
+static bool advance(void)
+{
+    return game_avalon.advance(room.state, now(), hear());
+}
+
+static void advance_to(uint64_t ms)
+{
+    room.now_ms = ms;
+    (void)advance();
+}
+
+static void arrive_until(uint32_t member, struct text player, uint64_t until_ms)
+{
+    const struct game_guest guest = {
+        .room = TEXT("room-1"), .player = player, .until_ms = until_ms};
+    EXPECT(game_avalon.knows(room.state, &guest));
+    game_avalon.arrive(room.state, member, &guest, now(), hear());
+}
+#define ARRIVE(member, player) arrive_until(member, TEXT(player), room.now_ms + place_ms)
+
+static void leave(uint32_t member)
+{
+    game_avalon.leave(room.state, member, now(), hear());
+}
+
+static void receive(uint32_t member, struct text text)
+{
+    game_avalon.receive(room.state, member, text, now(),
+                        (struct bytes){json_memory, sizeof json_memory}, hear());
+}
+#define SAY(member, message) receive(member, TEXT(message))
+
+/* The one message, whole, and for whom it is. */
+static struct text only(enum game_audience audience, uint32_t member)
+{
+    EXPECT_EQ(room.words.count, 1);
+    EXPECT_EQ(room.words.messages[0].audience, audience);
+    if (audience != GAME_TO_ALL) EXPECT_EQ(room.words.messages[0].member, member);
+    return words_text(&room.words, &room.words.messages[0]);
+}
+
+static bool only_holds(uint32_t member, const char *piece)
+{
+    struct text text = only(GAME_TO_ONE, member);
+    return memmem(text.data, text.size, piece, strlen(piece)) != nullptr;
+}
+
+/* Ann is member 1, Bob member 2. */
+static void open_with_two(void)
+{
+    open_room();
+    EXPECT_EQ(TAKE("Ann", "p1"), GAME_DONE);
+    EXPECT_EQ(TAKE("Bob", "p2"), GAME_DONE);
+    ARRIVE(1, "p1");
+    ARRIVE(2, "p2");
+}
+
+/* --- Places ---------------------------------------------------------------------------------- */
+
+TEST("a place is taken under a name, and answered with the room's id (S2-24)")
+{
+    open_room();
+    EXPECT_EQ(TAKE("Ann", "p1"), GAME_DONE);
+    EXPECT_TEXT(reply(), "room-1");
+    EXPECT_EQ(room.words.count, 0);
+    EXPECT(knows(TEXT("room-1"), TEXT("p1")));
+    EXPECT(!knows(TEXT("room-1"), TEXT("p2")));
+    EXPECT(!knows(TEXT("room-2"), TEXT("p1"))); /* an earlier room of the same code (A11) */
+}
+
+TEST("a name is given once, whatever its case, and the room fills up (G4)")
+{
+    open_room();
+    EXPECT_EQ(TAKE("Ann", "p1"), GAME_DONE);
+    EXPECT_EQ(TAKE("aNN", "p2"), GAME_REFUSED);
+    EXPECT_TEXT(reply(), "name_taken");
+    EXPECT_EQ(TAKE("Bob", "p2"), GAME_DONE);
+    EXPECT_EQ(TAKE("Cid", "p3"), GAME_DONE);
+    EXPECT_EQ(TAKE("Dan", "p4"), GAME_REFUSED);
+    EXPECT_TEXT(reply(), "room_full");
+    EXPECT_EQ(TAKE("Ann", "p4"), GAME_REFUSED);
+    EXPECT_TEXT(reply(), "name_taken");
+}
+
+TEST("a name is 1 to 64 code points that can be seen (J8)")
+{
+    open_room();
+    EXPECT_EQ(TAKE("", "p1"), GAME_NOT_UNDERSTOOD);
+    EXPECT_TEXT(reply(), "bad_display_name");
+    EXPECT_EQ(TAKE("a\nb", "p1"), GAME_NOT_UNDERSTOOD);
+    EXPECT_EQ(TAKE("\xe2\x80\xae", "p1"), GAME_NOT_UNDERSTOOD);
+    EXPECT_EQ(TAKE("01234567890123456789012345678901234567890123456789012345678901234", "p1"),
+              GAME_NOT_UNDERSTOOD);
+    char cats[64 * 4];
+    for (size_t i = 0; i < sizeof cats; i++)
+        cats[i] = "\xf0\x9f\x90\x88"[i % 4];
+    EXPECT_EQ(ask(TEXT("join"), (struct text){cats, sizeof cats}, TEXT("p1")), GAME_DONE);
+}
+
+TEST("who is in is told with names, and without the ids by which players are addressed (G13)")
+{
+    open_with_two();
+    leave(2);
+    advance_to(room.now_ms + leave_ms);
+    EXPECT_EQ(ask(TEXT("show"), (struct text){}, (struct text){}), GAME_UNCHANGED);
+    EXPECT_TEXT(reply(),
+                "{\"room\":{\"id\":\"room-1\",\"code\":\"ABC234\",\"kind\":\"avalon\"},"
+                "\"players_max\":3,\"players\":[{\"display_name\":\"Ann\",\"present\":true}"
+                ",{\"display_name\":\"Bob\",\"present\":false}]}");
+}
+
+TEST("a place whose token has expired is free again, with its name (A15)")
+{
+    open_room();
+    EXPECT_EQ(TAKE("Ann", "p1"), GAME_DONE);
+    EXPECT_EQ(TAKE("Bob", "p2"), GAME_DONE);
+    ARRIVE(2, "p2");
+    EXPECT_EQ(game_avalon.due(room.state), 1000 + place_ms);
+    advance_to(1000 + place_ms - 1);
+    EXPECT(knows(TEXT("room-1"), TEXT("p1")));
+    advance_to(1000 + place_ms);
+    EXPECT(!knows(TEXT("room-1"), TEXT("p1")));
+    EXPECT_EQ(TAKE("Ann", "p3"), GAME_DONE);
+}
+
+/* --- Coming and going ------------------------------------------------------------------------ */
+
+TEST("who comes first learns who is here, and then the others learn of it (D2)")
+{
+    open_room();
+    EXPECT_EQ(TAKE("Ann", "p1"), GAME_DONE);
+    EXPECT_EQ(TAKE("Bob", "p2"), GAME_DONE);
+    ARRIVE(1, "p1");
+    EXPECT_EQ(room.words.count, 2);
+    EXPECT_TEXT(words_text(&room.words, &room.words.messages[0]),
+                "{\"type\":\"state\",\"event\":\"room\",\"payload\":{\"room\":{\"id\":\"room-1\","
+                "\"code\":\"ABC234\",\"kind\":\"avalon\"},\"you\":\"p1\",\"players\":["
+                "{\"player_id\":\"p1\",\"display_name\":\"Ann\",\"present\":true},"
+                "{\"player_id\":\"p2\",\"display_name\":\"Bob\",\"present\":false}]}}");
+    EXPECT_EQ(room.words.messages[0].audience, GAME_TO_ONE);
+    EXPECT_EQ(room.words.messages[0].member, 1);
+    ARRIVE(2, "p2");
+    EXPECT_TEXT(words_text(&room.words, &room.words.messages[1]),
+                "{\"type\":\"event\",\"event\":\"participant_joined\",\"payload\":{\"player_id\":"
+                "\"p2\",\"display_name\":\"Bob\"}}");
+    EXPECT_EQ(room.words.messages[1].audience, GAME_TO_OTHERS);
+    EXPECT_EQ(room.words.messages[1].member, 2);
+}
+
+TEST("who is away for long has left for the others, and joins again")
+{
+    open_with_two();
+    leave(2);
+    EXPECT_EQ(room.words.count, 0);
+    EXPECT_EQ(game_avalon.due(room.state), 1000 + leave_ms);
+    advance_to(1000 + leave_ms);
+    EXPECT_TEXT(only(GAME_TO_ALL, 0),
+                "{\"type\":\"event\",\"event\":\"participant_left\","
+                "\"payload\":{\"player_id\":\"p2\",\"display_name\":\"Bob\"}}");
+    EXPECT(!advance());
+    ARRIVE(7, "p2");
+    EXPECT_EQ(room.words.count, 2);
+}
+
+TEST("a blip is not told: who is back in time was never gone (G5)")
+{
+    open_with_two();
+    leave(2);
+    advance_to(1000 + leave_ms - 1);
+    EXPECT_EQ(room.words.count, 0);
+    ARRIVE(7, "p2");
+    EXPECT_EQ(room.words.count, 1);
+    advance_to(1000 + 2 * leave_ms);
+    EXPECT_EQ(room.words.count, 0);
+}
+
+TEST(
+    "a second connection of a player takes the place of the first, and nobody else is told (S2-25, "
+    "G5)")
+{
+    open_with_two();
+    ARRIVE(3, "p2");
+    EXPECT_EQ(room.words.count, 1);
+    EXPECT_EQ(room.words.messages[0].member, 3);
+    EXPECT_EQ(room.words.dismissed_count, 1);
+    EXPECT_EQ(room.words.dismissed[0].member, 2);
+    EXPECT_EQ(room.words.dismissed[0].why, GAME_DISMISS_REPLACED);
+    leave(2);
+    advance_to(1000 + 2 * leave_ms);
+    EXPECT_EQ(room.words.count, 0);
+    SAY(2, "{\"type\":\"sync_state\"}"); /* what was under way when it was dismissed */
+    EXPECT_EQ(room.words.count, 0);
+    SAY(3, "{\"type\":\"sync_state\"}");
+    EXPECT_EQ(room.words.count, 1);
+}
+
+TEST("a token that expires ends its connection, and the place is free (A15)")
+{
+    open_with_two();
+    room.now_ms = 2000;
+    EXPECT_EQ(TAKE("Cid", "p3"), GAME_DONE);
+    arrive_until(3, TEXT("p3"), 2500);
+    EXPECT_EQ(game_avalon.due(room.state), 2500);
+    advance_to(2500);
+    EXPECT_TEXT(only(GAME_TO_ONE, 3),
+                "{\"type\":\"error\",\"event\":\"token_expired\",\"payload\":{\"code\":"
+                "\"token_expired\",\"message\":\"Your token has expired; join again.\"}}");
+    EXPECT_EQ(room.words.dismissed_count, 1);
+    EXPECT_EQ(room.words.dismissed[0].why, GAME_DISMISS_EXPIRED);
+    leave(3);
+    advance_to(2500 + leave_ms);
+    EXPECT_EQ(room.words.count, 1);
+    advance_to(2000 + place_ms);
+    EXPECT(!knows(TEXT("room-1"), TEXT("p3")));
+}
+
+TEST("a room is over when nobody has been connected for long, and not while somebody is (S2-8)")
+{
+    open_room();
+    EXPECT_EQ(TAKE("Ann", "p1"), GAME_DONE);
+    EXPECT_EQ(game_avalon.due(room.state), 1000 + empty_ms);
+    room.now_ms = 1000 + empty_ms - 1;
+    ARRIVE(1, "p1");
+    advance_to(room.now_ms + 10 * empty_ms);
+    EXPECT(!room.words.over);
+    leave(1);
+    uint64_t left_ms = room.now_ms;
+    advance_to(left_ms + empty_ms - 1);
+    EXPECT(!room.words.over);
+    advance_to(left_ms + empty_ms);
+    EXPECT(room.words.over);
+}
+
+/* --- What is said ---------------------------------------------------------------------------- */
+
+TEST("chat reaches the others without, and its sender with the correlation_id (S2-13, S2-21)")
+{
+    open_with_two();
+    SAY(1, "{\"type\":\"chat\",\"correlation_id\":\"c1\",\"payload\":{\"message\":\"hi\"}}");
+    EXPECT_EQ(room.words.count, 2);
+    EXPECT_TEXT(words_text(&room.words, &room.words.messages[0]),
+                "{\"type\":\"event\",\"event\":\"chat\",\"payload\":{\"player_id\":\"p1\","
+                "\"display_name\":\"Ann\",\"message\":\"hi\",\"ts\":1700000000000}}");
+    EXPECT_EQ(room.words.messages[0].audience, GAME_TO_OTHERS);
+    EXPECT_EQ(room.words.messages[0].member, 1);
+    EXPECT_TEXT(words_text(&room.words, &room.words.messages[1]),
+                "{\"type\":\"event\",\"event\":\"chat\",\"payload\":{\"player_id\":\"p1\","
+                "\"display_name\":\"Ann\",\"message\":\"hi\",\"ts\":1700000000000},"
+                "\"correlation_id\":\"c1\"}");
+    EXPECT_EQ(room.words.messages[1].audience, GAME_TO_ONE);
+    EXPECT_EQ(room.words.messages[1].member, 1);
+}
+
+TEST("chat without a correlation_id is one message for all")
+{
+    open_with_two();
+    SAY(1, "{\"type\":\"chat\",\"payload\":{\"message\":\"hi\"}}");
+    (void)only(GAME_TO_ALL, 0);
+}
+
+TEST("without an echo chat reaches the others only (C11)")
+{
+    open_with_two();
+    room.options.chat_echo = false;
+    SAY(1, "{\"type\":\"chat\",\"correlation_id\":\"c1\",\"payload\":{\"message\":\"hi\"}}");
+    (void)only(GAME_TO_OTHERS, 1);
+    SAY(1, "{\"type\":\"chat\",\"payload\":{\"message\":\"hi\",\"to\":[\"p2\"]}}");
+    (void)only(GAME_TO_ONE, 2);
+}
+
+TEST("chat to some reaches those and its sender, in one frame but for the sender's (S2-9)")
+{
+    open_with_two();
+    EXPECT_EQ(TAKE("Cid", "p3"), GAME_DONE);
+    ARRIVE(3, "p3");
+    SAY(1, "{\"type\":\"chat\",\"payload\":{\"message\":\"hi\",\"to\":[\"p3\",\"p1\",\"p3\"]}}");
+    EXPECT_EQ(room.words.count, 2);
+    EXPECT_EQ(room.words.messages[0].member, 3);
+    EXPECT_EQ(room.words.messages[1].member, 1);
+    SAY(1, "{\"type\":\"chat\",\"payload\":{\"message\":\"hi\",\"to\":[\"p3\",\"p2\"]}}");
+    EXPECT_EQ(room.words.count, 3);
+    EXPECT_EQ(room.words.messages[0].start, room.words.messages[1].start);
+    EXPECT_EQ(room.words.messages[0].member + room.words.messages[1].member, 5);
+    leave(3);
+    SAY(1, "{\"type\":\"chat\",\"payload\":{\"message\":\"hi\",\"to\":[\"p3\"]}}");
+    (void)only(GAME_TO_ONE, 1);
+}
+
+TEST("chat to somebody who is not of the room reaches nobody")
+{
+    open_with_two();
+    SAY(1, "{\"type\":\"chat\",\"correlation_id\":\"c\",\"payload\":{\"message\":\"hi\",\"to\":"
+           "[\"p2\",\"p9\"]}}");
+    EXPECT(only_holds(1, "\"event\":\"no_such_player\""));
+    EXPECT(only_holds(1, "},\"correlation_id\":\"c\"}"));
+}
+
+TEST("what comes as text goes out as text: markup, quotes and separators are only escaped (J8, J9)")
+{
+    open_room();
+    EXPECT_EQ(TAKE("A\"}n", "p1"), GAME_DONE);
+    ARRIVE(1, "p1");
+    SAY(1, "{\"type\":\"chat\",\"payload\":{\"message\":\"<b>\\\"}\\\\ \\u202e\\u0007x\\ny \"}}");
+    EXPECT_TEXT(only(GAME_TO_ALL, 0),
+                "{\"type\":\"event\",\"event\":\"chat\",\"payload\":{\"player_id\":\"p1\","
+                "\"display_name\":\"A\\\"}n\",\"message\":\"<b>\\\"}\\\\ x y\",\"ts\":1700000000000"
+                "}}");
+}
+
+/* A chat message of `count` times `piece`. */
+static void say_long(const char *piece, uint32_t count)
+{
+    static char message[8192];
+    struct writer out = writer_over(message, sizeof message);
+    write_text(&out, TEXT("{\"type\":\"chat\",\"payload\":{\"message\":\""));
+    for (uint32_t i = 0; i < count; i++)
+        write_text(&out, text_of(piece));
+    write_text(&out, TEXT("\"}}"));
+    receive(1, text_from(writer_bytes(&out)));
+}
+
+TEST("chat has a length in code points and in bytes, and is not empty (S2-12, J8)")
+{
+    open_with_two();
+    say_long("a", 500);
+    EXPECT_EQ(room.words.messages[0].audience, GAME_TO_ALL);
+    say_long("a", 501);
+    EXPECT(only_holds(1, "\"event\":\"too_long\""));
+    say_long("\xf0\x9f\x90\x88", 300);
+    EXPECT_EQ(room.words.messages[0].audience, GAME_TO_ALL);
+    say_long("\xf0\x9f\x90\x88", 301);
+    EXPECT(only_holds(1, "\"event\":\"too_long\""));
+    say_long(" \\n\\u200b", 3);
+    EXPECT(only_holds(1, "\"event\":\"empty\""));
+}
+
+TEST("what is not handled yet is unsupported, with its correlation_id, and never a strike (S2-23)")
+{
+    open_with_two();
+    SAY(1, "{\"type\":\"vote\",\"correlation_id\":\"c2\",\"payload\":{}}");
+    EXPECT_TEXT(
+        only(GAME_TO_ONE, 1),
+        "{\"type\":\"error\",\"event\":\"unsupported\",\"payload\":{\"code\":\"unsupported\","
+        "\"message\":\"This type is not understood here; chat and sync_state are.\"},"
+        "\"correlation_id\":\"c2\"}");
+    for (int i = 0; i < 100; i++) {
+        SAY(1, "{\"type\":\"action\"}");
+        EXPECT(only_holds(1, "unsupported"));
+        EXPECT_EQ(room.words.dismissed_count, 0);
+    }
+}
+
+TEST("sync_state answers with the state and the correlation_id")
+{
+    open_with_two();
+    SAY(2, "{\"type\":\"sync_state\",\"correlation_id\":\"s\"}");
+    EXPECT(only_holds(2, "{\"type\":\"state\",\"event\":\"room\",\"payload\":{\"room\":"));
+    EXPECT(only_holds(2, "]},\"correlation_id\":\"s\"}"));
+}
+
+TEST("a message that means nothing is answered, and the ninth within a minute is the last (J5)")
+{
+    static const struct text bad[] = {
+        TEXT("hello"),
+        TEXT(""),
+        TEXT("{\"type\":\"chat\"}"),
+        TEXT("{\"type\":\"chat\",\"payload\":{}}"),
+        TEXT("{\"type\":\"chat\",\"payload\":{\"message\":1}}"),
+        TEXT("{\"type\":\"chat\",\"payload\":{\"message\":\"a\\u0000b\"}}"),
+        TEXT("{\"type\":\"chat\",\"payload\":{\"message\":\"a\",\"to\":\"p2\"}}"),
+        TEXT("{\"type\":\"chat\",\"payload\":{\"message\":\"a\",\"to\":[]}}"),
+    };
+    open_with_two();
+    for (size_t i = 0; i < 8; i++) {
+        receive(1, bad[i]);
+        EXPECT(only_holds(1, "\"event\":\"bad_message\""));
+        EXPECT_EQ(room.words.dismissed_count, 0);
+    }
+    SAY(1,
+        "{\"type\":\"chat\",\"correlation_id\":\"c\",\"payload\":{\"message\":\"a\",\"to\":[7]}}");
+    EXPECT(only_holds(1, "\"correlation_id\":\"c\""));
+    EXPECT_EQ(room.words.dismissed_count, 1);
+    EXPECT_EQ(room.words.dismissed[0].member, 1);
+    EXPECT_EQ(room.words.dismissed[0].why, GAME_DISMISS_MISBEHAVED);
+}
+
+TEST("eight bad messages a minute are forgiven for ever (J5)")
+{
+    open_with_two();
+    for (int i = 0; i < 80; i++) {
+        SAY(1, "x");
+        EXPECT_EQ(room.words.dismissed_count, 0);
+        room.now_ms += 7500;
+    }
+}
+
+TEST("the same inputs give the same bytes")
+{
+    static uint8_t first[64 * 1024];
+    for (int round = 0; round < 2; round++) {
+        open_with_two();
+        SAY(1, "{\"type\":\"chat\",\"payload\":{\"message\":\"hi\"}}");
+        size_t size = room.words.out.size;
+        if (round == 0) memcpy(first, room.said, size);
+        EXPECT(memcmp(first, room.said, size) == 0);
+    }
+}
+
+TEST("avalon is in the list of kinds and speaks the event dialect")
+{
+    EXPECT(games[GAME_AVALON] == &game_avalon);
+    EXPECT_TEXT(game_avalon.protocol, "ringcast.event");
+    EXPECT(game_avalon.acquired);
+    EXPECT(game_avalon.message_size_max <= http_body_size_max); /* the memory for JSON */
+}
