@@ -444,7 +444,8 @@ class Round:
 
     def catch_up(self):
         """Everybody reads all there is, and must come to a state that was made since."""
-        since, deadline = time.monotonic_ns(), time.monotonic() + 60
+        # A sender whose peer had no room looks again by a timer that grows up to 120 s (TCP_RTO_MAX).
+        since, deadline = time.monotonic_ns(), time.monotonic() + 150
         for member in self.members:
             member.finishing = True
             self.guard(member, member.change_speed, time.monotonic())
