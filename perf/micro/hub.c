@@ -34,7 +34,8 @@ static void reserve(struct hub *hub, struct arena *arena, uint32_t members_max)
                                              .message_ms = 15'000,
                                              .goodbye_ms = 2000,
                                              .goodbye_bytes = 4096,
-                                             .message_size_max = 4096};
+                                             .message_size_max = 4096,
+                                             .inflated_size_max = 4096};
     ring_reserve_uring(&hub->ring, arena, &ring);
     frame_pool_init(&hub->frames, arena, frame_budget);
     outbox_set_init(&hub->outboxes, arena, &hub->frames, members_max);
