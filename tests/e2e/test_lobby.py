@@ -156,7 +156,7 @@ def play_transcript(server, game):
 
 
 def test_transcript():
-    """a game, byte by byte, whichever worker accepts a socket (S3-2, S3-3, S3-4, S3-5)"""
+    """a game, byte by byte, whichever worker accepts a socket (S3-1 to S3-5, S3-10)"""
     with Server("--workers", "4", "--address-rooms", "0", env=ENV) as server:
         for i in range(12):
             play_transcript(server, f"game-{i}")
@@ -444,7 +444,8 @@ def test_names():
     """a name is shown without what cannot be seen, and not longer than 64 characters; an id as it is
     (J8, J9)"""
     with Server("--workers", "2", env=ENV) as server:
-        for name, shown in (("  Ann \u732b ", "Ann \u732b"), ("x" * 65, "x" * 64), ("\U0001f408" * 70, "\U0001f408" * 64),
+        for name, shown in (("  Ann \u732b ", "Ann \u732b"), ("x" * 65, "x" * 64),
+                            ("\U0001f408" * 70, "\U0001f408" * 64),
                             ("a\u202eb\u0007", "ab"), ("\u200b \n", "p"), ("", "p"), ('<b>"}\\', '<b>"}\\')):
             with enter(server, "p", name=name) as client:
                 assert client.welcome["payload"]["you"] == {"player_id": "p", "display_name": shown}, name
@@ -633,7 +634,8 @@ def test_with_websockets():
                 mover.send(json.dumps(action(column, f"m{i}")))
                 assert wait(mover, lambda message: message["type"] == "ack")["correlation_id"] == f"m{i}"
                 for socket in (one, two, three):
-                    wait(socket, lambda message, i=i: message["type"] == "state" and message["payload"]["moves"] == i + 1)
+                    wait(socket, lambda message, i=i: message["type"] == "state" and
+                         message["payload"]["moves"] == i + 1)
             three.send(json.dumps(action(3, "x")))
             assert wait(three, lambda message: message["type"] == "error")["event"] == "forbidden"
             two.send(json.dumps({"type": "sync_state"}))
