@@ -149,3 +149,18 @@ TEST("an address makes as many rooms as it may, and has its places back (R7)")
         expect_refused(come_to(TEXT("lobby/b"), "p1", ""), "too_many_rooms");
     end();
 }
+
+TEST("who cannot be seated for want of memory leaves no room behind (R7)")
+{
+    begin("--address-rooms=2");
+    (void)come_to(TEXT("lobby/a"), "p1", ""); /* what it is told waits to be sent */
+    uint64_t owed_max = worker->outboxes.bytes_owed_max;
+    worker->outboxes.bytes_owed_max = 0;
+    for (uint32_t i = 0; i < 3; i++) {
+        expect_refused(come_to(TEXT("lobby/b"), "p1", ""), "overloaded");
+        EXPECT(rooms_find(worker, TEXT("lobby/b")) == nullptr);
+    }
+    worker->outboxes.bytes_owed_max = owed_max;
+    EXPECT(come_to(TEXT("lobby/b"), "p1", "")->member != nullptr);
+    end();
+}
