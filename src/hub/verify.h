@@ -6,7 +6,10 @@
  *
  *              player           room
  *     avalon   room_player_id   room_id; and the room's code, where there is a claim `code`
- *     others   sub              room, where there is such a claim; else it is for any */
+ *     others   sub              room, where there is such a claim; else it is for any
+ *
+ * Others see the claim `name`, where there is one, as far as it can be seen, else sub; avalon's
+ * rooms know names already. */
 #pragma once
 #include "hub/worker.h"
 

@@ -6,7 +6,7 @@
  *   entrance.c  who may come in                   wiring.c   news of connections, for rooms
  *   routes.c    the public listener's paths       api.c      the internal listener's
  *   vote_routes.c   of it, vote's /api/rooms      echo.c     /echo, which is no room
- *   avalon_routes.c avalon's                      avalon_door.c   who gets into its rooms
+ *   avalon_routes.c avalon's                      door.c     who gets in where a token is shown
  *   verify.c    who a token says that it is
  *   rooms.c     rooms found, ticked, closed       events.c   what their games say
  *   config.c    what an operator chose            metrics.c  what it all amounts to
@@ -113,6 +113,7 @@ struct worker {
     /* for one document at a time */
     uint8_t json_memory[json_memory_per_byte * http_body_size_max + json_memory_fixed];
     uint8_t token_memory[jwt_scratch_size]; /* for one token at a time */
+    uint8_t guest_name[game_name_size_max]; /* and the name that others see of whose it is */
     uint8_t scratch[snapshot_size_max * 2]; /* for one snapshot or one answer at a time */
 };
 

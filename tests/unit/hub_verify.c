@@ -69,6 +69,23 @@ TEST("in other kinds sub is the player, and room, where it is there, must be the
                 "bad_claims");
 }
 
+TEST("others see the name that the token gives, as far as it can be seen, else sub (J8)")
+{
+    begin();
+    EXPECT_TEXT(verify(GAME_LOBBY, TEXT("g1"), "{\"sub\":\"a\",\"exp\":1700000060}"), "");
+    EXPECT_TEXT(guest.name, "a");
+    EXPECT_TEXT(verify(GAME_LOBBY, TEXT("g1"),
+                       "{\"sub\":\"a\",\"name\":\" Ann\\u202e\\n1 \",\"exp\":1700000060}"),
+                "");
+    EXPECT_TEXT(guest.name, "Ann 1");
+    EXPECT_TEXT(
+        verify(GAME_LOBBY, TEXT("g1"), "{\"sub\":\"a\",\"name\":\"\\u200b\",\"exp\":1700000060}"),
+        "");
+    EXPECT_TEXT(guest.name, "a");
+    EXPECT_TEXT(verify(GAME_LOBBY, TEXT("g1"), "{\"sub\":\"a\",\"name\":7,\"exp\":1700000060}"),
+                "bad_claims");
+}
+
 TEST("a sub may be a UUID, and has 64 bytes at most")
 {
     begin();
