@@ -114,7 +114,7 @@ static void write_token(struct worker *worker, struct writer *out, const struct 
     write_member(&claims, "aud", worker->config->jwt_audience);
     write_format(&claims, "\"iat\":%llu,\"exp\":%llu}",
                  (unsigned long long)(worker->now.wall_ms / 1000), (unsigned long long)expires_s);
-    jwt_write(out, &worker->hub->keys.keys[0], text_from(writer_bytes(&claims)));
+    jwt_write(out, &worker->key_set->keys.keys[0], text_from(writer_bytes(&claims)));
     if (claims.overflow) out->overflow = true;
 }
 

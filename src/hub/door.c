@@ -247,7 +247,7 @@ bool door_avalon(struct worker *worker, struct conn *conn, const struct http_req
 bool door_lobby(struct worker *worker, struct conn *conn, const struct http_request *request,
                 struct text tail, struct bytes rest)
 {
-    bool is_on = worker->config->lobby && worker->hub->keys.count > 0;
+    bool is_on = worker->config->lobby && worker->key_set->keys.count > 0;
     if (!is_on || !routes_is_room_id(tail)) return false;
     on_request(worker, conn, &lobbys_door, request, tail, rest);
     return true;

@@ -117,6 +117,7 @@ struct worker *worker_make(struct hub *hub, uint32_t index)
     worker->hub = hub;
     worker->config = config;
     worker->index = index;
+    worker->key_set = &hub->key_sets[0];
     reserve(worker, &arena, config);
     worker->arena = arena;
     return worker;

@@ -81,7 +81,7 @@ struct verdict verify_token(struct worker *worker, enum game_kind kind, struct t
                             struct text token, struct game_guest *guest)
 {
     const struct config *config = worker->config;
-    const struct jwt_policy policy = {.keys = &worker->hub->keys,
+    const struct jwt_policy policy = {.keys = &worker->key_set->keys,
                                       .issuer = config->jwt_issuer,
                                       .audience = config->jwt_audience,
                                       .leeway_s = config->jwt_leeway_ms / 1000};

@@ -12,7 +12,8 @@
  *   config.c    what an operator chose            metrics.c  what it all amounts to
  * and between workers:
  *   hub.c       mail                              span.c     frames lent, for a room of all workers
- *   handoff.c   connections moved                 errand.c   questions put */
+ *   handoff.c   connections moved                 errand.c   questions put
+ *   reload.c    keys read again */
 #pragma once
 #include "auth/jwt.h"
 #include "base/json.h"
@@ -104,8 +105,9 @@ struct worker {
     bool more_mail;     /* the mailbox was left with some in it */
     uint32_t said;      /* events in this turn; see events_a_turn_max */
     bool wake_armed;
-    bool log_armed;        /* the kernel holds a write of the log's bytes */
-    uint64_t log_again_ms; /* after a full pipe: when to try again */
+    bool log_armed;          /* the kernel holds a write of the log's bytes */
+    uint64_t log_again_ms;   /* after a full pipe: when to try again */
+    struct key_set *key_set; /* of hub.key_sets; what tokens are checked and signed with */
     struct mailbox inbox;
     struct metrics metrics;
     struct ring_event events[worker_events_max];

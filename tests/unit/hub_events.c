@@ -361,9 +361,9 @@ TEST("the ninth message that means nothing closes its sender, and what it says t
 static void begin_with_key(void)
 {
     begin_people();
-    hub.keys.count = 0;
-    hub.keys.used = 0;
-    EXPECT_TEXT(auth_keys_add_secret(&hub.keys, JWT_HS256, TEXT(KEY), false), "");
+    hub.key_sets[0].keys.count = 0;
+    hub.key_sets[0].keys.used = 0;
+    EXPECT_TEXT(auth_keys_add_secret(&hub.key_sets[0].keys, JWT_HS256, TEXT(KEY), false), "");
     worker->now.wall_ms = 1'700'000'000'000;
 }
 
@@ -374,7 +374,7 @@ static void send_token(struct conn *conn, const char *claims)
     struct writer out = writer_over(memory, sizeof memory);
     write_text(&out,
                TEXT("{\"type\":\"auth\",\"correlation_id\":\"c9\",\"payload\":{\"token\":\""));
-    jwt_write(&out, &hub.keys.keys[0], text_of(claims));
+    jwt_write(&out, &hub.key_sets[0].keys.keys[0], text_of(claims));
     write_text(&out, TEXT("\"}}"));
     EXPECT(!out.overflow);
     events_receive(worker, room, conn, text_from(writer_bytes(&out)));
