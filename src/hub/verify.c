@@ -82,6 +82,7 @@ struct verdict verify_token(struct worker *worker, enum game_kind kind, struct t
 {
     const struct config *config = worker->config;
     const struct jwt_policy policy = {.keys = &worker->key_set->keys,
+                                      .cache = &worker->token_cache,
                                       .issuer = config->jwt_issuer,
                                       .audience = config->jwt_audience,
                                       .leeway_s = config->jwt_leeway_ms / 1000};
@@ -89,6 +90,7 @@ struct verdict verify_token(struct worker *worker, enum game_kind kind, struct t
     enum jwt_error error =
         jwt_check(&policy, token, (int64_t)(worker->now.wall_ms / 1000),
                   (struct bytes){worker->token_memory, sizeof worker->token_memory}, &claims);
+    if (error != JWT_OK) worker->metrics.tokens_refused += 1;
     if (error != JWT_OK) return (struct verdict){jwt_error_code(error), jwt_error_sentence(error)};
     *guest = (struct game_guest){.until_ms = expiry_ms(worker, claims.expires_s),
                                  .expires_wall_ms = (uint64_t)claims.expires_s * 1000};

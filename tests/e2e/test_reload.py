@@ -220,3 +220,30 @@ def test_public_keys_rotate():
             for key in (rsa, first):
                 gone = by(key)
                 assert refused(server, gone, headers=bearer(gone))[1] in ("unknown_key", "bad_signature")
+
+
+def test_signatures_are_remembered():
+    """a crowd that comes back with the tokens that it had costs a signature for each worker and token, not
+    for each handshake; other keys forget them (A10, O8)"""
+    with tempfile.TemporaryDirectory(prefix="ringcast-e2e-") as folder:
+        key, other = PrivateKey(folder, "ec1", "ES256"), PrivateKey(folder, "ec2", "ES256")
+        with KeyFile(key.jwk, workers="2") as file:
+            server = file.server
+            place = create(server)
+            place |= {"token": key.sign(claims_of(place["token"]))}
+
+            def signatures(cache):
+                return server.metric("ringcast_token_signatures_total", cache=cache)
+
+            for _ in range(16):
+                come_and_go(server, place)
+            assert signatures("miss") <= 2 and signatures("hit") + signatures("miss") == 16
+            bad = place | {"token": place["token"][:-8] + "AAAAAAAA"}
+            for _ in range(4):
+                assert refused(server, bad, headers=bearer(bad)) == (401, "bad_signature")
+            assert signatures("hit") + signatures("miss") == 20 and signatures("hit") >= 14
+            assert server.metric("ringcast_tokens_refused_total") == 4
+            file.write(other.jwk)
+            file.hang_up()
+            for _ in range(4):
+                assert refused(server, place, headers=bearer(place)) == (401, "unknown_key")
