@@ -19,6 +19,7 @@
 #include "game/envelope.h"
 #include "game/games.h"
 #include "game/strikes.h"
+#include "game/token.h"
 #include <assert.h>
 
 constexpr uint32_t players_most = 16;
@@ -32,12 +33,9 @@ struct player {
     uint16_t name_size;
     char id[id_size_max];
     char name[game_name_size_max];
-    uint64_t kept_ms;         /* how long the place is its own */
-    uint64_t until_ms;        /* while connected: when its token is good no more */
-    uint64_t warn_ms;         /* while connected: when it is warned of that, or never */
-    uint64_t expires_wall_ms; /* what its token says; to be told */
-    uint64_t away_ms;         /* while away: since when */
-    uint32_t tokens;          /* a bucket: how often it has had one checked */
+    uint64_t kept_ms;   /* how long the place is its own */
+    uint64_t away_ms;   /* while away: since when */
+    struct token token; /* while connected: what let it in, or came later */
     struct strikes strikes;
 };
 
@@ -140,7 +138,7 @@ static void say_expiry(struct game_words *words, struct text event, const struct
 {
     struct writer *out = say(words, TEXT("event"), event, GAME_TO_ONE, player->member);
     write_text(out, TEXT("\"expires_at\":"));
-    write_u64(out, player->expires_wall_ms);
+    write_u64(out, player->token.expires_wall_ms);
     said(words, correlation);
 }
 
@@ -198,8 +196,7 @@ static void avalon_open(void *state, const struct game_opening *opening)
 
 static uint64_t player_due(const struct avalon *avalon, const struct player *player)
 {
-    if (player->member != game_nobody)
-        return player->warn_ms < player->until_ms ? player->warn_ms : player->until_ms;
+    if (player->member != game_nobody) return token_due(&player->token);
     uint64_t sight_ms = player->away_ms + avalon->options->leave_ms;
     return player->visible && sight_ms < player->kept_ms ? sight_ms : player->kept_ms;
 }
@@ -236,25 +233,10 @@ static void expire(struct avalon *avalon, struct player *player, struct game_tim
     disconnect(avalon, player, now);
 }
 
-/* It has shown a token that is good for so long. It is warned of the end, but not in the first
- * half of the time until then. */
-static void take_token(const struct avalon *avalon, struct player *player,
-                       const struct game_guest *guest, struct game_time now)
+/* The place is kept for as long as the player's token is good. */
+static void keep_place(struct player *player, uint64_t until_ms)
 {
-    const struct game_options *options = avalon->options;
-    uint64_t ahead_ms = now.ms + options->leeway_ms;
-    uint64_t left_ms = guest->until_ms > ahead_ms ? guest->until_ms - ahead_ms : 0;
-    uint64_t lead_ms = options->warning_ms < left_ms / 2 ? options->warning_ms : left_ms / 2;
-    player->until_ms = guest->until_ms;
-    player->warn_ms = options->warning_ms > 0 ? now.ms + left_ms - lead_ms : game_never_ms;
-    player->expires_wall_ms = guest->expires_wall_ms;
-    if (player->kept_ms < guest->until_ms) player->kept_ms = guest->until_ms;
-}
-
-static void warn(struct player *player, struct game_words *words)
-{
-    player->warn_ms = game_never_ms;
-    say_expiry(words, TEXT("auth_expiring"), player, (struct text){});
+    if (player->kept_ms < until_ms) player->kept_ms = until_ms;
 }
 
 /* It has not come back: nobody waits for it any more. */
@@ -278,10 +260,10 @@ static void advance_player(struct avalon *avalon, struct player *player, struct 
 {
     if (now.ms < player_due(avalon, player)) return;
     if (player->member != game_nobody) {
-        if (now.ms >= player->until_ms)
+        if (now.ms >= player->token.until_ms)
             expire(avalon, player, now, words);
-        else
-            warn(player, words);
+        else if (token_warns(&player->token, now.ms))
+            say_expiry(words, TEXT("auth_expiring"), player, (struct text){});
         return;
     }
     if (player->visible) lose_sight(player, words);
@@ -322,7 +304,8 @@ static void avalon_arrive(void *state, uint32_t member, const struct game_guest 
     }
     bool appears = !player->visible;
     player->member = member;
-    take_token(avalon, player, guest, now);
+    token_take(&player->token, avalon->options, guest, now);
+    keep_place(player, guest->until_ms);
     player->visible = true;
     avalon->connected += 1;
     say_state(avalon, words, player, (struct text){});
@@ -462,7 +445,7 @@ static struct text receive_auth(struct avalon *avalon, struct player *player,
     struct text token;
     if (!json_to_text(json_member(envelope->payload, TEXT("token")), &token) || token.size == 0)
         return TEXT("has no payload.token, a text");
-    if (!bucket_take(&player->tokens, game_token_rate, now.ms, 1)) {
+    if (!token_may_check(&player->token, now.ms)) {
         say_error(words, player->member, TEXT("rate_limited"),
                   TEXT("You send tokens too often; one is enough until it expires."),
                   envelope->correlation);
@@ -506,7 +489,8 @@ static void avalon_verified(void *state, uint32_t member, const struct game_gues
         forbid(avalon, player, TEXT("wrong_player"), TEXT("The token is another player's."), now,
                words);
     } else {
-        if (guest->until_ms > player->until_ms) take_token(avalon, player, guest, now);
+        token_renew(&player->token, avalon->options, guest, now);
+        keep_place(player, guest->until_ms);
         say_expiry(words, TEXT("auth_refreshed"), player, correlation);
     }
 }
@@ -577,8 +561,7 @@ static enum game_answer renew_place(struct avalon *avalon, const struct game_req
     struct player *player = find_id(avalon, request->token);
     bool here = text_equal(request->body, (struct text){avalon->id, avalon->id_size});
     if (player == nullptr || !here) return GAME_FORBIDDEN;
-    uint64_t kept_ms = now.ms + avalon->options->place_ms;
-    if (player->kept_ms < kept_ms) player->kept_ms = kept_ms;
+    keep_place(player, now.ms + avalon->options->place_ms);
     write_text(reply, player_name(player));
     return GAME_DONE;
 }
