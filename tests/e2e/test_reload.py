@@ -177,7 +177,11 @@ class PrivateKey:
             self.jwk = {"kty": "EC", "crv": "P-256", "kid": kid, "x": part(point[:32]), "y": part(point[32:])}
 
     def sign(self, claims):
-        head = part(json.dumps({"alg": self.alg, "kid": self.kid}).encode()) + "." + part(json.dumps(claims).encode())
+        head = {"alg": self.alg, "kid": self.kid}
+        return self.sign_head(".".join(part(json.dumps(one).encode()) for one in (head, claims)))
+
+    def sign_head(self, head):
+        """What stands there, whatever it is, signed by this key."""
         signature = openssl("dgst", "-sha256", "-sign", self.path, given=head.encode())
         if self.alg == "ES256":  # DER: two INTEGERs; JWS wants 32 bytes of each (RFC 7518 3.4)
             first = signature[4:4 + signature[3]]
