@@ -147,7 +147,8 @@ def test_ecdsa():
 
 def private_exponent(key):
     text = openssl("rsa", "-in", key.path, "-noout", "-text").decode()
-    return int(re.search(r"privateExponent:\s*([0-9a-f:\s]+)", text)[1].replace(":", "").replace("\n", "").replace(" ", ""), 16)
+    digits = re.search(r"privateExponent:\s*([0-9a-f:\s]+)", text)[1]
+    return int(re.sub(r"[:\s]", "", digits), 16)
 
 
 def test_rsa():
