@@ -1,7 +1,7 @@
 /* fuzz/game_lobby.c: a lobby by any inputs in any order, as the hub would give them.
  * Input: steps of a byte each, with what the step needs behind it (see `steps` below).
  *
- * The target keeps its own book of who sits where, as the hub does, and judges each state by itself:
+ * The target keeps its own book of who sits where, as the hub does, and judges each state itself:
  * discs stand on each other, colours alternate, a game goes on while there is no line and ends with
  * the first. Every message is JSON, goes to members who sit there, and is at its end; what is told
  * to everybody is numbered without a gap; a wish with a correlation_id has one answer, and the same
