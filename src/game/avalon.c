@@ -9,6 +9,9 @@
  *       |                   +------arrive-----+----------arrive------+
  *       +-- the place is free again when its token has expired and nobody sits there
  *
+ * A connection ends with its token, of which its player is warned; a new one that it sends, or
+ * comes with, keeps connection and place for longer (C16).
+ *
  * Others are told of who appears and who is gone from sight: what happens between is a blip. The
  * room is over when nobody has been connected for empty_ms. */
 #include "base/plain.h"
@@ -16,6 +19,7 @@
 #include "game/envelope.h"
 #include "game/games.h"
 #include "game/strikes.h"
+#include "game/token.h"
 #include <assert.h>
 
 constexpr uint32_t players_most = 16;
@@ -29,9 +33,9 @@ struct player {
     uint16_t name_size;
     char id[id_size_max];
     char name[game_name_size_max];
-    uint64_t kept_ms;  /* how long the place is its own */
-    uint64_t until_ms; /* while connected: when its token expires */
-    uint64_t away_ms;  /* while away: since when */
+    uint64_t kept_ms;   /* how long the place is its own */
+    uint64_t away_ms;   /* while away: since when */
+    struct token token; /* while connected: what let it in, or came later */
     struct strikes strikes;
 };
 
@@ -43,6 +47,8 @@ struct avalon {
     uint8_t code_size, id_size;
     char code[room_id_size_max];
     char id[id_size_max];
+    uint8_t correlation_size; /* of the message whose token is being checked */
+    char correlation[envelope_correlation_size_max];
     struct player players[players_most]; /* in the order in which places were taken */
 };
 
@@ -126,6 +132,16 @@ static void say_presence(struct game_words *words, struct text event, const stru
     said(words, (struct text){});
 }
 
+/* How long its token is good: as a warning, or as what a new one has brought. */
+static void say_expiry(struct game_words *words, struct text event, const struct player *player,
+                       struct text correlation)
+{
+    struct writer *out = say(words, TEXT("event"), event, GAME_TO_ONE, player->member);
+    write_text(out, TEXT("\"expires_at\":"));
+    write_u64(out, player->token.expires_wall_ms);
+    said(words, correlation);
+}
+
 static void write_room(struct writer *out, const struct avalon *avalon)
 {
     write_text(out, TEXT("\"room\":{"));
@@ -180,7 +196,7 @@ static void avalon_open(void *state, const struct game_opening *opening)
 
 static uint64_t player_due(const struct avalon *avalon, const struct player *player)
 {
-    if (player->member != game_nobody) return player->until_ms;
+    if (player->member != game_nobody) return token_due(&player->token);
     uint64_t sight_ms = player->away_ms + avalon->options->leave_ms;
     return player->visible && sight_ms < player->kept_ms ? sight_ms : player->kept_ms;
 }
@@ -217,6 +233,12 @@ static void expire(struct avalon *avalon, struct player *player, struct game_tim
     disconnect(avalon, player, now);
 }
 
+/* The place is kept for as long as the player's token is good. */
+static void keep_place(struct player *player, uint64_t until_ms)
+{
+    if (player->kept_ms < until_ms) player->kept_ms = until_ms;
+}
+
 /* It has not come back: nobody waits for it any more. */
 static void lose_sight(struct player *player, struct game_words *words)
 {
@@ -238,7 +260,10 @@ static void advance_player(struct avalon *avalon, struct player *player, struct 
 {
     if (now.ms < player_due(avalon, player)) return;
     if (player->member != game_nobody) {
-        expire(avalon, player, now, words);
+        if (now.ms >= player->token.until_ms)
+            expire(avalon, player, now, words);
+        else if (token_warns(&player->token, now.ms))
+            say_expiry(words, TEXT("auth_expiring"), player, (struct text){});
         return;
     }
     if (player->visible) lose_sight(player, words);
@@ -279,7 +304,8 @@ static void avalon_arrive(void *state, uint32_t member, const struct game_guest 
     }
     bool appears = !player->visible;
     player->member = member;
-    player->until_ms = guest->until_ms;
+    token_take(&player->token, avalon->options, guest, now);
+    keep_place(player, guest->until_ms);
     player->visible = true;
     avalon->connected += 1;
     say_state(avalon, words, player, (struct text){});
@@ -294,7 +320,16 @@ static void avalon_leave(void *state, uint32_t member, struct game_time now, str
 
 /* --- What a member says ---------------------------------------------------------------------- */
 
-/* A message that means nothing. The ninth within a minute is the last (THREATS.md J5). */
+/* Something that means nothing has come; the ninth within a minute is the last. */
+static void count_strike(struct avalon *avalon, struct player *player, struct game_time now,
+                         struct game_words *words)
+{
+    if (!strikes_add(&player->strikes, now.ms)) return;
+    words_dismiss(words, player->member, GAME_DISMISS_MISBEHAVED);
+    disconnect(avalon, player, now);
+}
+
+/* A message that means nothing. */
 static void strike(struct avalon *avalon, struct player *player, struct text problem,
                    struct text correlation, struct game_time now, struct game_words *words)
 {
@@ -303,9 +338,7 @@ static void strike(struct avalon *avalon, struct player *player, struct text pro
     envelope_write_problem(&sentence, problem);
     say_error(words, player->member, TEXT("bad_message"), text_from(writer_bytes(&sentence)),
               correlation);
-    if (!strikes_add(&player->strikes, now.ms)) return;
-    words_dismiss(words, player->member, GAME_DISMISS_MISBEHAVED);
-    disconnect(avalon, player, now);
+    count_strike(avalon, player, now, words);
 }
 
 /* Players by their place in the room, a bit each. */
@@ -403,6 +436,65 @@ static struct text receive_chat(struct avalon *avalon, struct player *player,
     return (struct text){};
 }
 
+/* A new token on the connection that an older one has opened (C16). Checking it takes time, so how
+ * often is bounded (THREATS.md A16). */
+static struct text receive_auth(struct avalon *avalon, struct player *player,
+                                const struct envelope *envelope, struct game_time now,
+                                struct game_words *words)
+{
+    struct text token;
+    if (!json_to_text(json_member(envelope->payload, TEXT("token")), &token) || token.size == 0)
+        return TEXT("has no payload.token, a text");
+    if (!token_may_check(&player->token, now.ms)) {
+        say_error(words, player->member, TEXT("rate_limited"),
+                  TEXT("You send tokens too often; one is enough until it expires."),
+                  envelope->correlation);
+        words_dismiss(words, player->member, GAME_DISMISS_FLOODED);
+        disconnect(avalon, player, now);
+        return (struct text){};
+    }
+    avalon->correlation_size = (uint8_t)envelope->correlation.size;
+    if (avalon->correlation_size > 0)
+        memcpy(avalon->correlation, envelope->correlation.data, avalon->correlation_size);
+    words_verify(words, player->member, token);
+    return (struct text){};
+}
+
+/* A good token of somebody else, or for elsewhere: who sends that is not to be trusted here. */
+static void forbid(struct avalon *avalon, struct player *player, struct text code,
+                   struct text sentence, struct game_time now, struct game_words *words)
+{
+    say_error(words, player->member, code, sentence,
+              (struct text){avalon->correlation, avalon->correlation_size});
+    words_dismiss(words, player->member, GAME_DISMISS_FORBIDDEN);
+    disconnect(avalon, player, now);
+}
+
+/* A token that is bad leaves everything as it was; a good one never shortens the time. */
+static void avalon_verified(void *state, uint32_t member, const struct game_guest *guest,
+                            struct text code, struct text sentence, struct game_time now,
+                            struct game_words *words)
+{
+    struct avalon *avalon = state;
+    struct player *player = find_member(avalon, member);
+    const struct text correlation = {avalon->correlation, avalon->correlation_size};
+    if (player == nullptr) return; // dismissed: it is not listened to any more
+    if (guest == nullptr) {
+        say_error(words, member, code, sentence, correlation);
+        count_strike(avalon, player, now, words);
+    } else if (!text_equal(guest->room, (struct text){avalon->id, avalon->id_size})) {
+        forbid(avalon, player, TEXT("wrong_room"), TEXT("The token is for another room."), now,
+               words);
+    } else if (!text_equal(guest->player, player_id(player))) {
+        forbid(avalon, player, TEXT("wrong_player"), TEXT("The token is another player's."), now,
+               words);
+    } else {
+        token_renew(&player->token, avalon->options, guest, now);
+        keep_place(player, guest->until_ms);
+        say_expiry(words, TEXT("auth_refreshed"), player, correlation);
+    }
+}
+
 static void avalon_receive(void *state, uint32_t member, struct text text, struct game_time now,
                            struct bytes memory, struct game_words *words)
 {
@@ -416,9 +508,11 @@ static void avalon_receive(void *state, uint32_t member, struct text text, struc
             problem = receive_chat(avalon, player, &envelope, now, words);
         else if (text_equal(envelope.type, TEXT("sync_state")))
             say_state(avalon, words, player, envelope.correlation);
+        else if (text_equal(envelope.type, TEXT("auth")))
+            problem = receive_auth(avalon, player, &envelope, now, words);
         else // vote, action, system, and what nobody knows (S2-23)
             say_error(words, member, TEXT("unsupported"),
-                      TEXT("This type is not understood here; chat and sync_state are."),
+                      TEXT("This type is not understood here; chat, sync_state and auth are."),
                       envelope.correlation);
     }
     if (problem.size > 0) strike(avalon, player, problem, envelope.correlation, now, words);
@@ -459,14 +553,29 @@ static enum game_answer take_place(struct avalon *avalon, const struct game_requ
     return GAME_DONE;
 }
 
-/* "join" takes a place; `reply` is the room's id, or why not in one word. "show" tells who is
- * in, as JSON: names, but not the ids by which players are addressed. */
+/* The player whose id is request->token, in the room whose id is request->body, will get another
+ * token. */
+static enum game_answer renew_place(struct avalon *avalon, const struct game_request *request,
+                                    struct game_time now, struct writer *reply)
+{
+    struct player *player = find_id(avalon, request->token);
+    bool here = text_equal(request->body, (struct text){avalon->id, avalon->id_size});
+    if (player == nullptr || !here) return GAME_FORBIDDEN;
+    keep_place(player, now.ms + avalon->options->place_ms);
+    write_text(reply, player_name(player));
+    return GAME_DONE;
+}
+
+/* "join" takes a place; `reply` is the room's id, or why not in one word. "refresh" keeps one for
+ * longer; `reply` is the player's name. "show" tells who is in, as JSON: names, but not the ids by
+ * which players are addressed. */
 static enum game_answer avalon_request(void *state, const struct game_request *request,
                                        struct game_time now, struct writer *reply,
                                        struct game_words *)
 {
     struct avalon *avalon = state;
     if (text_equal(request->verb, TEXT("join"))) return take_place(avalon, request, now, reply);
+    if (text_equal(request->verb, TEXT("refresh"))) return renew_place(avalon, request, now, reply);
     assert(text_equal(request->verb, TEXT("show")));
     write_byte(reply, '{');
     write_room(reply, avalon);
@@ -491,5 +600,6 @@ const struct game game_avalon = {
     .arrive = avalon_arrive,
     .leave = avalon_leave,
     .receive = avalon_receive,
+    .verified = avalon_verified,
     .request = avalon_request,
 };

@@ -152,6 +152,8 @@ static const struct option options[] = {
      "what a token's aud must name; not set: anything"},
     {"jwt-leeway", "TIME", "30s", nullptr, 0, 600'000, AT(jwt_leeway_ms), OPTION_DURATION,
      "by how much the clocks of those who make and check tokens may differ"},
+    {"token-warning", "TIME", "60s", nullptr, 0, 86'400'000, AT(token_warning_ms), OPTION_DURATION,
+     "how long before its token expires who is connected by it is told; 0: never"},
     {"enable-echo", nullptr, nullptr, nullptr, 0, 0, AT(enable_echo), OPTION_FLAG,
      "serve /echo, which sends back what it gets; for tests, not for production"},
     {"echo-message", "SIZE", "16MiB", nullptr, 1024, 67'108'864, AT(echo_message), OPTION_SIZE,

@@ -74,7 +74,8 @@ struct config {
     struct text jwt_issuer;   /* empty: any */
     struct text jwt_audience; /* empty: any */
     uint32_t jwt_leeway_ms;
-    struct text jwt_secret; /* RINGCAST_JWT_SECRET or SUPABASE_JWT_SECRET; empty: none */
+    uint32_t token_warning_ms; /* how long before its token expires a member is warned */
+    struct text jwt_secret;    /* RINGCAST_JWT_SECRET or SUPABASE_JWT_SECRET; empty: none */
 };
 
 /* Fills *config from the words after `serve` and the environment. On a mistake returns false

@@ -7,10 +7,7 @@
  *
  * The token comes as Authorization: Bearer TOKEN, else as a subprotocol bearer.TOKEN beside a
  * dialect, else as ?token=TOKEN. It is the only word on who comes: a player_id in the query must be
- * its own (D21). Which claims name the player is the kind's (door.c):
- *
- *   avalon   room_id and room_player_id; code, where there is one, must be the path's
- *   lobby    sub; name is what others see; room, where there is one, must be the path's
+ * its own (D21); hub/verify.h says which claims name the player.
  *
  * What is wrong with a token is answered with 401 and {"error":{"code","message"}} before the
  * upgrade, or with --avalon-auth-fail=close and --lobby-auth-fail=close after it, by an error

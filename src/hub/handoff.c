@@ -21,6 +21,7 @@ static void pack_guest(struct parcel *parcel, const struct game_guest *guest)
         (uint8_t)keep(parcel->guest_player, game_player_size_max, guest->player);
     parcel->guest_name_size = (uint16_t)keep(parcel->guest_name, game_name_size_max, guest->name);
     parcel->guest_until_ms = guest->until_ms;
+    parcel->guest_expires_wall_ms = guest->expires_wall_ms;
 }
 
 static struct game_guest guest_of(const struct parcel *parcel)
@@ -28,7 +29,8 @@ static struct game_guest guest_of(const struct parcel *parcel)
     return (struct game_guest){.room = {parcel->guest_room, parcel->guest_room_size},
                                .player = {parcel->guest_player, parcel->guest_player_size},
                                .name = {parcel->guest_name, parcel->guest_name_size},
-                               .until_ms = parcel->guest_until_ms};
+                               .until_ms = parcel->guest_until_ms,
+                               .expires_wall_ms = parcel->guest_expires_wall_ms};
 }
 
 static void enter(struct worker *worker, struct conn *conn, const struct parcel *parcel)

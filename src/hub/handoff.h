@@ -19,7 +19,7 @@ struct parcel {
     uint16_t guest_name_size;
     char guest_room[game_id_size_max], guest_player[game_player_size_max];
     char guest_name[game_name_size_max];
-    uint64_t guest_until_ms;
+    uint64_t guest_until_ms, guest_expires_wall_ms;
     uint32_t rest_size;
     uint8_t rest[ring_receive_buffer_size]; /* what came behind the request in the same segment */
 };

@@ -259,6 +259,12 @@ static void write_memory(const struct tally *tally, struct writer *out)
     single(out, "ringcast_log_lines_dropped_total", "counter",
            "Log lines that nobody took: the buffer was full, or stderr failed.",
            tally->log_dropped);
+    single(out, "ringcast_tokens_refused_total", "counter",
+           "Tokens that are not good, whoever showed them.", tally->metrics.tokens_refused);
+    head(out, "ringcast_token_signatures_total", "counter",
+         "RS256 and ES256 signatures, by whether the same token had just been checked.");
+    labelled(out, "ringcast_token_signatures_total", "cache", "hit", tally->token_hits);
+    labelled(out, "ringcast_token_signatures_total", "cache", "miss", tally->token_misses);
     single(out, "ringcast_timers", "gauge", "Deadlines that are set.", tally->timers);
     single(out, "ringcast_memory_reserved_bytes", "gauge", "Address space reserved at start.",
            tally->memory);
@@ -309,6 +315,8 @@ void metrics_collect(const struct worker *worker, struct tally *tally)
                        .log_dropped = worker->log.dropped,
                        .timers = worker->wheel.count,
                        .memory = worker->arena.used,
+                       .token_hits = worker->token_cache.hits,
+                       .token_misses = worker->token_cache.misses,
                        .refusal_count = conns->refusal_count};
     memcpy(tally->refusals, conns->refusals, sizeof tally->refusals);
 }

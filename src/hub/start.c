@@ -117,6 +117,7 @@ struct worker *worker_make(struct hub *hub, uint32_t index)
     worker->hub = hub;
     worker->config = config;
     worker->index = index;
+    worker->key_set = &hub->key_sets[0];
     reserve(worker, &arena, config);
     worker->arena = arena;
     return worker;
@@ -168,6 +169,8 @@ static void ready_parts(struct worker *worker)
                               .chat_max = config->avalon_chat,
                               .chat_echo = config->avalon_chat_echo,
                               .place_ms = config->avalon_token_ms + config->jwt_leeway_ms,
+                              .warning_ms = config->token_warning_ms,
+                              .leeway_ms = config->jwt_leeway_ms,
                               .leave_ms = config->avalon_leave_ms,
                               .empty_ms = config->avalon_empty_ms};
     worker->policies[GAME_AVALON] = OUTBOX_CLOSE; /* the same (S2-18) */
