@@ -2,8 +2,9 @@
  * warned of the end, and how often it may have another one checked (C16, THREATS.md A16).
  * You are here: ring > tls > http > ws > hub > room > [game] > outbox > conn > ring
  *
- *     shown ---------------- warned ------- exp -------- over      time >
- *       |  half or more of it  |  warning_ms  |  leeway_ms |
+ *     shown -------------- warned -------- exp -------- over      time >
+ *       |  half of it or more  |  warning_ms  | leeway_ms |
+ *                              |   or less    |
  *
  * The hub reads and checks tokens (hub/verify.h); this is what a game keeps of one. */
 #pragma once
@@ -38,8 +39,8 @@ static inline uint64_t token_due(const struct token *token)
 /* True when its member may have another one checked now. Counts. */
 [[nodiscard]] bool token_may_check(struct token *token, uint64_t now_ms);
 
-#define TOKEN_FAULTS(                                                                            \
-    X) /* name, code, sentence, close: why a token, or too many, end a connection */             \
+/* Why a token, or too many of them, end a connection: name, code, sentence, how its member goes. */
+#define TOKEN_FAULTS(X)                                                                          \
     X(TOKEN_FLOOD, "rate_limited", "You send tokens too often; one is enough until it expires.", \
       GAME_DISMISS_FLOODED)                                                                      \
     X(TOKEN_OTHER_ROOM, "wrong_room", "The token is for another room.", GAME_DISMISS_FORBIDDEN)  \
