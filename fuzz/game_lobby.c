@@ -338,7 +338,28 @@ static void check_answer(struct guest *guest, const struct envelope *envelope,
     memcpy(place->correlation, envelope->correlation.data, envelope->correlation.size);
 }
 
-static void receive(struct tabletop *table, struct guest *guest, const void *data, size_t size)
+/* A token that a guest has sent has been checked, which is answered; the step's next byte says what
+ * it is. */
+static void tell_verdict(struct tabletop *table, struct script *script, struct guest *guest,
+                         const struct envelope *envelope)
+{
+    enum { OWN, BAD, OF_ANOTHER, ELSEWHERE } verdict = script_byte(script) % 4;
+    const char id = (char)('a' + (guest - table->guests) + (verdict == OF_ANOTHER));
+    const struct game_guest token = {.player = {&id, 1},
+                                     .room = verdict == ELSEWHERE ? TEXT("g2") : TEXT("g1"),
+                                     .until_ms = table->now.ms + script_number(script)};
+    struct game_words words = begin(table);
+    game_lobby.verified(table->state, guest->member, verdict == BAD ? nullptr : &token,
+                        TEXT("bad_alg"), TEXT("It is bad."), table->now, &words);
+    MUST(words.count == 1 && words.messages[0].member == guest->member && !words.asked.is_asked);
+    MUST(words.dismissed_count <= 1);
+    if (verdict != BAD) MUST((words.dismissed_count == 0) == (verdict == OWN));
+    if (envelope->correlation.size > 0) check_answer(guest, envelope, &words);
+    take_words(table, &words);
+}
+
+static void receive(struct tabletop *table, struct script *script, struct guest *guest,
+                    const void *data, size_t size)
 {
     if (guest->member == game_nobody) return;
     struct bytes text = bytes_exact(data, size);
@@ -348,8 +369,12 @@ static void receive(struct tabletop *table, struct guest *guest, const void *dat
     struct envelope envelope;
     struct text problem = envelope_read(memory, text_from(text), &envelope);
     if (problem.size > 0) MUST(words.count == 1);
-    if (problem.size == 0 && envelope.correlation.size > 0) check_answer(guest, &envelope, &words);
+    bool asks = words.asked.is_asked;
+    if (asks) MUST(problem.size == 0 && words.count == 0 && words.asked.member == guest->member);
+    if (problem.size == 0 && envelope.correlation.size > 0 && !asks)
+        check_answer(guest, &envelope, &words);
     take_words(table, &words);
+    if (asks) tell_verdict(table, script, guest, &envelope);
     free(memory.data);
     free(text.data);
 }
@@ -358,7 +383,7 @@ static void step_receive(struct tabletop *table, struct script *script)
 {
     struct guest *guest = &table->guests[script_byte(script) % players];
     struct script part = script_part(script, script_byte(script));
-    receive(table, guest, part.data, part.size);
+    receive(table, script, guest, part.data, part.size);
 }
 
 /* A move in the right form, of one of four who may be playing: what a fuzzer seldom finds. */
@@ -372,7 +397,7 @@ static void step_act(struct tabletop *table, struct script *script)
     write_text(&out, TEXT("{\"type\":\"action\","));
     if (correlation > 0) write_format(&out, "\"correlation_id\":\"%u\",", correlation);
     write_format(&out, "\"payload\":{\"move\":%s}}", moves[choice / 4 % 10]);
-    receive(table, &table->guests[choice % 4], out.data, out.size);
+    receive(table, script, &table->guests[choice % 4], out.data, out.size);
 }
 
 static void (*const steps[])(struct tabletop *, struct script *) = {
@@ -395,6 +420,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct tabletop table = {.state = calloc(1, game_lobby.state_size),
                              .options = {.players_max = people_max,
                                          .chat_max = 500,
+                                         .warning_ms = 700,
+                                         .leeway_ms = 50,
                                          .leave_ms = 500,
                                          .seat_ms = 5000,
                                          .empty_ms = 60'000},

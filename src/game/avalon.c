@@ -47,8 +47,7 @@ struct avalon {
     uint8_t code_size, id_size;
     char code[room_id_size_max];
     char id[id_size_max];
-    uint8_t correlation_size; /* of the message whose token is being checked */
-    char correlation[envelope_correlation_size_max];
+    struct token_query query;
     struct player players[players_most]; /* in the order in which places were taken */
 };
 
@@ -436,38 +435,28 @@ static struct text receive_chat(struct avalon *avalon, struct player *player,
     return (struct text){};
 }
 
-/* A new token on the connection that an older one has opened (C16). Checking it takes time, so how
- * often is bounded (THREATS.md A16). */
+/* It sends tokens that are not its own, or too many. */
+static void expel(struct avalon *avalon, struct player *player, enum token_fault fault,
+                  struct text correlation, struct game_time now, struct game_words *words)
+{
+    const struct token_fault_info *info = token_fault_info(fault);
+    say_error(words, player->member, info->code, info->sentence, correlation);
+    words_dismiss(words, player->member, info->dismissal);
+    disconnect(avalon, player, now);
+}
+
+/* A new token on the connection that an older one has opened (C16, THREATS.md A16). */
 static struct text receive_auth(struct avalon *avalon, struct player *player,
                                 const struct envelope *envelope, struct game_time now,
                                 struct game_words *words)
 {
-    struct text token;
-    if (!json_to_text(json_member(envelope->payload, TEXT("token")), &token) || token.size == 0)
-        return TEXT("has no payload.token, a text");
-    if (!token_may_check(&player->token, now.ms)) {
-        say_error(words, player->member, TEXT("rate_limited"),
-                  TEXT("You send tokens too often; one is enough until it expires."),
-                  envelope->correlation);
-        words_dismiss(words, player->member, GAME_DISMISS_FLOODED);
-        disconnect(avalon, player, now);
-        return (struct text){};
-    }
-    avalon->correlation_size = (uint8_t)envelope->correlation.size;
-    if (avalon->correlation_size > 0)
-        memcpy(avalon->correlation, envelope->correlation.data, avalon->correlation_size);
-    words_verify(words, player->member, token);
+    struct text token, problem = token_read(envelope->payload, &token);
+    if (problem.size > 0) return problem;
+    if (token_may_check(&player->token, now.ms))
+        token_ask(&avalon->query, words, player->member, token, envelope->correlation);
+    else
+        expel(avalon, player, TOKEN_FLOOD, envelope->correlation, now, words);
     return (struct text){};
-}
-
-/* A good token of somebody else, or for elsewhere: who sends that is not to be trusted here. */
-static void forbid(struct avalon *avalon, struct player *player, struct text code,
-                   struct text sentence, struct game_time now, struct game_words *words)
-{
-    say_error(words, player->member, code, sentence,
-              (struct text){avalon->correlation, avalon->correlation_size});
-    words_dismiss(words, player->member, GAME_DISMISS_FORBIDDEN);
-    disconnect(avalon, player, now);
 }
 
 /* A token that is bad leaves everything as it was; a good one never shortens the time. */
@@ -477,17 +466,15 @@ static void avalon_verified(void *state, uint32_t member, const struct game_gues
 {
     struct avalon *avalon = state;
     struct player *player = find_member(avalon, member);
-    const struct text correlation = {avalon->correlation, avalon->correlation_size};
+    const struct text correlation = token_correlation(&avalon->query);
     if (player == nullptr) return; // dismissed: it is not listened to any more
     if (guest == nullptr) {
         say_error(words, member, code, sentence, correlation);
         count_strike(avalon, player, now, words);
     } else if (!text_equal(guest->room, (struct text){avalon->id, avalon->id_size})) {
-        forbid(avalon, player, TEXT("wrong_room"), TEXT("The token is for another room."), now,
-               words);
+        expel(avalon, player, TOKEN_OTHER_ROOM, correlation, now, words);
     } else if (!text_equal(guest->player, player_id(player))) {
-        forbid(avalon, player, TEXT("wrong_player"), TEXT("The token is another player's."), now,
-               words);
+        expel(avalon, player, TOKEN_OTHER_PLAYER, correlation, now, words);
     } else {
         token_renew(&player->token, avalon->options, guest, now);
         keep_place(player, guest->until_ms);

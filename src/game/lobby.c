@@ -19,6 +19,7 @@
 #include "game/match.h"
 #include "game/replies.h"
 #include "game/strikes.h"
+#include "game/token.h"
 #include <assert.h>
 
 constexpr uint32_t people_most = 32;
@@ -58,8 +59,8 @@ struct person {
     uint16_t name_size;
     char id[game_player_size_max];
     char name[game_name_size_max];
-    uint64_t until_ms; /* while connected: when its token expires */
-    uint64_t away_ms;  /* while away: since when */
+    struct token token; /* while connected: what let it in, or came later */
+    uint64_t away_ms;   /* while away: since when */
     struct strikes strikes;
     struct replies replies; /* of this connection */
 };
@@ -75,6 +76,7 @@ struct lobby {
     char winner[game_player_size_max]; /* who has won, also when it has left; or empty */
     char id[room_id_size_max];
     struct match match;
+    struct token_query query;
     struct person people[people_most]; /* as many as options->players_max are in use */
 };
 
@@ -248,7 +250,7 @@ static bool holds_game(const struct lobby *lobby, const struct person *person)
 
 static uint64_t person_due(const struct lobby *lobby, const struct person *person)
 {
-    if (person->member != game_nobody) return person->until_ms;
+    if (person->member != game_nobody) return token_due(&person->token);
     if (person->visible) return person->away_ms + lobby->options->leave_ms;
     return person->away_ms + (holds_game(lobby, person) ? lobby->options->seat_ms : 0);
 }
@@ -307,6 +309,11 @@ static bool forget(struct lobby *lobby, struct person *person)
 static bool advance_person(struct lobby *lobby, struct person *person, uint64_t due_ms,
                            struct game_words *words)
 {
+    if (person->member != game_nobody && token_warns(&person->token, due_ms)) {
+        canonical_expiry(words, person->member, TEXT("auth_expiring"),
+                         person->token.expires_wall_ms, (struct text){});
+        return false;
+    }
     if (person->member != game_nobody) {
         canonical_error(words, person->member, TEXT("token_expired"),
                         TEXT("Your token has expired; come again with a new one."),
@@ -389,7 +396,7 @@ static void lobby_arrive(void *state, uint32_t member, const struct game_guest *
     bool renamed = rename_person(person, guest->name), appears = !person->visible;
     person->member = member;
     person->visible = true;
-    person->until_ms = guest->until_ms;
+    token_take(&person->token, lobby->options, guest, now);
     person->replies = (struct replies){};
     lobby->connected += 1;
     bool seated = seat_of(lobby, person) == match_seats && take_seat(lobby, person);
@@ -503,16 +510,39 @@ static struct text receive_ping(struct lobby *, struct person *person,
     return (struct text){};
 }
 
+/* It sends tokens that are not its own, or too many. */
+static void expel(struct lobby *lobby, struct person *person, enum token_fault fault,
+                  struct text correlation, struct game_time now, struct game_words *words)
+{
+    const struct token_fault_info *info = token_fault_info(fault);
+    canonical_error(words, person->member, info->code, info->sentence, correlation);
+    words_dismiss(words, person->member, info->dismissal);
+    disconnect(lobby, person, now.ms);
+}
+
+/* A new token on the connection that an older one has opened (C16, THREATS.md A16). */
+static struct text receive_auth(struct lobby *lobby, struct person *person,
+                                const struct envelope *envelope, struct game_time now,
+                                struct game_words *words)
+{
+    struct text token, problem = token_read(envelope->payload, &token);
+    if (problem.size > 0) return problem;
+    if (token_may_check(&person->token, now.ms))
+        token_ask(&lobby->query, words, person->member, token, envelope->correlation);
+    else
+        expel(lobby, person, TOKEN_FLOOD, envelope->correlation, now, words);
+    return (struct text){};
+}
+
 static const struct {
     struct text name;
     bool once; /* done once, however often it is sent under one correlation_id */
     struct text (*receive)(struct lobby *, struct person *, const struct envelope *,
                            struct game_time, struct game_words *);
 } types[] = {
-    {TEXT("action"), true, receive_action},
-    {TEXT("chat"), true, receive_chat},
-    {TEXT("sync_state"), false, receive_sync},
-    {TEXT("ping"), false, receive_ping},
+    {TEXT("action"), true, receive_action},    {TEXT("chat"), true, receive_chat},
+    {TEXT("sync_state"), false, receive_sync}, {TEXT("ping"), false, receive_ping},
+    {TEXT("auth"), false, receive_auth},
 };
 constexpr size_t type_count = sizeof types / sizeof types[0];
 
@@ -525,8 +555,8 @@ static struct text receive(struct lobby *lobby, struct person *person,
         i += 1;
     if (i == type_count) {
         canonical_error(words, person->member, TEXT("unsupported"),
-                        TEXT("This type is not understood here; action, chat, sync_state and "
-                             "ping are."),
+                        TEXT("This type is not understood here; action, chat, sync_state, "
+                             "ping and auth are."),
                         envelope->correlation);
         return (struct text){};
     }
@@ -535,6 +565,15 @@ static struct text receive(struct lobby *lobby, struct person *person,
     if (reply == nullptr) return types[i].receive(lobby, person, envelope, now, words);
     answer(words, person, reply->verdict, reply->sequence, envelope->correlation);
     return (struct text){};
+}
+
+/* Something that means nothing has come; the ninth within a minute is the last. */
+static void count_strike(struct lobby *lobby, struct person *person, struct game_time now,
+                         struct game_words *words)
+{
+    if (!strikes_add(&person->strikes, now.ms)) return;
+    words_dismiss(words, person->member, GAME_DISMISS_MISBEHAVED);
+    disconnect(lobby, person, now.ms);
 }
 
 /* A message that means nothing. */
@@ -546,9 +585,31 @@ static void strike(struct lobby *lobby, struct person *person, struct text probl
     envelope_write_problem(&sentence, problem);
     canonical_error(words, person->member, TEXT("bad_message"), text_from(writer_bytes(&sentence)),
                     correlation);
-    if (!strikes_add(&person->strikes, now.ms)) return;
-    words_dismiss(words, person->member, GAME_DISMISS_MISBEHAVED);
-    disconnect(lobby, person, now.ms);
+    count_strike(lobby, person, now, words);
+}
+
+/* A token that is bad leaves everything as it was; a good one never shortens the time. */
+static void lobby_verified(void *state, uint32_t member, const struct game_guest *guest,
+                           struct text code, struct text sentence, struct game_time now,
+                           struct game_words *words)
+{
+    struct lobby *lobby = state;
+    struct person *person = find_member(lobby, member);
+    const struct text correlation = token_correlation(&lobby->query);
+    if (person == nullptr) return; // dismissed: it is not listened to any more
+    if (guest == nullptr) {
+        canonical_error(words, member, code, sentence, correlation);
+        count_strike(lobby, person, now, words);
+    } else if (guest->room.size > 0 &&
+               !text_equal(guest->room, (struct text){lobby->id, lobby->id_size})) {
+        expel(lobby, person, TOKEN_OTHER_ROOM, correlation, now, words);
+    } else if (!text_equal(guest->player, person_id(person))) {
+        expel(lobby, person, TOKEN_OTHER_PLAYER, correlation, now, words);
+    } else {
+        token_renew(&person->token, lobby->options, guest, now);
+        canonical_expiry(words, member, TEXT("auth_refreshed"), person->token.expires_wall_ms,
+                         correlation);
+    }
 }
 
 static void lobby_receive(void *state, uint32_t member, struct text text, struct game_time now,
@@ -576,4 +637,5 @@ const struct game game_lobby = {
     .arrive = lobby_arrive,
     .leave = lobby_leave,
     .receive = lobby_receive,
+    .verified = lobby_verified,
 };

@@ -1,4 +1,5 @@
 #include "game/token.h"
+#include <assert.h>
 
 void token_take(struct token *token, const struct game_options *options,
                 const struct game_guest *guest, struct game_time now)
@@ -27,4 +28,30 @@ bool token_warns(struct token *token, uint64_t now_ms)
 bool token_may_check(struct token *token, uint64_t now_ms)
 {
     return bucket_take(&token->checks, game_token_rate, now_ms, 1);
+}
+
+const struct token_fault_info *token_fault_info(enum token_fault fault)
+{
+    static const struct token_fault_info faults[] = {
+#define X(name, code, sentence, close) \
+    [name] = {{code, sizeof(code) - 1}, {sentence, sizeof(sentence) - 1}, close},
+        TOKEN_FAULTS(X)
+#undef X
+    };
+    return &faults[fault];
+}
+
+struct text token_read(const struct json *payload, struct text *token)
+{
+    bool is_text = json_to_text(json_member(payload, TEXT("token")), token);
+    return is_text && token->size > 0 ? (struct text){} : TEXT("has no payload.token, a text");
+}
+
+void token_ask(struct token_query *query, struct game_words *words, uint32_t member,
+               struct text token, struct text correlation)
+{
+    assert(correlation.size <= sizeof query->correlation);
+    query->correlation_size = (uint8_t)correlation.size;
+    if (correlation.size > 0) memcpy(query->correlation, correlation.data, correlation.size);
+    words_verify(words, member, token);
 }

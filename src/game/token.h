@@ -2,11 +2,13 @@
  * warned of the end, and how often it may have another one checked (C16, THREATS.md A16).
  * You are here: ring > tls > http > ws > hub > room > [game] > outbox > conn > ring
  *
- *     shown ---------------- warned ------- exp -------- over      time >
- *       |  half or more of it  |  warning_ms  |  leeway_ms |
+ *     shown -------------- warned -------- exp -------- over      time >
+ *       |  half of it or more  |  warning_ms  | leeway_ms |
+ *                              |   or less    |
  *
  * The hub reads and checks tokens (hub/verify.h); this is what a game keeps of one. */
 #pragma once
+#include "game/envelope.h"
 #include "game/game.h"
 
 struct token {
@@ -36,3 +38,43 @@ static inline uint64_t token_due(const struct token *token)
 
 /* True when its member may have another one checked now. Counts. */
 [[nodiscard]] bool token_may_check(struct token *token, uint64_t now_ms);
+
+/* Why a token, or too many of them, end a connection: name, code, sentence, how its member goes. */
+#define TOKEN_FAULTS(X)                                                                          \
+    X(TOKEN_FLOOD, "rate_limited", "You send tokens too often; one is enough until it expires.", \
+      GAME_DISMISS_FLOODED)                                                                      \
+    X(TOKEN_OTHER_ROOM, "wrong_room", "The token is for another room.", GAME_DISMISS_FORBIDDEN)  \
+    X(TOKEN_OTHER_PLAYER, "wrong_player", "The token is another player's.", GAME_DISMISS_FORBIDDEN)
+
+enum token_fault : uint8_t {
+#define X(name, code, sentence, close) name,
+    TOKEN_FAULTS(X)
+#undef X
+};
+
+/* What is told of it, and how its member goes. */
+struct token_fault_info {
+    struct text code, sentence;
+    enum game_dismissal dismissal;
+};
+const struct token_fault_info *token_fault_info(enum token_fault fault);
+
+/* A room's: of the message whose token is being checked, which is one at a time. */
+struct token_query {
+    uint8_t correlation_size;
+    char correlation[envelope_correlation_size_max];
+};
+
+/* What a member has sent as {"type":"auth","payload":{"token":"..."}}. Returns what is wrong with
+ * its form, in words that continue "The message "; or an empty text. */
+[[nodiscard]] struct text token_read(const struct json *payload, struct text *token);
+
+/* Has it checked: game.verified comes next. */
+void token_ask(struct token_query *query, struct game_words *words, uint32_t member,
+               struct text token, struct text correlation);
+
+/* What the answer in game.verified must repeat; or empty. */
+static inline struct text token_correlation(const struct token_query *query)
+{
+    return (struct text){query->correlation, query->correlation_size};
+}

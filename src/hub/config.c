@@ -145,7 +145,7 @@ static const struct option options[] = {
      "who shows a lobby no good token gets: http (401 in place of the WebSocket) or close (the "
      "WebSocket, an error message and 4401)"},
     {"jwt-keys", "FILE", nullptr, nullptr, 0, 0, AT(jwt_keys), OPTION_TEXT,
-     "a JWK set (RFC 7517): the public keys, or secrets, that sign tokens"},
+     "a JWK set (RFC 7517): the public keys, or secrets, that sign tokens; read again on SIGHUP"},
     {"jwt-issuer", "TEXT", nullptr, nullptr, 0, 0, AT(jwt_issuer), OPTION_TEXT,
      "what a token's iss must be; not set: anything"},
     {"jwt-audience", "TEXT", nullptr, nullptr, 0, 0, AT(jwt_audience), OPTION_TEXT,

@@ -259,15 +259,19 @@ static void write_memory(const struct tally *tally, struct writer *out)
     single(out, "ringcast_log_lines_dropped_total", "counter",
            "Log lines that nobody took: the buffer was full, or stderr failed.",
            tally->log_dropped);
+    single(out, "ringcast_timers", "gauge", "Deadlines that are set.", tally->timers);
+    single(out, "ringcast_memory_reserved_bytes", "gauge", "Address space reserved at start.",
+           tally->memory);
+}
+
+static void write_tokens(const struct tally *tally, struct writer *out)
+{
     single(out, "ringcast_tokens_refused_total", "counter",
            "Tokens that are not good, whoever showed them.", tally->metrics.tokens_refused);
     head(out, "ringcast_token_signatures_total", "counter",
          "RS256 and ES256 signatures, by whether the same token had just been checked.");
     labelled(out, "ringcast_token_signatures_total", "cache", "hit", tally->token_hits);
     labelled(out, "ringcast_token_signatures_total", "cache", "miss", tally->token_misses);
-    single(out, "ringcast_timers", "gauge", "Deadlines that are set.", tally->timers);
-    single(out, "ringcast_memory_reserved_bytes", "gauge", "Address space reserved at start.",
-           tally->memory);
 }
 
 static void write_limits(const struct tally *tally, struct writer *out)
@@ -356,6 +360,7 @@ void metrics_write(const struct tally *tally, uint32_t workers, const char *back
     write_closes(tally, out);
     write_traffic(tally, out);
     write_limits(tally, out);
+    write_tokens(tally, out);
     write_deflate(tally, out);
     write_memory(tally, out);
 }

@@ -176,6 +176,8 @@ static void ready_parts(struct worker *worker)
     worker->policies[GAME_AVALON] = OUTBOX_CLOSE; /* the same (S2-18) */
     worker->game_options[GAME_LOBBY] = (struct game_options){.players_max = config->lobby_people,
                                                              .chat_max = config->lobby_chat,
+                                                             .warning_ms = config->token_warning_ms,
+                                                             .leeway_ms = config->jwt_leeway_ms,
                                                              .leave_ms = config->lobby_leave_ms,
                                                              .seat_ms = config->lobby_seat_ms,
                                                              .empty_ms = config->lobby_empty_ms};
@@ -284,7 +286,7 @@ static void log_start(struct worker *worker)
         LOG(&worker->log, worker->now, LOG_NOTICE, "avalon_off",
             LOG_T("meaning", TEXT("there is no secret for players' tokens; set "
                                   "RINGCAST_JWT_SECRET to 32 bytes or more, or --avalon=off")));
-    if (worker->config->lobby && worker->hub->keys.count == 0)
+    if (worker->config->lobby && worker->key_set->keys.count == 0)
         LOG(&worker->log, worker->now, LOG_NOTICE, "lobby_off",
             LOG_T("meaning", TEXT("there is no key to check tokens with; set RINGCAST_JWT_SECRET "
                                   "or --jwt-keys, or --lobby=off")));

@@ -473,6 +473,7 @@ def test_token_expires():
         one, two = begin(server, seconds=600)
         with enter(server, "cid", seconds=2) as three:
             take_event(one, "participant_joined")
+            assert expect_answer(three, "event", None)["expires_at"] % 1000 == 0  # it is warned
             expect_answer(three, "error", None, "token_expired")
             expect_closed(three, 4401, "token_expired")
             assert take_event(one, "participant_left")["player_id"] == "cid"

@@ -1,6 +1,8 @@
 """tests/e2e/test_reload.py: keys that change while the server runs (THREATS.md O3, A3; FIELD's T6)."""
 import base64
+import contextlib
 import json
+import os
 import pathlib
 import shutil
 import signal
@@ -9,7 +11,7 @@ import tempfile
 import time
 
 from harness import Server, Skip, wait_until
-from test_avalon import ENV, claims_of, create, enter, expect_event, join, part, refused, say
+from test_avalon import ENV, call, claims_of, create, enter, expect_event, join, part, refused, say
 from test_refresh import auth, expect_refusal
 from test_tokens import RFC_KEYS, make
 
@@ -24,11 +26,11 @@ def jwk(kid, secret):
 class KeyFile:
     """A file with a JWK set, and a server that was started with it."""
 
-    def __init__(self, *keys, workers="3"):
+    def __init__(self, *keys, workers="3", **how):
         self.folder = tempfile.TemporaryDirectory(prefix="ringcast-e2e-")
         self.path = pathlib.Path(self.folder.name, "keys.json")
         self.write(*keys)
-        self.server = Server("--workers", workers, "--jwt-keys", str(self.path), env=ENV)
+        self.server = Server("--workers", workers, "--jwt-keys", str(self.path), env=ENV, ready=not how, **how)
 
     def write(self, *keys):
         """In one step, as an operator should: half a file is a bad one."""
@@ -154,6 +156,34 @@ def test_under_nohup():
         server.signal(signal.SIGHUP)
         wait_until(lambda: server.log_lines(event="reload_nothing"), 5, server.log_text)
         assert server.get("/readyz").status == 200
+
+
+def test_nobody_reads_the_log():
+    """with stderr on a full pipe keys are read again all the same, and the next signal is seen (O3, O7)"""
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(writer, b"x" * 4096)
+    os.set_blocking(writer, True)
+    with open(reader, "rb"), open(writer, "wb") as full, KeyFile(jwk("k1", OLD), stderr=full) as file:
+        server = file.server
+        wait_until(lambda: is_ready(server), 5, "the server is ready")
+        place = create(server)
+        new = signed(place, "k2", NEW)
+        assert refused(server, new, headers=bearer(new)) == (401, "unknown_key")
+        file.write(jwk("k2", NEW))
+        for _ in range(3):
+            server.signal(signal.SIGHUP)
+        wait_until(lambda: call(server, "POST", f"/{place['room']['code']}/refresh",
+                                Authorization=f"Bearer {new['token']}").status == 200, 5, "the keys are there")
+        server.signal(signal.SIGTERM)
+        assert server.wait_exit(6) == 0
+
+
+def is_ready(server):
+    with contextlib.suppress(OSError):
+        return server.get("/readyz").status == 200
 
 
 # ---- public keys (T6): one hand signs, the server has what everybody may know
