@@ -253,3 +253,16 @@ void turnstile_leave(struct turnstile *turnstile, uint64_t key)
         if (replace(entry, state, state - inside_one)) return;
     }
 }
+
+void turnstile_note(struct turnstile *turnstile, uint64_t key, uint64_t now_ms)
+{
+    if (turnstile_enter(turnstile, key, now_ms) == TURNSTILE_COUNTED)
+        turnstile_leave(turnstile, key);
+}
+
+uint32_t turnstile_held(struct turnstile *turnstile, uint64_t key, uint64_t now_ms)
+{
+    struct group_view view = look(turnstile, key != 0 ? key : 1, now_ms);
+    if (view.own == nullptr) return 0;
+    return bucket_level((uint32_t)view.own_state, turnstile->arrivals, now_ms);
+}
