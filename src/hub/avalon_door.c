@@ -1,6 +1,7 @@
 #include "hub/avalon_door.h"
 #include "http/query.h"
 #include "hub/avalon_routes.h"
+#include "hub/entrance.h"
 #include "hub/events.h"
 #include "hub/handoff.h"
 #include "hub/rooms.h"
@@ -66,6 +67,26 @@ static void refuse(struct worker *worker, struct conn *conn, const struct http_u
         LOG_T("reason", refusal.code));
     tell_error(worker, conn, refusal);
     conn_close(conn, no_room ? CLOSE_ROOM_CLOSED : CLOSE_UNAUTHORIZED);
+}
+
+/* Who has no place in the room, or asks for one that is not there, learns which only as long as its
+ * address does not ask too often (THREATS.md A17). Who has a place gets in meanwhile. */
+static void refuse_miss(struct worker *worker, struct conn *conn,
+                        const struct http_upgrade *upgrade, struct refusal refusal)
+{
+    uint8_t memory[64];
+    struct writer retry = writer_over(memory, sizeof memory);
+    uint32_t wait_s = entrance_look_wait_s(worker, &conn->peer);
+    if (wait_s == 0) {
+        entrance_missed(worker, &conn->peer);
+        refuse(worker, conn, upgrade, refusal);
+        return;
+    }
+    entrance_write_retry(&retry, wait_s);
+    conn_answer_error(conn, 429, TEXT("address_misses"),
+                      TEXT("Your address has asked for too many rooms that are not there; wait a "
+                           "while."),
+                      text_from(writer_bytes(&retry)));
 }
 
 /* --- Who is it? ------------------------------------------------------------------------------ */
@@ -171,9 +192,9 @@ void avalon_door_enter(struct worker *worker, struct conn *conn, struct text nam
 {
     struct hub_room *room = events_find(worker, name);
     if (room == nullptr)
-        refuse(worker, conn, upgrade, refusals[REFUSE_NO_ROOM]);
+        refuse_miss(worker, conn, upgrade, refusals[REFUSE_NO_ROOM]);
     else if (!game_avalon.knows(room->state, guest))
-        refuse(worker, conn, upgrade, refusals[REFUSE_UNKNOWN_PLAYER]);
+        refuse_miss(worker, conn, upgrade, refusals[REFUSE_UNKNOWN_PLAYER]);
     else
         routes_seat(worker, conn, room, upgrade, guest);
 }

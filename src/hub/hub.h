@@ -45,6 +45,7 @@ struct hub {
     struct quota connections;   /* --connections */
     struct quota rooms;         /* --rooms */
     struct turnstile acquirers; /* --address-rooms, --address-acquires */
+    struct turnstile misses;    /* --address-misses: arrivals only */
     struct quota empty;         /* workers that are draining and have nobody left */
     struct quota ended;         /* workers to which everything has come home */
     struct turnstile addresses; /* --address-connections, --address-handshakes */

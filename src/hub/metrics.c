@@ -274,8 +274,12 @@ static void write_limits(const struct tally *tally, struct writer *out)
     labelled(out, name, "scope", "address_handshakes", addresses[TURNSTILE_TOO_FAST]);
     labelled(out, name, "scope", "address_rooms", tally->metrics.acquires[TURNSTILE_FULL]);
     labelled(out, name, "scope", "address_acquires", tally->metrics.acquires[TURNSTILE_TOO_FAST]);
+    labelled(out, name, "scope", "address_misses", tally->metrics.looks_limited);
     labelled(out, name, "scope", "messages", tally->conns.messages_limited);
     labelled(out, name, "scope", "control", tally->conns.control_limited);
+    single(out, "ringcast_strangers_refused_total", "counter",
+           "Connections closed at once under --proxy-protocol: they came from no trusted proxy.",
+           tally->metrics.strangers);
     single(out, "ringcast_addresses_uncounted_total", "counter",
            "Connections let in without being counted with their address: the table was full.",
            addresses[TURNSTILE_UNCOUNTED]);

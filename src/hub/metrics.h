@@ -37,6 +37,9 @@ struct metrics {
     uint64_t loans;                              /* frames lent to other workers now */
     uint64_t conns_shed;                         /* closed to win back memory */
     uint64_t addresses[turnstile_answers];       /* sockets, by what their address met */
+    uint64_t strangers;                          /* sockets of no trusted proxy, closed at once */
+    uint64_t looks_limited;                      /* questions for rooms not answered: the address
+                                                  * has asked in vain too often */
     uint64_t acquires[turnstile_answers];        /* wishes for rooms, in the same way */
 };
 

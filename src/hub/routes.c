@@ -121,7 +121,7 @@ static struct hub_room *room_to_enter(struct worker *worker, struct conn *conn, 
     struct hub_room *room = events_find(worker, name);
     if (room != nullptr) return room;
     if (games[kind]->acquired) { /* nobody makes one by coming (THREATS.md H16) */
-        vote_routes_answer_no_room(conn, (struct text){});
+        vote_routes_answer_no_room(worker, conn, (struct text){});
         return nullptr;
     }
     room = rooms_open(worker, kind, name, false);
