@@ -215,7 +215,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                          .chat_echo = true,
                                          .place_ms = 100'000,
                                          .leave_ms = 500,
-                                         .empty_ms = 60'000},
+                                         .empty_ms = 60'000,
+                                         .rates = {.chat = rate_of(5),
+                                                   .room_chat = rate_of(8),
+                                                   .state = rate_of(1024)}},
                              .now = {.ms = 1000},
                              .said = malloc(said_max)};
     for (uint32_t i = 0; i < players; i++)

@@ -36,6 +36,7 @@ struct player {
     uint64_t away_ms;              /* while away: since when */
     uint64_t strikes[strikes_max]; /* when the last bad messages came, in a ring */
     uint32_t strike_count;
+    struct member_limits limits;
 };
 
 struct avalon {
@@ -43,6 +44,7 @@ struct avalon {
     uint64_t empty_since_ms; /* while nobody is connected */
     uint32_t connected;
     uint32_t count;
+    uint32_t chat_limit; /* a bucket: what all have said */
     uint8_t code_size, id_size;
     char code[room_id_size_max];
     char id[id_size_max];
@@ -318,6 +320,28 @@ static void strike(struct avalon *avalon, struct player *player, struct text pro
     disconnect(avalon, player, now);
 }
 
+/* Too much of it, too fast. Who goes on nevertheless is let go (THREATS.md R9). */
+static void refuse_rate(struct avalon *avalon, struct player *player, struct limit_verdict verdict,
+                        struct text correlation, struct game_time now, struct game_words *words)
+{
+    const struct text code = TEXT("rate_limited");
+    struct writer *out = say(words, TEXT("error"), code, GAME_TO_ONE, player->member);
+    write_string(out, "code", code);
+    write_byte(out, ',');
+    write_string(out, "message",
+                 verdict.limit == GAME_LIMIT_STATE ? TEXT("You ask for the state too often; wait.")
+                 : verdict.limit == GAME_LIMIT_CHAT
+                     ? TEXT("You say too much at once; wait.")
+                     : TEXT("The room says too much at once; wait."));
+    write_text(out, TEXT(",\"retry_ms\":"));
+    write_u64(out, verdict.retry_ms);
+    said(words, correlation);
+    words->limit = verdict.limit;
+    if (!verdict.last) return;
+    words_dismiss(words, player->member, GAME_DISMISS_FLOODED);
+    disconnect(avalon, player, now);
+}
+
 /* What is wrong with a wish, other than that it means nothing. */
 struct refusal {
     struct text code, sentence;
@@ -425,12 +449,37 @@ static struct text receive_chat(struct avalon *avalon, struct player *player,
     if (unknown)
         refusal = (struct refusal){TEXT("no_such_player"),
                                    TEXT("Somebody in payload.to is not of this room.")};
-    if (refusal.code.size > 0)
+    if (refusal.code.size > 0) {
         say_error(words, player->member, refusal.code, refusal.sentence, envelope->correlation);
+        return (struct text){};
+    }
+    struct limit_verdict verdict =
+        limits_chat(&player->limits, &avalon->chat_limit, &avalon->options->rates, now.ms);
+    if (verdict.limit != GAME_LIMIT_NONE)
+        refuse_rate(avalon, player, verdict, envelope->correlation, now, words);
     else
         deliver_chat(avalon, words, player, message, places, now, envelope->correlation);
     return (struct text){};
 }
+
+/* The whole state, which costs as many bytes of the player's as it has, or nearly (THREATS.md
+ * R11). */
+static void receive_sync(struct avalon *avalon, struct player *player, struct text correlation,
+                         struct game_time now, struct game_words *words)
+{
+    constexpr uint32_t frame_bytes = 160, player_bytes = 64; /* what is around ids and names */
+    size_t size = frame_bytes;
+    for (uint32_t i = 0; i < avalon->count; i++)
+        size += player_bytes + avalon->players[i].id_size + avalon->players[i].name_size;
+    struct limit_verdict verdict =
+        limits_state(&player->limits, &avalon->options->rates, now.ms, (uint32_t)size);
+    if (verdict.limit != GAME_LIMIT_NONE)
+        refuse_rate(avalon, player, verdict, correlation, now, words);
+    else
+        say_state(avalon, words, player, correlation);
+}
+
+enum avalon_type : uint32_t { TYPE_CHAT, TYPE_SYNC_STATE }; /* game_avalon.types */
 
 static void avalon_receive(void *state, uint32_t member, struct text text, struct game_time now,
                            struct bytes memory, struct game_words *words)
@@ -441,11 +490,13 @@ static void avalon_receive(void *state, uint32_t member, struct text text, struc
     if (player == nullptr) return; // dismissed: it is not listened to any more
     struct text problem = envelope_read(memory, text, &envelope);
     if (problem.size == 0) {
-        if (text_equal(envelope.type, TEXT("chat")))
+        if (text_equal(envelope.type, TEXT("chat"))) {
+            words->heard = TYPE_CHAT;
             problem = receive_chat(avalon, player, &envelope, now, words);
-        else if (text_equal(envelope.type, TEXT("sync_state")))
-            say_state(avalon, words, player, envelope.correlation);
-        else // vote, action, system, and what nobody knows (S2-23)
+        } else if (text_equal(envelope.type, TEXT("sync_state"))) {
+            words->heard = TYPE_SYNC_STATE;
+            receive_sync(avalon, player, envelope.correlation, now, words);
+        } else // vote, action, system, and what nobody knows (S2-23)
             say_error(words, member, TEXT("unsupported"),
                       TEXT("This type is not understood here; chat and sync_state are."),
                       envelope.correlation);
@@ -512,6 +563,7 @@ const struct game game_avalon = {
     .protocol = TEXT("ringcast.event"),
     .state_size = sizeof(struct avalon),
     .message_size_max = 4096,
+    .types = {[TYPE_CHAT] = TEXT("chat"), [TYPE_SYNC_STATE] = TEXT("sync_state")},
     .acquired = true,
     .open = avalon_open,
     .advance = avalon_advance,

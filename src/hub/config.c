@@ -68,6 +68,15 @@ static const struct option options[] = {
     {"control-rate", "N", "50", nullptr, 0, 1'000'000, AT(control_rate), OPTION_COUNT,
      "pings and unasked pongs of one client a second, twice as many at once; "
      "more end with 4429; 0: no limit"},
+    {"chat-rate", "N", "5", nullptr, 0, 1'000'000, AT(chat_rate), OPTION_COUNT,
+     "chat messages of one member of a room a second, twice as many at once; more are refused, and "
+     "who goes on and on ends with 4429; 0: no limit"},
+    {"room-chat-rate", "N", "30", nullptr, 0, 1'000'000, AT(room_chat_rate), OPTION_COUNT,
+     "chat messages of all members of a room together a second, twice as many at once; more are "
+     "refused; 0: no limit"},
+    {"state-rate", "SIZE", "4KiB", nullptr, 0, 1'048'576, AT(state_rate), OPTION_SIZE,
+     "state that one member may ask for (sync_state) a second, twice as much at once; more is "
+     "refused; 0: no limit"},
     {"allow-origin", "URL", nullptr, nullptr, 0, 0, AT(origins), OPTION_ORIGIN,
      "scheme://host[:port] of web pages that may connect beside the server's own; "
      "may be repeated, or separated by commas; \"*\" allows any"},

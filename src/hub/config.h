@@ -25,7 +25,10 @@ struct config {
     struct address_blocks trusted; /* proxies that say whose connection it is */
     bool proxy_protocol;           /* the public listener's connections begin with PROXY v2 */
     uint32_t message_rate;         /* messages of one client, a second; 0: no limit */
-    uint32_t control_rate; /* pings and unasked pongs of one client, a second; 0: no limit */
+    uint32_t control_rate;   /* pings and unasked pongs of one client, a second; 0: no limit */
+    uint32_t chat_rate;      /* chat messages of one member, a second; 0: no limit */
+    uint32_t room_chat_rate; /* of all members of a room */
+    uint32_t state_rate;     /* bytes of state that one member asks for, a second */
     uint32_t ping_ms;
     uint32_t pong_ms;
     uint32_t handshake_ms;

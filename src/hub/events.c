@@ -133,7 +133,10 @@ static bool part_with_one(struct hub_room *room)
     struct list *link;
     for (size_t i = 0; i < game_dismissals; i++) {
         if ((link = list_take(&room->dismissed[i])) == nullptr) continue;
-        conn_close(conn_of_link(link), reasons[i]);
+        if (i == GAME_DISMISS_FLOODED)
+            conn_close_retry(conn_of_link(link), CLOSE_RATE_LIMITED, game_flood_retry_ms);
+        else
+            conn_close(conn_of_link(link), reasons[i]);
         return true;
     }
     if ((link = list_take(&room->left_behind)) != nullptr)
@@ -174,6 +177,7 @@ void events_schedule(struct worker *worker, struct hub_room *room)
 static bool finish(struct worker *worker, struct hub_room *room, const struct game_words *words)
 {
     say(worker, room, words);
+    if (words->limit != GAME_LIMIT_NONE) worker->metrics.limited[words->limit] += 1;
     if (words->over) room->over = true;
     if (room->busy) return true; /* the input that led to this one goes on */
     room->busy = true;
@@ -234,6 +238,8 @@ void events_receive(struct worker *worker, struct hub_room *room, struct conn *c
     game_of(room)->receive(room->state, pool_index(&worker->members, member), text,
                            game_time(worker),
                            (struct bytes){worker->json_memory, sizeof worker->json_memory}, &words);
+    if (words.heard < game_types_max)
+        worker->metrics.kinds[room->room.kind].types[words.heard] += 1;
     (void)!finish(worker, room, &words);
 }
 

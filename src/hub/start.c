@@ -169,7 +169,10 @@ static void ready_parts(struct worker *worker)
                               .chat_echo = config->avalon_chat_echo,
                               .place_ms = config->avalon_token_ms + config->jwt_leeway_ms,
                               .leave_ms = config->avalon_leave_ms,
-                              .empty_ms = config->avalon_empty_ms};
+                              .empty_ms = config->avalon_empty_ms,
+                              .rates = {.chat = rate_of(config->chat_rate),
+                                        .room_chat = rate_of(config->room_chat_rate),
+                                        .state = rate_of(config->state_rate)}};
     worker->policies[GAME_AVALON] = OUTBOX_CLOSE; /* the same (S2-18) */
     worker->deflate[GAME_VOTE] = config->vote_deflate;
     for (size_t i = 0; i < game_kinds; i++)
