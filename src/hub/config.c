@@ -47,10 +47,9 @@ static const struct option options[] = {
     {"address-handshakes", "N", "200", nullptr, 0, 100'000, AT(address_handshakes), OPTION_COUNT,
      "new sockets of one address a second, twice as many at once; more get 429; 0: no limit"},
     {"address-rooms", "N", "64", nullptr, 0, 1'000'000, AT(address_rooms), OPTION_COUNT,
-     "rooms that one address has acquired at once; more get 429; 0: no limit"},
+     "rooms that one address has made at once; more get 429; 0: no limit"},
     {"address-acquires", "N", "10", nullptr, 0, 100'000, AT(address_acquires), OPTION_COUNT,
-     "rooms that one address may acquire a second, twice as many at once; more get 429; 0: no "
-     "limit"},
+     "rooms that one address may make a second, twice as many at once; more get 429; 0: no limit"},
     {"address-misses", "N", "10", nullptr, 0, 100'000, AT(address_misses), OPTION_COUNT,
      "rooms that one address may ask for in vain a second, twice as many at once; "
      "then its questions get 429; 0: no limit"},

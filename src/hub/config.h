@@ -17,7 +17,7 @@ struct config {
     uint32_t rooms;                /* at once, of all kinds, beside the race at /ws */
     uint32_t address_connections;  /* of one address at once; 0: no limit */
     uint32_t address_handshakes;   /* of one address, a second; 0: no limit */
-    uint32_t address_rooms;        /* acquired by one address at once; 0: no limit */
+    uint32_t address_rooms;        /* made by one address at once; 0: no limit */
     uint32_t address_acquires;     /* wishes of one address for a room, a second; 0: no limit */
     uint32_t address_misses;       /* rooms that one address may ask for in vain, a second; 0: no
                                     * limit */

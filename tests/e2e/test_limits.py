@@ -6,7 +6,7 @@ import time
 
 from harness import Reader, Server, alone, expect_error, is_gapless, longest_gap, sequence, wait_until
 from rawclient import (BINARY, CLOSE, PING, PONG, TEXT, Client, Ended, Refused, Response, close_payload,
-                       make_frame)
+                       deflate, make_frame)
 
 LIMITED = "ringcast_rate_limited_total"
 FEW = ("--address-connections", "4", "--address-handshakes", "0")
@@ -433,3 +433,66 @@ def test_every_429_says_when_to_come_back():
             statuses = [ask(server, "/api/rooms", method="POST", body=body) for _ in range(6)]
             refused = [response for response in statuses if response.status == 429]
             assert refused and all(int(response.headers["retry-after"]) >= 1 for response in refused)
+
+
+def test_nobody_can_tell_where_a_room_lives():
+    """names are hashed with a key that each start draws: the same rooms live on other workers every time (R12)"""
+    def homes():
+        with Server("--workers", "4", "--address-acquires", "0") as server:
+            for number in range(32):
+                with client_from(server, "127.0.0.2", f"/ws/kart/r{number}") as client:
+                    client.read_state()
+            lines = wait_until(lambda: [line for line in server.log_lines(event="connected")
+                                        if line["room"] != "kart"][31:] and server.log_lines(event="connected"), 5,
+                               server.log_text)
+            return {line["room"]: line["worker"] for line in lines}
+    first, second = homes(), homes()
+    assert len(first) == 32 and first.keys() == second.keys(), first
+    assert first != second and len(set(first.values())) > 1, first
+
+
+def test_compressed_floods():
+    """a compressed message counts by its size as the room gets it (Z8)"""
+    with Server("--kart-deflate") as server, server.client(offer="permessage-deflate") as client:
+        client.read_state()
+        small = deflate(b"x" * 4096)
+        assert len(small) < 64 and client.bits == 15
+        client.send_bytes(make_frame(TEXT, small, rsv=4) * 50)
+        assert_no_close(client)
+        client.send_bytes(make_frame(TEXT, small, rsv=4) * 60)
+        expect_limited(client, "messages", server)
+
+
+def test_a_spray_of_races_is_bounded():
+    """races that are made by coming to them count with the address that came first: past --address-rooms and
+    --address-acquires 429, --rooms is not used up, and what is empty is given back (R7)"""
+    with Server("--workers", "4", "--address-rooms", "6", "--rooms", "20") as server:
+        clients, statuses = [], []
+        for number in range(12):
+            try:
+                clients.append(client_from(server, "127.0.0.2", f"/ws/kart/spray{number}"))
+            except Refused as why:
+                statuses.append((why.response.status, expect_error(why.response, 429)["code"]))
+                assert int(why.response.headers["retry-after"]) >= 1
+        assert len(clients) == 6 and set(statuses) == {(429, "address_rooms")}, (len(clients), statuses)
+        others = [client_from(server, "127.0.0.3", f"/ws/kart/other{number}") for number in range(6)]
+        others.append(client_from(server, "127.0.0.2", "/ws/kart/other0"))  # which is there
+        others.append(client_from(server, "127.0.0.2"))
+        assert server.metric(LIMITED, scope="address_rooms") == 6
+        close_all(clients)
+        server.wait_metric(7, "ringcast_rooms", kind="kart")
+        wait_until(lambda: admitted_to(server, "127.0.0.2", "/ws/kart/again"), 3, "its rooms are free").socket.close()
+        close_all(others)
+    with Server("--workers", "2", "--address-rooms", "0") as server:
+        codes = []
+        for number in range(60):
+            try:
+                client_from(server, "127.0.0.2", f"/ws/kart/churn{number}").socket.close()
+            except Refused as why:
+                codes.append(expect_error(why.response, 429)["code"])
+        assert len(codes) >= 10 and set(codes) == {"address_acquires"}, codes
+
+
+def admitted_to(server, address, path):
+    with contextlib.suppress(Refused):
+        return client_from(server, address, path)
