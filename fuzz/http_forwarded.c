@@ -51,8 +51,8 @@ static bool take_v4(struct text *rest, uint8_t ip[static 4])
     return true;
 }
 
-/* RFC 4291 §2.2: groups, of which the first "::" stands for at least one, and an IPv4 address may be
- * the last two. */
+/* RFC 4291 §2.2: groups, of which the first "::" stands for at least one, and an IPv4 address
+ * may be the last two. */
 static bool read_v6(struct text text, uint8_t ip[static 16])
 {
     uint8_t before[16], after[16];

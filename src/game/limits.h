@@ -4,9 +4,10 @@
  *
  *     allowed > refused, and told when to go on > went on before that, again and again: it must go
  *
- * Who obeys stays, however often it is refused. Who does not wait as it was told is remembered for a
- * second each time, and some are forgiven: they may have been under way. This is beside what a
- * connection may say at all (--message-rate), of which nothing is refused: there it ends at once. */
+ * Who obeys stays, however often it is refused. Who does not wait as it was told is remembered
+ * for a second each time, and some are forgiven: they may have been under way. This is beside
+ * what a connection may say at all (--message-rate), of which nothing is refused: there it ends
+ * at once. */
 #pragma once
 #include "base/bucket.h"
 #include "game/words.h"
@@ -21,8 +22,8 @@ struct game_rates {
 /* how often a member may go on before its time, at once; and one is forgotten each second */
 constexpr uint32_t game_defiances_most = 20;
 
-/* What a member has used up. It lives as long as its place, so coming again forgives nothing. Zeros:
- * nothing. */
+/* What a member has used up. It lives as long as its place, so coming again forgives nothing.
+ * Zeros: nothing. */
 struct member_limits {
     uint32_t chat, state, defiances; /* buckets */
     uint64_t until_ms[game_limits];  /* what it was told by its last refusal of each kind */

@@ -7,9 +7,9 @@
  *     X-Forwarded-For: made up, 198.51.100.7, 10.0.0.2        and the socket's own: 10.0.0.1
  *                               ^ the client  ^---- trusted proxies -----------------^
  *
- * So the client is the first from the right that is no trusted proxy; what stands left of it is its
- * own word, and not looked at. Forwarded (RFC 7239), X-Real-IP and the like are never looked at: two
- * headers may disagree, and a proxy that writes one passes the others on as they came. */
+ * So the client is the first from the right that is no trusted proxy; what stands left of it is
+ * its own word, and not looked at. Forwarded (RFC 7239), X-Real-IP and the like are never looked
+ * at: two headers may disagree, and a proxy that writes one passes the others on as they came. */
 #pragma once
 #include "base/address.h"
 #include "http/request.h"
@@ -20,8 +20,8 @@ enum http_forwarded_answer : uint8_t {
     HTTP_FORWARDED_BROKEN, /* a trusted proxy said something that is no address */
 };
 
-/* The caller knows that the socket's peer is trusted; `trusted` are all that are. Addresses may have
- * a port. */
+/* The caller knows that the socket's peer is trusted; `trusted` are all that are. Addresses may
+ * have a port. */
 [[nodiscard]] enum http_forwarded_answer http_forwarded(const struct http_request *request,
                                                         const struct address_blocks *trusted,
                                                         struct address *client);

@@ -38,9 +38,9 @@ void entrance_on_release(struct worker *worker, struct conn *conn);
 enum turnstile_answer entrance_acquire(struct worker *worker, const struct address *peer,
                                        uint64_t *key);
 
-/* Somebody asks for a room by a name that could be guessed (THREATS.md A17, G13). 0: it may; else it
- * has asked in vain too often, and how many seconds to wait. Whatever there is must not be told
- * then. */
+/* Somebody asks for a room by a name that could be guessed (THREATS.md A17, G13). 0: it may;
+ * else it has asked in vain too often, and how many seconds to wait. Whatever there is must not
+ * be told then. */
 [[nodiscard]] uint32_t entrance_look_wait_s(struct worker *worker, const struct address *peer);
 
 /* There is no such room: that counts with its address. */

@@ -1,4 +1,5 @@
-/* tests/unit/http_forwarded.c: whose request it is, by what trusted proxies say (THREATS.md H22). */
+/* tests/unit/http_forwarded.c: whose request it is, by what trusted proxies say (THREATS.md
+ * H22). */
 #include "check.h"
 #include "http/forwarded.h"
 
