@@ -6,6 +6,7 @@ import time
 
 from harness import Server, wait_until
 from rawclient import CLOSE, TEXT, Ended
+import test_vote
 from test_avalon import ENV, chat, come, create, enter, expect_event, expect_silence, join, read, say
 
 LIMITED = "ringcast_rate_limited_total"
@@ -134,14 +135,13 @@ def test_types_are_counted():
         with enter(server, a) as client:
             say(client, chat("hi"))
             say(client, {"type": "sync_state"})
-            for number in range(500):
-                say(client, {"type": f"type{number}", "correlation_id": f"c{number}"})
             client.send(TEXT, b"nonsense")
             expect_event(client, "chat")
             expect_event(client, "room", "state")
-            for _ in range(500):
-                expect_event(client, "unsupported", "error")
             expect_event(client, "bad_message", "error")
+            for number in range(500):
+                say(client, {"type": f"type{number}", "correlation_id": f"c{number}"})
+                expect_event(client, "unsupported", "error")
         name, body = "ringcast_messages_received_total", server.get("/metrics").body.decode()
         counts = {kind: server.metric(name, kind="avalon", type=kind) for kind in ("chat", "sync_state", "unknown")}
         assert counts == {"chat": 1, "sync_state": 1, "unknown": 501}, counts
@@ -162,3 +162,38 @@ def test_comings_and_goings_are_one():
             left = wait_until(lambda: messages(watcher, 7)[0], 12, "it has left")
             assert [message["event"] for message in left] == ["participant_left"], left
         assert server.metric("ringcast_connections_accepted_total", kind="avalon") == 62
+
+
+def test_a_rush_into_a_vote_is_told_together():
+    """when many join a vote at once its members hear of a few one by one and of the rest together, with the right number
+    at the end; each who joins learns the status (R8)"""
+    with Server("--workers", "2", env=ENV) as server:
+        room = test_vote.acquire(server)
+        with test_vote.join(server, room) as watcher:
+            assert test_vote.read(watcher) == test_vote.STATUS % (room, "LOBBY", 1)
+            begun, clients = time.monotonic(), []
+            for number in range(300):
+                clients.append(test_vote.join(server, room))
+            for number, client in enumerate(clients):
+                assert test_vote.read(client) == test_vote.STATUS % (room, "LOBBY", number + 2)
+            heard, _ = messages(watcher, 0.5)
+            took = time.monotonic() - begun
+            counts = [message["data"]["participants_count"] for message in heard]
+            assert {message["type"] for message in heard} == {"participant_joined"}
+            assert counts[:19] == list(range(2, 21)) and counts == sorted(counts) and counts[-1] == 301, counts
+            assert len(counts) <= 20 + 10 * took + 1, (len(counts), took)
+            for client in clients:
+                client.socket.close()
+
+
+def test_churn_in_a_vote_is_bounded():
+    """who joins and leaves a vote again and again is told of ten times a second at most (R8)"""
+    with Server("--workers", "2", env=ENV) as server:
+        room = test_vote.acquire(server)
+        with test_vote.join(server, room) as watcher:
+            test_vote.read(watcher)
+            begun = time.monotonic()
+            for _ in range(400):
+                test_vote.join(server, room).reset()
+            heard, closed = messages(watcher, 0.5)
+            assert closed is None and len(heard) <= 22 + 10 * (time.monotonic() - begun), len(heard)
