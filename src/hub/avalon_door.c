@@ -71,14 +71,14 @@ static void refuse(struct worker *worker, struct conn *conn, const struct http_u
 
 /* Who has no place in the room, or asks for one that is not there, learns which only as long as its
  * address does not ask too often (THREATS.md A17). Who has a place gets in meanwhile. */
-static void refuse_miss(struct worker *worker, struct conn *conn,
+static void refuse_miss(struct worker *worker, struct conn *conn, struct text name,
                         const struct http_upgrade *upgrade, struct refusal refusal)
 {
     uint8_t memory[64];
     struct writer retry = writer_over(memory, sizeof memory);
     uint32_t wait_s = entrance_look_wait_s(worker, &conn->peer);
     if (wait_s == 0) {
-        entrance_missed(worker, &conn->peer);
+        entrance_missed(worker, &conn->peer, name);
         refuse(worker, conn, upgrade, refusal);
         return;
     }
@@ -192,9 +192,9 @@ void avalon_door_enter(struct worker *worker, struct conn *conn, struct text nam
 {
     struct hub_room *room = events_find(worker, name);
     if (room == nullptr)
-        refuse_miss(worker, conn, upgrade, refusals[REFUSE_NO_ROOM]);
+        refuse_miss(worker, conn, name, upgrade, refusals[REFUSE_NO_ROOM]);
     else if (!game_avalon.knows(room->state, guest))
-        refuse_miss(worker, conn, upgrade, refusals[REFUSE_UNKNOWN_PLAYER]);
+        refuse_miss(worker, conn, name, upgrade, refusals[REFUSE_UNKNOWN_PLAYER]);
     else
         routes_seat(worker, conn, room, upgrade, guest);
 }

@@ -158,7 +158,7 @@ void avalon_routes_answer(struct worker *worker, struct conn *conn, const struct
                           bool found, enum game_answer result, struct text reply)
 {
     if (!found) {
-        entrance_missed(worker, &conn->peer);
+        entrance_missed(worker, &conn->peer, wish->room);
         refuse(conn, REFUSE_NO_ROOM, wish->origin);
     } else if (result == GAME_NOT_UNDERSTOOD)
         refuse(conn, REFUSE_BAD_NAME, wish->origin);

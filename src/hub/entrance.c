@@ -186,10 +186,21 @@ uint32_t entrance_look_wait_s(struct worker *worker, const struct address *peer)
     return 1 + (held - most) / worker->config->address_misses;
 }
 
-void entrance_missed(struct worker *worker, const struct address *peer)
+/* What tells it from the same question by others, and from others by the same. */
+static uint64_t question_of(const struct hub *hub, const struct address *peer, struct text name)
 {
+    const struct hash_key own = {hub->hash_key.k0 ^ key_of(hub, peer), hub->hash_key.k1};
+    return hash_text(own, name);
+}
+
+void entrance_missed(struct worker *worker, const struct address *peer, struct text name)
+{
+    struct hub *hub = worker->hub;
     if (!counts_misses(worker, peer)) return;
-    turnstile_note(&worker->hub->misses, key_of(worker->hub, peer), instant_ms(worker->now));
+    uint64_t now_ms = instant_ms(worker->now), question = question_of(hub, peer, name);
+    if (turnstile_held(&hub->questions, question, now_ms) > 0) return;
+    turnstile_note(&hub->questions, question, now_ms, hub_question_s);
+    turnstile_note(&hub->misses, key_of(hub, peer), now_ms, 1);
 }
 
 void entrance_write_retry(struct writer *headers, uint32_t seconds)

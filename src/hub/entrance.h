@@ -43,8 +43,9 @@ enum turnstile_answer entrance_acquire(struct worker *worker, const struct addre
  * be told then. */
 [[nodiscard]] uint32_t entrance_look_wait_s(struct worker *worker, const struct address *peer);
 
-/* There is no such room: that counts with its address. */
-void entrance_missed(struct worker *worker, const struct address *peer);
+/* There is no such room: that counts with its address, but for when it asks for the same one again:
+ * many who share an address come back to a room that is over, which is no guessing. */
+void entrance_missed(struct worker *worker, const struct address *peer, struct text name);
 
 /* Writes the header Retry-After. */
 void entrance_write_retry(struct writer *headers, uint32_t seconds);

@@ -32,6 +32,9 @@
 
 constexpr uint32_t workers_max = 64; /* a bit each in a room's set of workers */
 
+/* How long an address that asks for the same room again is not guessing, in seconds. */
+constexpr uint32_t hub_question_s = 60;
+
 /* Where static rooms live. */
 constexpr uint32_t hub_home_static = 0;
 
@@ -46,6 +49,7 @@ struct hub {
     struct quota rooms;         /* --rooms */
     struct turnstile acquirers; /* --address-rooms, --address-acquires */
     struct turnstile misses;    /* --address-misses: arrivals only */
+    struct turnstile questions; /* of an address for a room that is not there: arrivals only */
     struct quota empty;         /* workers that are draining and have nobody left */
     struct quota ended;         /* workers to which everything has come home */
     struct turnstile addresses; /* --address-connections, --address-handshakes */

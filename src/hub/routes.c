@@ -149,7 +149,7 @@ static struct hub_room *room_to_enter(struct worker *worker, struct conn *conn, 
     struct hub_room *room = events_find(worker, name);
     if (room != nullptr) return room;
     if (games[kind]->acquired) { /* nobody makes one by coming (THREATS.md H16) */
-        vote_routes_answer_no_room(worker, conn, (struct text){});
+        vote_routes_answer_no_room(worker, conn, name, (struct text){});
         return nullptr;
     }
     return open_counted(worker, conn, kind, name);

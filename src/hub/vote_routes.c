@@ -49,9 +49,10 @@ static void refuse(struct conn *conn, uint16_t status, struct text code, struct 
     refuse_with(conn, status, code, sentence, (struct text){}, origin);
 }
 
-void vote_routes_answer_no_room(struct worker *worker, struct conn *conn, struct text origin)
+void vote_routes_answer_no_room(struct worker *worker, struct conn *conn, struct text name,
+                                struct text origin)
 {
-    entrance_missed(worker, &conn->peer);
+    entrance_missed(worker, &conn->peer, name);
     refuse(conn, 404, TEXT("room_not_found"), TEXT("room not found"), origin);
 }
 
@@ -206,7 +207,7 @@ static void request_room(struct worker *worker, struct conn *conn,
     if (events_request(worker, name, &wanted, &reply, &result))
         vote_routes_answer(conn, result, text_from(writer_bytes(&reply)), origin);
     else
-        vote_routes_answer_no_room(worker, conn, origin);
+        vote_routes_answer_no_room(worker, conn, name, origin);
 }
 
 /* --- Paths ----------------------------------------------------------------------------------- */
@@ -278,7 +279,7 @@ static void on_room(struct worker *worker, struct conn *conn, const struct http_
     else if (!text_equal(request->method, actions[i].method))
         refuse_method(conn, actions[i].allow, origin);
     else if (!routes_is_room_id(id))
-        vote_routes_answer_no_room(worker, conn, origin);
+        vote_routes_answer_no_room(worker, conn, id, origin);
     else if (may_look(worker, conn, origin))
         request_room(worker, conn, request, actions[i].verb, rooms_name(memory, GAME_VOTE, id),
                      origin);
@@ -289,7 +290,7 @@ static void open_websocket(struct worker *worker, struct conn *conn,
 {
     uint8_t memory[room_name_size_max];
     if (!routes_is_room_id(id))
-        vote_routes_answer_no_room(worker, conn, (struct text){});
+        vote_routes_answer_no_room(worker, conn, id, (struct text){});
     else if (may_look(worker, conn, (struct text){}))
         routes_open_websocket(worker, conn, request, rest, GAME_VOTE,
                               rooms_name(memory, GAME_VOTE, id));

@@ -392,11 +392,15 @@ def test_many_guesses_at_once_are_paid_for():
 
 
 def test_looking_is_free():
-    """who asks for rooms that are there is never held back, however often (A17)"""
+    """who asks for rooms that are there is never held back, however often; nor who comes back to one that is not: many
+    who share an address do when a room is over (A17)"""
     with Server("--workers", "2", "--address-handshakes", "0", env=JWT) as server:
         vote, code, _ = rooms_of(server)
         for path in (f"/api/rooms/{vote}/acquired", f"/api/rooms/{code}"):
             assert {ask(server, path).status for _ in range(100)} == {200}
+        for path in ("/api/rooms/100000/acquired", "/api/rooms/ZZZZZZ"):  # one that is over, for instance
+            assert {ask(server, path).status for _ in range(100)} == {404}
+        assert ask(server, f"/api/rooms/{code}").status == 200
     with Server("--address-misses", "0", env=JWT) as server:
         assert {ask(server, f"/api/rooms/{100000 + guess}/acquired").status for guess in range(60)} == {404}
 
@@ -414,11 +418,11 @@ def test_every_429_says_when_to_come_back():
             return response
 
         for source in ("127.0.0.2", "127.0.0.3"):
-            for _ in range(8):
+            for guess in range(8):
                 note(ask(server, "/api/rooms", source=source))
                 note(ask(server, "/api/rooms", method="POST", source=source, body=b'{"kind":"avalon","display_name":"A"}'))
-                note(ask(server, "/api/rooms/100000/acquired", source=source))
-                note(ask(server, "/api/rooms/ZZZZZZ", source=source))
+                note(ask(server, f"/api/rooms/{100000 + guess}/acquired", source=source))
+                note(ask(server, f"/api/rooms/ZZZZZ{guess}", source=source))
         with client_from(server, "127.0.0.4"), client_from(server, "127.0.0.4"):
             note(ask(server, "/api/rooms", source="127.0.0.4"))
         assert set(said) == {"too many rooms of your address", "address_rooms", "too many rooms asked for in vain",
