@@ -27,6 +27,7 @@ static_assert(players_most <= game_messages_max, "a message may go to each of th
 struct player {
     uint32_t member; /* game_nobody while it is away */
     bool visible;    /* the others think that it is here */
+    struct member_limits limits;
     uint8_t id_size;
     uint16_t name_size;
     char id[id_size_max];
@@ -36,7 +37,6 @@ struct player {
     uint64_t away_ms;              /* while away: since when */
     uint64_t strikes[strikes_max]; /* when the last bad messages came, in a ring */
     uint32_t strike_count;
-    struct member_limits limits;
 };
 
 struct avalon {
@@ -297,28 +297,7 @@ static void avalon_leave(void *state, uint32_t member, struct game_time now, str
     if (player != nullptr) disconnect(state, player, now); // else it was dismissed
 }
 
-/* --- What a member says ---------------------------------------------------------------------- */
-
-/* A message that means nothing. The ninth within a minute is the last (THREATS.md J5). */
-static void strike(struct avalon *avalon, struct player *player, struct text problem,
-                   struct text correlation, struct game_time now, struct game_words *words)
-{
-    uint8_t memory[160];
-    struct writer sentence = writer_over(memory, sizeof memory);
-    write_text(&sentence, TEXT("The message "));
-    write_text(&sentence, problem);
-    write_byte(&sentence, '.');
-    assert(!sentence.overflow);
-    say_error(words, player->member, TEXT("bad_message"), text_from(writer_bytes(&sentence)),
-              correlation);
-    uint64_t *oldest = &player->strikes[player->strike_count % strikes_max];
-    bool last = player->strike_count >= strikes_max && now.ms - *oldest < strikes_ms;
-    *oldest = now.ms;
-    player->strike_count += 1;
-    if (!last) return;
-    words_dismiss(words, player->member, GAME_DISMISS_MISBEHAVED);
-    disconnect(avalon, player, now);
-}
+/* --- How often -------------------------------------------------------------------------------- */
 
 /* Too much of it, too fast. Who goes on nevertheless is let go (THREATS.md R9). */
 static void refuse_rate(struct avalon *avalon, struct player *player, struct limit_verdict verdict,
@@ -339,6 +318,29 @@ static void refuse_rate(struct avalon *avalon, struct player *player, struct lim
     words->limit = verdict.limit;
     if (!verdict.last) return;
     words_dismiss(words, player->member, GAME_DISMISS_FLOODED);
+    disconnect(avalon, player, now);
+}
+
+/* --- What a member says ---------------------------------------------------------------------- */
+
+/* A message that means nothing. The ninth within a minute is the last (THREATS.md J5). */
+static void strike(struct avalon *avalon, struct player *player, struct text problem,
+                   struct text correlation, struct game_time now, struct game_words *words)
+{
+    uint8_t memory[160];
+    struct writer sentence = writer_over(memory, sizeof memory);
+    write_text(&sentence, TEXT("The message "));
+    write_text(&sentence, problem);
+    write_byte(&sentence, '.');
+    assert(!sentence.overflow);
+    say_error(words, player->member, TEXT("bad_message"), text_from(writer_bytes(&sentence)),
+              correlation);
+    uint64_t *oldest = &player->strikes[player->strike_count % strikes_max];
+    bool last = player->strike_count >= strikes_max && now.ms - *oldest < strikes_ms;
+    *oldest = now.ms;
+    player->strike_count += 1;
+    if (!last) return;
+    words_dismiss(words, player->member, GAME_DISMISS_MISBEHAVED);
     disconnect(avalon, player, now);
 }
 
@@ -401,9 +403,9 @@ static void chat_to_some(const struct avalon *avalon, struct game_words *words,
 }
 
 /* The sender's own copy carries its correlation_id, the others' does not (C11). */
-static void deliver_chat(const struct avalon *avalon, struct game_words *words,
-                         const struct player *from, struct text message, uint32_t places,
-                         struct game_time now, struct text correlation)
+static void tell_chat(const struct avalon *avalon, struct game_words *words,
+                      const struct player *from, struct text message, uint32_t places,
+                      struct game_time now, struct text correlation)
 {
     bool one_for_all = places == 0 && correlation.size == 0 && avalon->options->chat_echo;
     if (places != 0)
@@ -413,6 +415,18 @@ static void deliver_chat(const struct avalon *avalon, struct game_words *words,
                    now, (struct text){});
     if (avalon->options->chat_echo && !one_for_all)
         write_chat(words, from, message, GAME_TO_ONE, from->member, now, correlation);
+}
+
+static void deliver_chat(struct avalon *avalon, struct game_words *words, struct player *from,
+                         struct text message, uint32_t places, struct game_time now,
+                         struct text correlation)
+{
+    struct limit_verdict verdict =
+        limits_chat(&from->limits, &avalon->chat_limit, &avalon->options->rates, now.ms);
+    if (verdict.limit == GAME_LIMIT_NONE)
+        tell_chat(avalon, words, from, message, places, now, correlation);
+    else
+        refuse_rate(avalon, from, verdict, correlation, now, words);
 }
 
 static struct refusal judge_chat(const struct avalon *avalon, struct text message)
@@ -449,14 +463,8 @@ static struct text receive_chat(struct avalon *avalon, struct player *player,
     if (unknown)
         refusal = (struct refusal){TEXT("no_such_player"),
                                    TEXT("Somebody in payload.to is not of this room.")};
-    if (refusal.code.size > 0) {
+    if (refusal.code.size > 0)
         say_error(words, player->member, refusal.code, refusal.sentence, envelope->correlation);
-        return (struct text){};
-    }
-    struct limit_verdict verdict =
-        limits_chat(&player->limits, &avalon->chat_limit, &avalon->options->rates, now.ms);
-    if (verdict.limit != GAME_LIMIT_NONE)
-        refuse_rate(avalon, player, verdict, envelope->correlation, now, words);
     else
         deliver_chat(avalon, words, player, message, places, now, envelope->correlation);
     return (struct text){};
