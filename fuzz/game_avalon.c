@@ -52,7 +52,11 @@ static void check_message(struct text text)
 /* What was said because of one input; those who are dismissed leave. */
 static void take_words(struct tabletop *table, struct game_words *words)
 {
+    const struct text chat = TEXT("{\"type\":\"event\",\"event\":\"chat\"");
     MUST(!words->out.overflow);
+    if (words->count > 0 && text_starts(words_text(words, &words->messages[0]), chat))
+        table->chats += 1;
+    MUST(table->chats <= chats_a_second * (2 + table->now.ms / 1000)); /* it began at 1000 */
     for (uint32_t i = 0; i < words->count; i++) {
         const struct game_message *message = &words->messages[i];
         if (message->audience != GAME_TO_ALL) MUST(sits(table, message->member));
@@ -175,9 +179,6 @@ static void step_receive(struct tabletop *table, struct script *script)
     struct game_words words = begin(table);
     game_avalon.receive(table->state, member, text_from(text), table->now, memory, &words);
     MUST(words.count > 0); /* nobody is left without an answer; the echo is on */
-    const struct text chat = TEXT("{\"type\":\"event\",\"event\":\"chat\"");
-    if (text_starts(words_text(&words, &words.messages[0]), chat)) table->chats += 1;
-    MUST(table->chats <= chats_a_second * (2 + table->now.ms / 1000)); /* it began at 1000 */
     take_words(table, &words);
     free(memory.data);
     free(text.data);

@@ -403,10 +403,16 @@ static void chat_to_some(const struct avalon *avalon, struct game_words *words,
 }
 
 /* The sender's own copy carries its correlation_id, the others' does not (C11). */
-static void tell_chat(const struct avalon *avalon, struct game_words *words,
-                      const struct player *from, struct text message, uint32_t places,
-                      struct game_time now, struct text correlation)
+static void deliver_chat(struct avalon *avalon, struct game_words *words, struct player *from,
+                         struct text message, uint32_t places, struct game_time now,
+                         struct text correlation)
 {
+    struct limit_verdict verdict =
+        limits_chat(&from->limits, &avalon->chat_limit, &avalon->options->rates, now.ms);
+    if (verdict.limit != GAME_LIMIT_NONE) {
+        refuse_rate(avalon, from, verdict, correlation, now, words);
+        return;
+    }
     bool one_for_all = places == 0 && correlation.size == 0 && avalon->options->chat_echo;
     if (places != 0)
         chat_to_some(avalon, words, from, message, places, now);
@@ -415,18 +421,6 @@ static void tell_chat(const struct avalon *avalon, struct game_words *words,
                    now, (struct text){});
     if (avalon->options->chat_echo && !one_for_all)
         write_chat(words, from, message, GAME_TO_ONE, from->member, now, correlation);
-}
-
-static void deliver_chat(struct avalon *avalon, struct game_words *words, struct player *from,
-                         struct text message, uint32_t places, struct game_time now,
-                         struct text correlation)
-{
-    struct limit_verdict verdict =
-        limits_chat(&from->limits, &avalon->chat_limit, &avalon->options->rates, now.ms);
-    if (verdict.limit == GAME_LIMIT_NONE)
-        tell_chat(avalon, words, from, message, places, now, correlation);
-    else
-        refuse_rate(avalon, from, verdict, correlation, now, words);
 }
 
 static struct refusal judge_chat(const struct avalon *avalon, struct text message)

@@ -20,17 +20,6 @@ struct game_message {
     enum game_audience audience;
 };
 
-/* Why a game wants a member gone; each is a close code (conn/reasons.h). */
-enum game_dismissal : uint8_t {
-    GAME_DISMISS_MISBEHAVED, /* it sent too much that means nothing */
-    GAME_DISMISS_EXPIRED,    /* what let it in is no longer valid */
-    GAME_DISMISS_REPLACED,   /* whoever it is has come again, on another connection */
-    GAME_DISMISS_FLOODED, /* it went on after it had been refused for its rate, again and again */
-};
-constexpr size_t game_dismissals = 4;
-constexpr uint32_t game_flood_retry_ms = 20'000; /* when who FLOODED should come back */
-constexpr size_t game_dismissed_max = 16;        /* because of one input */
-
 /* What was too much of an input, for the hub to count. */
 enum game_limit : uint8_t {
     GAME_LIMIT_NONE,
@@ -42,6 +31,17 @@ constexpr size_t game_limits = 4;
 
 /* The input was of none of the kind's types of messages. */
 constexpr uint32_t game_type_unknown = UINT32_MAX;
+
+/* Why a game wants a member gone; each is a close code (conn/reasons.h). */
+enum game_dismissal : uint8_t {
+    GAME_DISMISS_MISBEHAVED, /* it sent too much that means nothing */
+    GAME_DISMISS_EXPIRED,    /* what let it in is no longer valid */
+    GAME_DISMISS_REPLACED,   /* whoever it is has come again, on another connection */
+    GAME_DISMISS_FLOODED, /* it went on after it had been refused for its rate, again and again */
+};
+constexpr size_t game_dismissals = 4;
+constexpr uint32_t game_flood_retry_ms = 20'000; /* when who FLOODED should come back */
+constexpr size_t game_dismissed_max = 16;        /* because of one input */
 
 struct game_words {
     struct writer out;

@@ -178,6 +178,8 @@ static bool finish(struct worker *worker, struct hub_room *room, const struct ga
 {
     say(worker, room, words);
     if (words->limit != GAME_LIMIT_NONE) worker->metrics.limited[words->limit] += 1;
+    if (words->heard < game_types_max)
+        worker->metrics.kinds[room->room.kind].types[words->heard] += 1;
     if (words->over) room->over = true;
     if (room->busy) return true; /* the input that led to this one goes on */
     room->busy = true;
@@ -238,8 +240,6 @@ void events_receive(struct worker *worker, struct hub_room *room, struct conn *c
     game_of(room)->receive(room->state, pool_index(&worker->members, member), text,
                            game_time(worker),
                            (struct bytes){worker->json_memory, sizeof worker->json_memory}, &words);
-    if (words.heard < game_types_max)
-        worker->metrics.kinds[room->room.kind].types[words.heard] += 1;
     (void)!finish(worker, room, &words);
 }
 

@@ -48,8 +48,6 @@ struct hub {
     struct quota connections;   /* --connections */
     struct quota rooms;         /* --rooms */
     struct turnstile acquirers; /* --address-rooms, --address-acquires */
-    struct turnstile misses;    /* --address-misses: arrivals only */
-    struct turnstile questions; /* of an address for a room that is not there: arrivals only */
     struct quota empty;         /* workers that are draining and have nobody left */
     struct quota ended;         /* workers to which everything has come home */
     struct turnstile addresses; /* --address-connections, --address-handshakes */
@@ -57,6 +55,8 @@ struct hub {
     struct auth_keys keys; /* of this installation; the first one signs, where there is a secret */
     uint32_t worker_count;
     struct worker *workers[workers_max];
+    struct turnstile misses;    /* --address-misses: arrivals only */
+    struct turnstile questions; /* of an address for a room that is not there: arrivals only */
 };
 
 enum mail_kind : uint32_t {
