@@ -19,6 +19,9 @@ constexpr uint32_t large_max = 140'000; /* bytes of a message; some are below, s
 constexpr uint32_t records_max = 256;   /* connections in one run */
 constexpr uint32_t events_kept = 512;   /* of a room, for one peer */
 
+/* of a record: its connection begins with a PROXY header */
+constexpr uint8_t prefaced_mood = 0x20;
+
 enum setting : uint8_t {
     NEVER_SEND_NOW = 1,
     LOG_ALL = 2,
@@ -98,6 +101,8 @@ static void on_room_frame(void *context, uint32_t number, uint8_t key)
 
 static void on_sent(int fd, const uint8_t *data, size_t size)
 {
+    const struct conn *conn = records[hearer[fd]].conn;
+    MUST(conn == nullptr || !conn->prefaced); /* who shows no header learns nothing */
     ear_hears(&peers[fd].ear, data, size);
 }
 
@@ -126,9 +131,23 @@ static void open_up(struct conn *conn, const struct http_upgrade *upgrade, size_
     if (mood == 3) conn_pause(conn);
 }
 
+/* It is the header that the peer began with, whole. */
+static void on_proxy(void *, struct conn *conn, const struct http_proxy *proxy)
+{
+    const struct pot *said = &peers[conn->fd].said;
+    struct http_proxy own;
+    MUST(conn->phase == CONN_HTTP && !conn->prefaced);
+    MUST(http_proxy_read((struct bytes){said->data, said->size}, &own) == HTTP_PROXY_WHOLE);
+    MUST(own.size == proxy->size && own.has_client == proxy->has_client);
+    MUST(memcmp(own.client.ip, proxy->client.ip, sizeof own.client.ip) == 0);
+    if ((record_of(conn)->mood & 0x18) == 0x18)
+        conn_answer_error(conn, 429, TEXT("too_many"), TEXT("Too many of you."), (struct text){});
+}
+
 static void on_request(void *, struct conn *conn, const struct http_request *request,
                        struct bytes rest)
 {
+    MUST(!conn->prefaced);
     const struct http_upgrade_policy policy = {.any_origin = true,
                                                .deflate = (settings & DEFLATE) != 0};
     struct http_upgrade upgrade;
@@ -213,7 +232,8 @@ static void on_release(void *, struct conn *conn)
     peer_judge(peer, false);
 }
 
-static const struct conn_hooks hooks = {.on_request = on_request,
+static const struct conn_hooks hooks = {.on_proxy = on_proxy,
+                                        .on_request = on_request,
                                         .on_message = on_message,
                                         .on_close = on_close,
                                         .on_release = on_release};
@@ -420,6 +440,7 @@ static void somebody_comes(uint8_t mood)
     (void)!ring_peer(&ring, fd, &peer);
     struct conn *conn = conn_accept(&shared, fd, 0, &peer);
     if (conn != nullptr) remember(conn, fd, mood);
+    if (conn != nullptr) conn->prefaced = (mood & prefaced_mood) != 0;
     MUST((conn != nullptr) == memory_ring_is_open(fd));
 }
 
@@ -533,7 +554,6 @@ static void peer_acts(struct peer *peer, uint8_t what, struct script *script)
         byte = script_byte(script);
         peer_says(peer, script_part(script, byte));
         break;
-    case 1: peer_handshakes(peer, script_byte(script)); break;
     case 2: peer_sends_frame(peer, script); break;
     case 3:
         byte = script_byte(script);
@@ -553,6 +573,18 @@ static void peer_acts(struct peer *peer, uint8_t what, struct script *script)
     }
 }
 
+/* A PROXY header, if nothing has been said yet. */
+static void prefaces(const struct record *record)
+{
+    static const uint8_t headers[2][40] = {
+        "\r\n\r\n\0\r\nQUIT\n\x20\0\0\0",
+        "\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x11\xC6\x33\x64\7\xA\0\0\1\xD4\x31\1\xBB\4\0\2xx",
+    };
+    uint32_t form = record->mood >> 3 & 1;
+    struct peer *peer = &peers[record->fd];
+    if (peer->said.size == 0) peer_says(peer, (struct script){headers[form], form == 0 ? 16 : 33});
+}
+
 /* Only one whose descriptor is its own: a passport's is on its way. */
 static void with_somebody(uint8_t what, struct script *script)
 {
@@ -564,6 +596,9 @@ static void with_somebody(uint8_t what, struct script *script)
                           (struct memory_receive){.size_max = how < 128 ? 1 + how : 4096,
                                                   .ends = how % 8 == 3,
                                                   .no_buffers = how % 32 == 9});
+    } else if (what == 1) {
+        if ((record->mood & prefaced_mood) != 0) prefaces(record);
+        peer_handshakes(&peers[record->fd], script_byte(script));
     } else if (what == 6) {
         uint8_t action = script_byte(script);
         hub_acts(record, action, script_byte(script));

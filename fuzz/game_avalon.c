@@ -4,7 +4,8 @@
  * The target keeps its own book of who sits where, as the hub does. Every message is JSON that has
  * the envelope's keys, goes to members who sit there, and is at its end; who is dismissed sits
  * there, once, and is not spoken to afterwards; who never left or was dismissed is heard; a player
- * is connected once; and the game never wants the clock at a time that it was given already. */
+ * is connected once; the room says no more than its rate lets pass; and the game never wants the
+ * clock at a time that it was given already. */
 #include "base/json.h"
 #include "game/games.h"
 #include "script.h"
@@ -20,8 +21,10 @@ struct tabletop {
     uint32_t next_member;
     uint32_t member_of[players]; /* by the target's own book; game_nobody: not connected */
     uint8_t *said;
+    uint64_t chats; /* messages of members that others were told */
 };
 
+constexpr uint32_t chats_a_second = 2;
 constexpr size_t said_max = 128 * 1024;
 
 static bool sits(const struct tabletop *table, uint32_t member)
@@ -49,7 +52,11 @@ static void check_message(struct text text)
 /* What was said because of one input; those who are dismissed leave. */
 static void take_words(struct tabletop *table, struct game_words *words)
 {
+    const struct text chat = TEXT("{\"type\":\"event\",\"event\":\"chat\"");
     MUST(!words->out.overflow);
+    if (words->count > 0 && text_starts(words_text(words, &words->messages[0]), chat))
+        table->chats += 1;
+    MUST(table->chats <= chats_a_second * (2 + table->now.ms / 1000)); /* it began at 1000 */
     for (uint32_t i = 0; i < words->count; i++) {
         const struct game_message *message = &words->messages[i];
         if (message->audience != GAME_TO_ALL) MUST(sits(table, message->member));
@@ -263,7 +270,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                          .warning_ms = 700,
                                          .leeway_ms = 50,
                                          .leave_ms = 500,
-                                         .empty_ms = 60'000},
+                                         .empty_ms = 60'000,
+                                         .rates = {.chat = rate_of(5),
+                                                   .room_chat = rate_of(chats_a_second),
+                                                   .state = rate_of(1024)}},
                              .now = {.ms = 1000},
                              .said = malloc(said_max)};
     for (uint32_t i = 0; i < players; i++)

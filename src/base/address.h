@@ -14,6 +14,13 @@ constexpr size_t address_text_max = 48; /* "[ffff:...:255.255.255.255]:65535" fi
  * same). Names are not looked up. False when it is none of these. */
 [[nodiscard]] bool address_parse(struct text text, struct address *address);
 
+/* Reads an address as proxies write it, with a port or without: "192.0.2.1", "192.0.2.1:80",
+ * "2001:db8::1", "[2001:db8::1]", "[2001:db8::1]:80". False when it is none of these. */
+[[nodiscard]] bool address_host_parse(struct text text, struct address *address);
+
+/* The address of 4 or 16 bytes in network order. Of 16, an IPv4-mapped one is an IPv4 address. */
+struct address address_of(struct bytes ip, uint16_t port);
+
 /* Writes the address the way address_parse reads it; without the port when `with_port` is false,
  * and then without brackets. */
 void write_address(struct writer *writer, const struct address *address, bool with_port);
@@ -38,3 +45,13 @@ struct address_block {
 [[nodiscard]] bool address_block_parse(struct text text, struct address_block *block);
 
 bool address_block_holds(const struct address_block *block, const struct address *address);
+
+/* Some blocks, of which an operator may name so many. */
+constexpr uint32_t address_blocks_max = 32;
+struct address_blocks {
+    struct address_block list[address_blocks_max];
+    uint32_t count;
+};
+
+/* True when one of the blocks holds it. */
+bool address_blocks_hold(const struct address_blocks *blocks, const struct address *address);

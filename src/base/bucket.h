@@ -26,5 +26,11 @@ struct rate rate_of(uint32_t per_second);
  * a little before that of an earlier call (workers look at the clock one by one). */
 [[nodiscard]] bool bucket_take(uint32_t *bucket, struct rate rate, uint64_t now_ms, uint32_t cost);
 
+/* How many tokens are in it. */
+uint32_t bucket_level(uint32_t bucket, struct rate rate, uint64_t now_ms);
+
+/* How long until `cost` fits, ms, rounded up. 0: it does. */
+uint32_t bucket_wait_ms(uint32_t bucket, struct rate rate, uint64_t now_ms, uint32_t cost);
+
 /* How long until nothing is in it, ms, rounded up. 0: nothing is. */
 uint32_t bucket_drained_ms(uint32_t bucket, struct rate rate, uint64_t now_ms);

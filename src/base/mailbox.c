@@ -218,7 +218,8 @@ static bool claim(struct group_view *view, uint64_t key, uint32_t bucket)
     return true;
 }
 
-enum turnstile_answer turnstile_enter(struct turnstile *turnstile, uint64_t key, uint64_t now_ms)
+static enum turnstile_answer enter(struct turnstile *turnstile, uint64_t key, uint64_t now_ms,
+                                   uint32_t arrivals)
 {
     if (key == 0) key = 1;
     uint32_t most = turnstile->inside_most;
@@ -228,7 +229,7 @@ enum turnstile_answer turnstile_enter(struct turnstile *turnstile, uint64_t key,
         if (view.inside >= most) return TURNSTILE_FULL;
         if (view.own == nullptr && view.free == nullptr) return TURNSTILE_UNCOUNTED;
         uint32_t bucket = view.own != nullptr ? (uint32_t)view.own_state : 0;
-        if (!bucket_take(&bucket, turnstile->arrivals, now_ms, 1)) return TURNSTILE_TOO_FAST;
+        if (!bucket_take(&bucket, turnstile->arrivals, now_ms, arrivals)) return TURNSTILE_TOO_FAST;
         bool entered =
             view.own == nullptr
                 ? claim(&view, key, bucket)
@@ -236,6 +237,11 @@ enum turnstile_answer turnstile_enter(struct turnstile *turnstile, uint64_t key,
                           state_of(inside_of(view.own_state) + 1, view.own_state, bucket));
         if (entered) return TURNSTILE_COUNTED;
     }
+}
+
+enum turnstile_answer turnstile_enter(struct turnstile *turnstile, uint64_t key, uint64_t now_ms)
+{
+    return enter(turnstile, key, now_ms, 1);
 }
 
 /* One of the key's entries counts at least one, but while we look at them in turn, others may take
@@ -252,4 +258,17 @@ void turnstile_leave(struct turnstile *turnstile, uint64_t key)
         if (atomic_load_explicit(&entry->key, memory_order_relaxed) != key) continue;
         if (replace(entry, state, state - inside_one)) return;
     }
+}
+
+void turnstile_note(struct turnstile *turnstile, uint64_t key, uint64_t now_ms, uint32_t arrivals)
+{
+    if (enter(turnstile, key, now_ms, arrivals) == TURNSTILE_COUNTED)
+        turnstile_leave(turnstile, key);
+}
+
+uint32_t turnstile_held(struct turnstile *turnstile, uint64_t key, uint64_t now_ms)
+{
+    struct group_view view = look(turnstile, key != 0 ? key : 1, now_ms);
+    if (view.own == nullptr) return 0;
+    return bucket_level((uint32_t)view.own_state, turnstile->arrivals, now_ms);
 }

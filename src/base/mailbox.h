@@ -145,5 +145,12 @@ void turnstile_init(struct turnstile *turnstile, struct arena *arena, uint32_t k
 [[nodiscard]] enum turnstile_answer turnstile_enter(struct turnstile *turnstile, uint64_t key,
                                                     uint64_t now_ms);
 
+/* Any thread: one comes and is gone, and is remembered as so many arrivals, 1 or more; not at all
+ * where they would be more than may be. */
+void turnstile_note(struct turnstile *turnstile, uint64_t key, uint64_t now_ms, uint32_t arrivals);
+
+/* Any thread: how many arrivals of this key are remembered. */
+[[nodiscard]] uint32_t turnstile_held(struct turnstile *turnstile, uint64_t key, uint64_t now_ms);
+
 /* Any thread: one that was COUNTED goes. */
 void turnstile_leave(struct turnstile *turnstile, uint64_t key);

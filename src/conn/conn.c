@@ -177,7 +177,7 @@ void conn_on_timer(struct conn *conn)
     uint64_t now_ms = instant_ms(conn->shared->now);
     switch (conn->phase) {
     case CONN_HTTP:
-        if (conn->read_anything)
+        if (conn->read_anything && !conn->prefaced)
             conn_answer_error(conn, 408, TEXT("request_timeout"),
                               TEXT("The request did not come in time."), (struct text){});
         else

@@ -28,6 +28,7 @@
 #include "base/random.h"
 #include "base/wheel.h"
 #include "conn/reasons.h"
+#include "http/proxy.h"
 #include "http/request.h"
 #include "http/respond.h"
 #include "http/upgrade.h"
@@ -41,6 +42,9 @@ struct conn;
 
 /* News for the hub. `hub` is conn_shared.hub. */
 struct conn_hooks {
+    /* The PROXY header of a connection that is `prefaced` has come: whose it is. May call
+     * conn_answer. */
+    void (*on_proxy)(void *hub, struct conn *conn, const struct http_proxy *proxy);
     /* A whole request has come. Must call conn_upgrade, conn_answer, conn_hold or conn_part
      * before it returns. The request, and the bytes that came behind it, are valid during the
      * call. */
@@ -155,6 +159,8 @@ struct conn {
     uint8_t window_bits;      /* frames are compressed with a window of 2^this; 0: they are not */
     bool counted : 1;         /* the hub's: holds one of the places of --connections */
     bool address_counted : 1; /* the hub's: and one of its address's */
+    bool prefaced : 1;        /* the hub's, from accept: a PROXY header must come first. Not since
+                               * it has come */
     bool paused : 1;          /* its input is not read; what of it has come is in `kept` */
     bool answered : 1;        /* each of its messages is answered: see conn_answer_all */
     bool held : 1;            /* its request is being answered elsewhere */

@@ -15,6 +15,8 @@
     X(HANDED_OVER, 0, LOG_DEBUG, "handed_over", "another worker goes on with it")                 \
     X(HANDSHAKE_TIMEOUT, 0, LOG_INFO, "handshake_timeout",                                        \
       "no whole request came before the deadline")                                                \
+    X(PROXY_HEADER, 0, LOG_INFO, "proxy_header",                                                  \
+      "it did not begin with a PROXY header, version 2")                                          \
     X(MESSAGE_TIMEOUT, 4408, LOG_INFO, "message_timeout",                                         \
       "a message was begun and not finished in time")                                             \
     X(PONG_TIMEOUT, 4408, LOG_INFO, "pong_timeout", "a ping was not answered in time")            \

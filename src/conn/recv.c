@@ -137,6 +137,41 @@ static void read_request(struct conn *conn, struct bytes *input)
     if (step != HTTP_NEED_MORE) answer_request(conn, step, input);
 }
 
+/* Gathers a PROXY header where the request will be, no byte beyond it. */
+static enum http_proxy_step gather(struct http_reader *reader, struct bytes *input,
+                                   struct http_proxy *proxy)
+{
+    static_assert(http_proxy_size_max <= http_head_size_max);
+    for (;;) {
+        struct bytes gathered = {reader->buffer.data, reader->used};
+        enum http_proxy_step step = http_proxy_read(gathered, proxy);
+        if (step != HTTP_PROXY_NEED_MORE || input->size == 0) return step;
+        size_t size = proxy->size - reader->used;
+        if (size > input->size) size = input->size;
+        memcpy(reader->buffer.data + reader->used, input->data, size);
+        reader->used += (uint32_t)size;
+        *input = bytes_skip(*input, size);
+    }
+}
+
+/* Who is no proxy learns nothing (THREATS.md H21). */
+static void read_proxy_header(struct conn *conn, struct bytes *input)
+{
+    struct conn_shared *shared = conn->shared;
+    struct http_proxy proxy;
+    if (conn->http.buffer.data == nullptr && !lend_request_buffer(conn)) {
+        conn_drain(conn, CLOSE_OVERLOADED);
+        return;
+    }
+    enum http_proxy_step step = gather(&conn->http, input, &proxy);
+    if (step == HTTP_PROXY_BROKEN) conn_drain(conn, CLOSE_PROXY_HEADER);
+    if (step != HTTP_PROXY_WHOLE) return;
+    conn->prefaced = false;
+    give_request_buffer(shared, conn->http.buffer.data); /* its client may be silent for long */
+    conn->http.buffer.data = nullptr;
+    shared->hooks->on_proxy(shared->hub, conn, &proxy);
+}
+
 static bool lend_message_buffer(struct conn *conn)
 {
     if (conn->answered) return conn_lend_frame(conn);
@@ -323,7 +358,9 @@ static void discard(struct conn *conn, size_t size)
 static void conn_read(struct conn *conn, struct bytes input)
 {
     size_t size = input.size;
-    if (conn->phase == CONN_HTTP && !conn->held) read_request(conn, &input);
+    if (conn->phase == CONN_HTTP && conn->prefaced) read_proxy_header(conn, &input);
+    bool asks = conn->phase == CONN_HTTP && !conn->prefaced && !conn->held;
+    if (asks && input.size > 0) read_request(conn, &input);
     if (conn->upgraded && input.size > 0) read_messages(conn, &input);
     if (conn->phase == CONN_CLOSING) discard(conn, size);
     /* A protocol error may have been met after the goodbye had left: nothing more can be read. */

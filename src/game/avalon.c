@@ -29,6 +29,7 @@ static_assert(players_most <= game_messages_max, "a message may go to each of th
 struct player {
     uint32_t member; /* game_nobody while it is away */
     bool visible;    /* the others think that it is here */
+    struct member_limits limits;
     uint8_t id_size;
     uint16_t name_size;
     char id[id_size_max];
@@ -44,6 +45,7 @@ struct avalon {
     uint64_t empty_since_ms; /* while nobody is connected */
     uint32_t connected;
     uint32_t count;
+    uint32_t chat_limit; /* a bucket: what all have said */
     uint8_t code_size, id_size;
     char code[room_id_size_max];
     char id[id_size_max];
@@ -317,6 +319,30 @@ static void avalon_leave(void *state, uint32_t member, struct game_time now, str
     if (player != nullptr) disconnect(state, player, now); // else it was dismissed
 }
 
+/* --- How often -------------------------------------------------------------------------------- */
+
+/* Too much of it, too fast. Who goes on nevertheless is let go (THREATS.md R9). */
+static void refuse_rate(struct avalon *avalon, struct player *player, struct limit_verdict verdict,
+                        struct text correlation, struct game_time now, struct game_words *words)
+{
+    const struct text code = TEXT("rate_limited");
+    struct writer *out = say(words, TEXT("error"), code, GAME_TO_ONE, player->member);
+    write_string(out, "code", code);
+    write_byte(out, ',');
+    write_string(out, "message",
+                 verdict.limit == GAME_LIMIT_STATE ? TEXT("You ask for the state too often; wait.")
+                 : verdict.limit == GAME_LIMIT_CHAT
+                     ? TEXT("You say too much at once; wait.")
+                     : TEXT("The room says too much at once; wait."));
+    write_text(out, TEXT(",\"retry_ms\":"));
+    write_u64(out, verdict.retry_ms);
+    said(words, correlation);
+    words->limit = verdict.limit;
+    if (!verdict.last) return;
+    words_dismiss(words, player->member, GAME_DISMISS_FLOODED);
+    disconnect(avalon, player, now);
+}
+
 /* --- What a member says ---------------------------------------------------------------------- */
 
 /* Something that means nothing has come; the ninth within a minute is the last. */
@@ -394,10 +420,16 @@ static void chat_to_some(const struct avalon *avalon, struct game_words *words,
 }
 
 /* The sender's own copy carries its correlation_id, the others' does not (C11). */
-static void deliver_chat(const struct avalon *avalon, struct game_words *words,
-                         const struct player *from, struct text message, uint32_t places,
-                         struct game_time now, struct text correlation)
+static void deliver_chat(struct avalon *avalon, struct game_words *words, struct player *from,
+                         struct text message, uint32_t places, struct game_time now,
+                         struct text correlation)
 {
+    struct limit_verdict verdict =
+        limits_chat(&from->limits, &avalon->chat_limit, &avalon->options->rates, now.ms);
+    if (verdict.limit != GAME_LIMIT_NONE) {
+        refuse_rate(avalon, from, verdict, correlation, now, words);
+        return;
+    }
     bool one_for_all = places == 0 && correlation.size == 0 && avalon->options->chat_echo;
     if (places != 0)
         chat_to_some(avalon, words, from, message, places, now);
@@ -482,6 +514,25 @@ static void avalon_verified(void *state, uint32_t member, const struct game_gues
     }
 }
 
+/* The whole state, which costs as many bytes of the player's as it has, or nearly (THREATS.md
+ * R11). */
+static void receive_sync(struct avalon *avalon, struct player *player, struct text correlation,
+                         struct game_time now, struct game_words *words)
+{
+    constexpr uint32_t frame_bytes = 160, player_bytes = 64; /* what is around ids and names */
+    size_t size = frame_bytes;
+    for (uint32_t i = 0; i < avalon->count; i++)
+        size += player_bytes + avalon->players[i].id_size + avalon->players[i].name_size;
+    struct limit_verdict verdict =
+        limits_state(&player->limits, &avalon->options->rates, now.ms, (uint32_t)size);
+    if (verdict.limit != GAME_LIMIT_NONE)
+        refuse_rate(avalon, player, verdict, correlation, now, words);
+    else
+        say_state(avalon, words, player, correlation);
+}
+
+enum avalon_type : uint32_t { TYPE_CHAT, TYPE_SYNC_STATE, TYPE_AUTH }; /* game_avalon.types */
+
 static void avalon_receive(void *state, uint32_t member, struct text text, struct game_time now,
                            struct bytes memory, struct game_words *words)
 {
@@ -491,13 +542,16 @@ static void avalon_receive(void *state, uint32_t member, struct text text, struc
     if (player == nullptr) return; // dismissed: it is not listened to any more
     struct text problem = envelope_read(memory, text, &envelope);
     if (problem.size == 0) {
-        if (text_equal(envelope.type, TEXT("chat")))
+        if (text_equal(envelope.type, TEXT("chat"))) {
+            words->heard = TYPE_CHAT;
             problem = receive_chat(avalon, player, &envelope, now, words);
-        else if (text_equal(envelope.type, TEXT("sync_state")))
-            say_state(avalon, words, player, envelope.correlation);
-        else if (text_equal(envelope.type, TEXT("auth")))
+        } else if (text_equal(envelope.type, TEXT("sync_state"))) {
+            words->heard = TYPE_SYNC_STATE;
+            receive_sync(avalon, player, envelope.correlation, now, words);
+        } else if (text_equal(envelope.type, TEXT("auth"))) {
+            words->heard = TYPE_AUTH;
             problem = receive_auth(avalon, player, &envelope, now, words);
-        else // vote, action, system, and what nobody knows (S2-23)
+        } else // vote, action, system, and what nobody knows (S2-23)
             say_error(words, member, TEXT("unsupported"),
                       TEXT("This type is not understood here; chat, sync_state and auth are."),
                       envelope.correlation);
@@ -579,6 +633,9 @@ const struct game game_avalon = {
     .protocol = TEXT("ringcast.event"),
     .state_size = sizeof(struct avalon),
     .message_size_max = 4096,
+    .types = {[TYPE_CHAT] = TEXT("chat"),
+              [TYPE_SYNC_STATE] = TEXT("sync_state"),
+              [TYPE_AUTH] = TEXT("auth")},
     .acquired = true,
     .open = avalon_open,
     .advance = avalon_advance,

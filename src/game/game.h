@@ -14,6 +14,7 @@
 #pragma once
 #include "base/bucket.h"
 #include "base/bytes.h"
+#include "game/limits.h"
 #include "game/words.h"
 #include "room/room.h"
 
@@ -66,6 +67,7 @@ struct game_options {
     uint32_t seat_ms;      /* lobby: how long a player may be away before the game is lost */
     uint32_t empty_ms;     /* avalon, lobby: how long a room stays in which nobody is */
     bool chat_echo;        /* avalon: who says something gets it, too */
+    struct game_rates rates; /* avalon: how often members may do what others pay for */
 };
 
 /* What a new room begins with. The texts are borrowed for the call. */
@@ -116,11 +118,16 @@ struct game_request {
  * `words` takes what the game says because of this input; it is empty, and the hub sends it in
  * order before the next input. In kinds that have none of join, arrive, leave, receive, request
  * and due it is nullptr. */
+constexpr size_t game_types_max = 8;
+
 struct game {
     const char *name;          /* as in /metrics, logs and the directory of rooms */
     struct text protocol;      /* the WebSocket subprotocol of its dialect */
     size_t state_size;         /* bytes */
     uint32_t message_size_max; /* bytes of one inbound message */
+    /* the types of messages that it understands, for counting (game_words.heard); the rest of the
+     * places is empty */
+    struct text types[game_types_max];
     bool messages_unlimited; /* its members may say as much as they like, whatever --message-rate */
     /* a room is there from when it is acquired (rooms_acquire) until the game ends it, with members
      * or without; else it is made by its first member and gone with its last */

@@ -7,7 +7,12 @@
  *
  * All that changes a room comes by HTTP; members are told, and what they say is ignored. Touched is
  * a room by who comes, who leaves, and every request that is accepted. Members that only sit there
- * do not keep it: a forgotten browser tab would keep it for ever. */
+ * do not keep it: a forgotten browser tab would keep it for ever.
+ *
+ * That somebody joined is news to everybody, so thousands who join at once would be millions of
+ * messages. A few are told one by one, as ever; of more, all are told together, ten times a second
+ * (THREATS.md R8): what counts is how many there are. */
+#include "base/bucket.h"
 #include "base/json.h"
 #include "base/random.h"
 #include "game/games.h"
@@ -22,10 +27,13 @@ static const struct text status_names[] = {
 };
 
 constexpr size_t vote_secret_max = 64;
+static const struct rate joined_rate = {.per_second = 10, .burst = 20};
 
 struct vote {
     const struct game_options *options;
     uint64_t touched_ms; /* when somebody last did something to the room */
+    uint64_t joined_ms;  /* when to tell of those who joined and were not told of; 0: all were */
+    uint32_t joined;     /* a bucket, of joined_rate */
     uint32_t present;    /* members */
     enum vote_status status;
     uint8_t id_size, secret_size;
@@ -72,9 +80,10 @@ static void say_status(const struct vote *vote, struct game_words *words,
     said(words);
 }
 
-static void say_joined(const struct vote *vote, struct game_words *words, uint32_t member)
+static void say_joined(const struct vote *vote, struct game_words *words,
+                       enum game_audience audience, uint32_t member)
 {
-    struct writer *out = say(vote, words, TEXT("participant_joined"), GAME_TO_OTHERS, member);
+    struct writer *out = say(vote, words, TEXT("participant_joined"), audience, member);
     write_text(out, TEXT("{\"message\":\"participant joined\",\"participants_count\":"));
     write_u64(out, vote->present);
     write_text(out, TEXT("}"));
@@ -95,12 +104,19 @@ static void vote_open(void *state, const struct game_opening *opening)
     if (vote->secret_size > 0) memcpy(vote->secret, opening->secret.data, vote->secret_size);
 }
 
+/* When nobody will have touched it for too long. */
+static uint64_t end_ms(const struct vote *vote)
+{
+    bool lobby = vote->status == VOTE_LOBBY;
+    return vote->touched_ms + (lobby ? vote->options->lobby_ms : vote->options->voting_ms);
+}
+
 static uint64_t vote_due(const void *state)
 {
     const struct vote *vote = state;
     if (vote->status == VOTE_FINISHED) return game_never_ms;
-    bool lobby = vote->status == VOTE_LOBBY;
-    return vote->touched_ms + (lobby ? vote->options->lobby_ms : vote->options->voting_ms);
+    bool first = vote->joined_ms != 0 && vote->joined_ms < end_ms(vote);
+    return first ? vote->joined_ms : end_ms(vote);
 }
 
 static void finish(struct vote *vote, struct game_words *words)
@@ -112,8 +128,14 @@ static void finish(struct vote *vote, struct game_words *words)
 
 static bool vote_advance(void *state, struct game_time now, struct game_words *words)
 {
-    if (now.ms < vote_due(state)) return false;
-    finish(state, words);
+    struct vote *vote = state;
+    if (now.ms < vote_due(vote)) return false;
+    if (vote->joined_ms != 0 && now.ms >= vote->joined_ms) {
+        (void)!bucket_take(&vote->joined, joined_rate, now.ms, 1);
+        vote->joined_ms = 0;
+        say_joined(vote, words, GAME_TO_ALL, 0);
+    }
+    if (now.ms >= end_ms(vote)) finish(vote, words);
     return true;
 }
 
@@ -123,7 +145,12 @@ static void vote_join(void *state, uint32_t member, struct game_time now, struct
     vote->present += 1;
     vote->touched_ms = now.ms;
     say_status(vote, words, GAME_TO_ONE, member);
-    say_joined(vote, words, member);
+    if (bucket_take(&vote->joined, joined_rate, now.ms, 1)) {
+        vote->joined_ms = 0; /* the number is of all */
+        say_joined(vote, words, GAME_TO_OTHERS, member);
+    } else if (vote->joined_ms == 0) {
+        vote->joined_ms = now.ms + bucket_wait_ms(vote->joined, joined_rate, now.ms, 1);
+    }
 }
 
 static void vote_leave(void *state, uint32_t, struct game_time now, struct game_words *)

@@ -3,7 +3,8 @@
 
 struct game_words words_over(struct bytes memory)
 {
-    return (struct game_words){.out = writer_over(memory.data, memory.size)};
+    return (struct game_words){.out = writer_over(memory.data, memory.size),
+                               .heard = game_type_unknown};
 }
 
 struct writer *words_begin(struct game_words *words, enum game_audience audience, uint32_t member)

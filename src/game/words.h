@@ -20,16 +20,31 @@ struct game_message {
     enum game_audience audience;
 };
 
+/* What was too much of an input, for the hub to count. */
+enum game_limit : uint8_t {
+    GAME_LIMIT_NONE,
+    GAME_LIMIT_CHAT,
+    GAME_LIMIT_ROOM_CHAT,
+    GAME_LIMIT_STATE,
+};
+constexpr size_t game_limits = 4;
+
+/* The input was of none of the kind's types of messages. */
+constexpr uint32_t game_type_unknown = UINT32_MAX;
+
 /* Why a game wants a member gone; each is a close code (conn/reasons.h). */
 enum game_dismissal : uint8_t {
     GAME_DISMISS_MISBEHAVED, /* it sent too much that means nothing */
     GAME_DISMISS_EXPIRED,    /* what let it in is no longer valid */
     GAME_DISMISS_REPLACED,   /* whoever it is has come again, on another connection */
     GAME_DISMISS_FORBIDDEN,  /* it showed a token of somebody else */
-    GAME_DISMISS_FLOODED,    /* it had tokens checked too often; see game_token_rate */
+    /* it went on after it had been refused for its rate, again and again, or had tokens checked too
+     * often (game_token_rate) */
+    GAME_DISMISS_FLOODED,
 };
 constexpr size_t game_dismissals = 5;
-constexpr size_t game_dismissed_max = 16; /* because of one input */
+constexpr uint32_t game_flood_retry_ms = 20'000; /* when who FLOODED should come back */
+constexpr size_t game_dismissed_max = 16;        /* because of one input */
 
 /* What words_verify asks for. */
 struct words_token {
@@ -42,6 +57,8 @@ struct game_words {
     struct writer out;
     uint32_t count;
     uint32_t dismissed_count;
+    uint32_t heard;        /* the input's place among the kind's types, or game_type_unknown */
+    enum game_limit limit; /* what the input was refused for */
     bool over; /* the game is at its end: once all is said the hub closes members and room */
     struct words_token asked;
     struct game_message messages[game_messages_max];

@@ -33,6 +33,8 @@ bool avalon_is_on(const struct worker *worker)
     X(FULL, 409, "room_full", "All places in the room are taken.")                               \
     X(ADDRESS_ROOMS, 429, "address_rooms", "Your address has as many rooms as it may.")          \
     X(ADDRESS_TOO_FAST, 429, "address_acquires", "Your address makes rooms too often.")          \
+    X(ADDRESS_MISSES, 429, "address_misses",                                                     \
+      "Your address has asked for too many rooms that are not there; wait a while.")             \
     X(TOO_LARGE, 500, "too_large", "The answer is larger than this server can give.")            \
     X(ROOMS, 503, "too_many_rooms", "No further room can be made now; try again later.")         \
     X(BUSY, 503, "overloaded", "The workers are busy; try again.")
@@ -52,24 +54,43 @@ static const struct {
 #undef X
 };
 
+/* `retry_s`: when to come back; 0: it is not said. */
 static void answer_error(struct conn *conn, uint16_t status, struct text code, struct text sentence,
-                         struct text origin)
+                         struct text origin, uint32_t retry_s)
 {
     uint8_t memory[512];
     struct writer headers = writer_over(memory, sizeof memory);
+    if (retry_s > 0) entrance_write_retry(&headers, retry_s);
     routes_write_origin(&headers, origin);
     conn_answer_error(conn, status, code, sentence, text_from(writer_bytes(&headers)));
+}
+
+static void refuse_until(struct conn *conn, enum refusal refusal, struct text sentence,
+                         struct text origin, uint32_t retry_s)
+{
+    answer_error(conn, refusals[refusal].status, refusals[refusal].code, sentence, origin, retry_s);
 }
 
 static void refuse_saying(struct conn *conn, enum refusal refusal, struct text sentence,
                           struct text origin)
 {
-    answer_error(conn, refusals[refusal].status, refusals[refusal].code, sentence, origin);
+    refuse_until(conn, refusal, sentence, origin, 0);
 }
 
 static void refuse(struct conn *conn, enum refusal refusal, struct text origin)
 {
     refuse_saying(conn, refusal, refusals[refusal].sentence, origin);
+}
+
+/* Codes could be guessed, so whoever tries many is held back before the next one is looked up
+ * (THREATS.md A17, G13). False when that was answered. */
+static bool may_look(struct worker *worker, struct conn *conn, struct text origin)
+{
+    uint32_t wait_s = entrance_look_wait_s(worker, &conn->peer);
+    if (wait_s > 0)
+        refuse_until(conn, REFUSE_ADDRESS_MISSES, refusals[REFUSE_ADDRESS_MISSES].sentence, origin,
+                     wait_s);
+    return wait_s == 0;
 }
 
 static void answer(struct worker *worker, struct conn *conn, uint16_t status, struct text body,
@@ -145,9 +166,10 @@ static void answer_place(struct worker *worker, struct conn *conn, const struct 
 void avalon_routes_answer(struct worker *worker, struct conn *conn, const struct avalon_wish *wish,
                           bool found, enum game_answer result, struct text reply)
 {
-    if (!found)
+    if (!found) {
+        entrance_missed(worker, &conn->peer, wish->room);
         refuse(conn, REFUSE_NO_ROOM, wish->origin);
-    else if (result == GAME_NOT_UNDERSTOOD)
+    } else if (result == GAME_NOT_UNDERSTOOD)
         refuse(conn, REFUSE_BAD_NAME, wish->origin);
     else if (result == GAME_REFUSED)
         refuse(conn, text_equal(reply, TEXT("room_full")) ? REFUSE_FULL : REFUSE_NAME_TAKEN,
@@ -389,7 +411,7 @@ static bool read_token(struct worker *worker, struct conn *conn, const struct ht
     }
     struct verdict verdict = verify_token(worker, GAME_AVALON, code, token, &guest);
     if (verdict.code.size > 0) {
-        answer_error(conn, 401, verdict.code, verdict.sentence, wish->origin);
+        answer_error(conn, 401, verdict.code, verdict.sentence, wish->origin, 0);
         return false;
     }
     write_text(memory, guest.room);
@@ -430,6 +452,8 @@ static void on_room(struct worker *worker, struct conn *conn, const struct http_
         refuse(conn, REFUSE_NO_SOCKET, origin); /* THREATS.md H25 */
     } else if (!avalon_read_code(code_text, digits)) {
         refuse(conn, REFUSE_NO_ROOM, origin);
+    } else if (!may_look(worker, conn, origin)) {
+        return;
     } else if (read_wish(worker, conn, request, code, &ids, &wish)) {
         wish.room = rooms_name(name_memory, GAME_AVALON, code);
         ask_room(worker, conn, &wish);

@@ -47,19 +47,35 @@ static const struct option options[] = {
     {"address-handshakes", "N", "200", nullptr, 0, 100'000, AT(address_handshakes), OPTION_COUNT,
      "new sockets of one address a second, twice as many at once; more get 429; 0: no limit"},
     {"address-rooms", "N", "64", nullptr, 0, 1'000'000, AT(address_rooms), OPTION_COUNT,
-     "rooms that one address has acquired at once; more get 429; 0: no limit"},
+     "rooms that one address has made at once; more get 429; 0: no limit"},
     {"address-acquires", "N", "10", nullptr, 0, 100'000, AT(address_acquires), OPTION_COUNT,
-     "rooms that one address may acquire a second, twice as many at once; more get 429; 0: no "
-     "limit"},
+     "rooms that one address may make a second, twice as many at once; more get 429; 0: no limit"},
+    {"address-misses", "N", "10", nullptr, 0, 100'000, AT(address_misses), OPTION_COUNT,
+     "rooms that one address may ask for in vain a second, twice as many at once; "
+     "then its questions get 429; 0: no limit"},
     {"limit-exempt", "CIDR", nullptr, "127.0.0.0/8,::1", 0, 0, AT(exempt), OPTION_BLOCKS,
-     "addresses that are not counted, such as a load balancer's; may be repeated, "
+     "addresses that are not counted, such as your own load tests'; may be repeated, "
      "or separated by commas"},
+    {"trusted-proxy", "CIDR", nullptr, nullptr, 0, 0, AT(trusted), OPTION_BLOCKS,
+     "proxies whose X-Forwarded-For, or PROXY header, tells whose connection it is; may be "
+     "repeated, or separated by commas"},
+    {"proxy-protocol", nullptr, "off", nullptr, 0, 0, AT(proxy_protocol), OPTION_FLAG,
+     "each connection must come from a trusted proxy and begin with a PROXY header, version 2"},
     {"message-rate", "N", "50", nullptr, 0, 1'000'000, AT(message_rate), OPTION_COUNT,
      "messages of one client a second, twice as many at once; more end with 4429; "
      "a message counts once more for every 4 KiB; 0: no limit"},
     {"control-rate", "N", "50", nullptr, 0, 1'000'000, AT(control_rate), OPTION_COUNT,
      "pings and unasked pongs of one client a second, twice as many at once; "
      "more end with 4429; 0: no limit"},
+    {"chat-rate", "N", "5", nullptr, 0, 1'000'000, AT(chat_rate), OPTION_COUNT,
+     "chat messages of one member of a room a second, twice as many at once; more are refused, and "
+     "who goes on and on ends with 4429; 0: no limit"},
+    {"room-chat-rate", "N", "30", nullptr, 0, 1'000'000, AT(room_chat_rate), OPTION_COUNT,
+     "chat messages of all members of a room together a second, twice as many at once; more are "
+     "refused; 0: no limit"},
+    {"state-rate", "SIZE", "4KiB", nullptr, 0, 1'048'576, AT(state_rate), OPTION_SIZE,
+     "state that one member may ask for (sync_state) a second, twice as much at once; more is "
+     "refused; 0: no limit"},
     {"allow-origin", "URL", nullptr, nullptr, 0, 0, AT(origins), OPTION_ORIGIN,
      "scheme://host[:port] of web pages that may connect beside the server's own; "
      "may be repeated, or separated by commas; \"*\" allows any"},
@@ -260,15 +276,15 @@ static bool set_origins(struct config *config, struct text list)
     return true;
 }
 
-static bool add_exempt(struct config *config, struct text list)
+static bool add_blocks(struct address_blocks *blocks, struct text list)
 {
     while (list.size > 0) {
         const char *comma = memchr(list.data, ',', list.size);
         size_t size = comma != nullptr ? (size_t)(comma - list.data) : list.size;
-        if (config->exempt_count == config_exempt_max) return false;
-        struct address_block *block = &config->exempt[config->exempt_count];
+        if (blocks->count == address_blocks_max) return false;
+        struct address_block *block = &blocks->list[blocks->count];
         if (!address_block_parse(text_trim((struct text){list.data, size}), block)) return false;
-        config->exempt_count += 1;
+        blocks->count += 1;
         list = text_skip(list, comma != nullptr ? size + 1 : size);
     }
     return true;
@@ -296,7 +312,7 @@ static bool set(struct config *config, const struct option *option, struct text 
         /* Port 0 would be one that nobody knows. */
         return address_parse(value, field) && ((struct address *)field)->port != 0;
     case OPTION_ORIGIN: return set_origins(config, value);
-    case OPTION_BLOCKS: return add_exempt(config, value);
+    case OPTION_BLOCKS: return add_blocks(field, value);
     case OPTION_LOG_LEVEL: return set_choice(field, value, levels, 4);
     case OPTION_LOG_FORMAT: return set_choice(field, value, formats, 3);
     case OPTION_TEXT: *(struct text *)field = value; return value.size > 0;
@@ -448,6 +464,11 @@ bool config_read(struct config *config, int count, char **words, char **environm
     if (config->jwt_secret.size == 0)
         config->jwt_secret = variable(environment, TEXT("SUPABASE_JWT_SECRET"));
     if (config->dev && config->api_key.size == 0) config->api_key = TEXT("dev");
+    if (config->proxy_protocol && config->trusted.count == 0) {
+        write_text(why, TEXT("--proxy-protocol lets nobody in without a --trusted-proxy; name the "
+                             "addresses of yours"));
+        return false;
+    }
     return true;
 }
 

@@ -7,7 +7,6 @@
 #include "outbox/policy.h"
 
 constexpr uint32_t config_origins_max = 32;
-constexpr uint32_t config_exempt_max = 32;
 
 struct config {
     bool dev;                     /* a demo: any origin, a known key, a race that runs by itself */
@@ -18,12 +17,11 @@ struct config {
     uint32_t rooms;               /* at once, of all kinds, beside the race at /ws */
     uint32_t address_connections; /* of one address at once; 0: no limit */
     uint32_t address_handshakes;  /* of one address, a second; 0: no limit */
-    uint32_t address_rooms;       /* acquired by one address at once; 0: no limit */
+    uint32_t address_rooms;       /* made by one address at once; 0: no limit */
     uint32_t address_acquires;    /* wishes of one address for a room, a second; 0: no limit */
-    struct address_block exempt[config_exempt_max]; /* addresses that are not counted */
-    uint32_t exempt_count;
-    uint32_t message_rate; /* messages of one client, a second; 0: no limit */
-    uint32_t control_rate; /* pings and unasked pongs of one client, a second; 0: no limit */
+    struct address_blocks exempt; /* addresses that are not counted */
+    uint32_t message_rate;        /* messages of one client, a second; 0: no limit */
+    uint32_t control_rate;        /* pings and unasked pongs of one client, a second; 0: no limit */
     uint32_t ping_ms;
     uint32_t pong_ms;
     uint32_t handshake_ms;
@@ -76,6 +74,14 @@ struct config {
     uint32_t jwt_leeway_ms;
     uint32_t token_warning_ms; /* how long before its token expires a member is warned */
     struct text jwt_secret;    /* RINGCAST_JWT_SECRET or SUPABASE_JWT_SECRET; empty: none */
+
+    struct address_blocks trusted; /* proxies that say whose connection it is */
+    bool proxy_protocol;           /* the public listener's connections begin with PROXY v2 */
+    uint32_t address_misses;       /* rooms that one address may ask for in vain, a second; 0: no
+                                    * limit */
+    uint32_t chat_rate;            /* chat messages of one member, a second; 0: no limit */
+    uint32_t room_chat_rate;       /* of all members of a room */
+    uint32_t state_rate;           /* bytes of state that one member asks for, a second */
 };
 
 /* Fills *config from the words after `serve` and the environment. On a mistake returns false

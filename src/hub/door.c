@@ -92,6 +92,27 @@ static void refuse(struct worker *worker, struct conn *conn, const struct door *
     conn_close(conn, refusal.close);
 }
 
+/* Who has no place in the room, or asks for one that is not there, learns which only as long as its
+ * address does not ask too often (THREATS.md A17). Who has a place gets in meanwhile. */
+static void refuse_miss(struct worker *worker, struct conn *conn, const struct door *door,
+                        struct text name, const struct http_upgrade *upgrade,
+                        struct refusal refusal)
+{
+    uint8_t memory[64];
+    struct writer retry = writer_over(memory, sizeof memory);
+    uint32_t wait_s = entrance_look_wait_s(worker, &conn->peer);
+    if (wait_s == 0) {
+        entrance_missed(worker, &conn->peer, name);
+        refuse(worker, conn, door, upgrade, refusal);
+        return;
+    }
+    entrance_write_retry(&retry, wait_s);
+    conn_answer_error(conn, 429, TEXT("address_misses"),
+                      TEXT("Your address has asked for too many rooms that are not there; wait a "
+                           "while."),
+                      text_from(writer_bytes(&retry)));
+}
+
 /* --- Who is it? ------------------------------------------------------------------------------ */
 
 /* The token that is offered among the subprotocols, where browsers can put one; or empty. */
@@ -187,6 +208,13 @@ static struct refusal judge(const struct hub_room *room, const struct game_guest
     return admission == GAME_FULL ? refusals[REFUSE_FULL] : (struct refusal){};
 }
 
+/* Whether it tells what rooms there are and who is in them. */
+static bool is_miss(struct refusal refusal)
+{
+    return text_equal(refusal.code, refusals[REFUSE_NO_ROOM].code) ||
+           text_equal(refusal.code, refusals[REFUSE_UNKNOWN_PLAYER].code);
+}
+
 static void enter(struct worker *worker, struct conn *conn, const struct door *door,
                   struct text name, const struct http_upgrade *upgrade,
                   const struct game_guest *guest)
@@ -196,7 +224,9 @@ static void enter(struct worker *worker, struct conn *conn, const struct door *d
     bool made = room == nullptr && door->opens;
     if (made) room = open_room(worker, conn, door->kind, name, &refusal);
     if (room != nullptr) refusal = judge(room, guest);
-    if (refusal.code.size > 0)
+    if (is_miss(refusal))
+        refuse_miss(worker, conn, door, name, upgrade, refusal);
+    else if (refusal.code.size > 0)
         refuse(worker, conn, door, upgrade, refusal);
     else
         routes_seat(worker, conn, room, upgrade, guest);

@@ -178,7 +178,7 @@ static void on_requested(struct worker *worker, const struct errand *errand, str
     } else if (errand->request.found)
         vote_routes_answer(conn, errand->request.result, reply, origin);
     else
-        vote_routes_answer_no_room(conn, origin);
+        vote_routes_answer_no_room(worker, conn, name, origin);
 }
 
 void errand_on_return(struct worker *worker, struct errand *errand)

@@ -133,12 +133,11 @@ static bool part_with_one(struct hub_room *room)
         [GAME_DISMISS_FORBIDDEN] = CLOSE_FORBIDDEN,
         [GAME_DISMISS_FLOODED] = CLOSE_RATE_LIMITED,
     };
-    constexpr uint32_t flooded_ms = 1000 * game_token_rate.burst / game_token_rate.per_second;
     struct list *link;
     for (size_t i = 0; i < game_dismissals; i++) {
         if ((link = list_take(&room->dismissed[i])) == nullptr) continue;
-        if (reasons[i] == CLOSE_RATE_LIMITED)
-            conn_close_retry(conn_of_link(link), reasons[i], flooded_ms);
+        if (i == GAME_DISMISS_FLOODED)
+            conn_close_retry(conn_of_link(link), CLOSE_RATE_LIMITED, game_flood_retry_ms);
         else
             conn_close(conn_of_link(link), reasons[i]);
         return true;
@@ -182,6 +181,9 @@ static bool finish(struct worker *worker, struct hub_room *room, const struct ga
 {
     assert(!words->asked.is_asked);
     say(worker, room, words);
+    if (words->limit != GAME_LIMIT_NONE) worker->metrics.limited[words->limit] += 1;
+    if (words->heard < game_types_max)
+        worker->metrics.kinds[room->room.kind].types[words->heard] += 1;
     if (words->over) room->over = true;
     if (room->busy) return true; /* the input that led to this one goes on */
     room->busy = true;

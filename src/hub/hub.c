@@ -9,6 +9,8 @@ static void reserve(struct hub *hub, struct arena *arena)
     uint32_t connections = hub->config->connections;
     turnstile_init(&hub->addresses, arena,
                    connections > addresses_least ? connections : addresses_least);
+    turnstile_init(&hub->misses, arena, addresses_least);
+    turnstile_init(&hub->questions, arena, addresses_least);
     uint32_t rooms = hub->config->rooms;
     turnstile_init(&hub->acquirers, arena, rooms > addresses_least ? rooms : addresses_least);
 }
@@ -25,6 +27,9 @@ bool hub_init(struct hub *hub, const struct config *config, struct hash_key hash
     hub->addresses.arrivals = rate_of(config->address_handshakes);
     hub->acquirers.inside_most = config->address_rooms;
     hub->acquirers.arrivals = rate_of(config->address_acquires);
+    constexpr uint32_t misses_most = 4096; /* are remembered of an address */
+    hub->misses.arrivals = (struct rate){config->address_misses, misses_most};
+    hub->questions.arrivals = (struct rate){1, hub_question_s};
     struct arena measuring = arena_measure();
     reserve(hub, &measuring);
     if (!arena_open(&hub->arena, measuring.used)) return false;

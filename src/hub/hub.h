@@ -34,6 +34,9 @@
 
 constexpr uint32_t workers_max = 64; /* a bit each in a room's set of workers */
 
+/* How long an address that asks for the same room again is not guessing, in seconds. */
+constexpr uint32_t hub_question_s = 60;
+
 /* Where static rooms live. */
 constexpr uint32_t hub_home_static = 0;
 
@@ -62,6 +65,8 @@ struct hub {
     struct mailbox_returns keys_home; /* main's: what workers have given back of the other one */
     uint32_t worker_count;
     struct worker *workers[workers_max];
+    struct turnstile misses;    /* --address-misses: arrivals only */
+    struct turnstile questions; /* of an address for a room that is not there: arrivals only */
 };
 
 enum mail_kind : uint32_t {

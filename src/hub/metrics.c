@@ -73,12 +73,25 @@ static void write_kind_and_echo(const struct tally *tally, struct writer *out, c
     labelled(out, name, "kind", "echo", value(&tally->metrics.echo));
 }
 
-static void write_messages(struct writer *out, const char *kind, const struct kind_metrics *metrics)
+static void write_type(struct writer *out, const char *kind, struct text type, uint64_t count)
 {
-    write_format(out, "ringcast_messages_received_total{kind=\"%s\",type=\"text\"} %llu\n", kind,
-                 (unsigned long long)metrics->texts);
-    write_format(out, "ringcast_messages_received_total{kind=\"%s\",type=\"binary\"} %llu\n", kind,
-                 (unsigned long long)metrics->binaries);
+    write_format(out, "ringcast_messages_received_total{kind=\"%s\",type=\"%.*s\"} %llu\n", kind,
+                 TEXT_ARG(type), (unsigned long long)count);
+}
+
+/* Texts by the types that the kind knows; all others are one, however they are called (THREATS.md
+ * R9). Of a kind that looks at none they are only texts. */
+static void write_messages(struct writer *out, const char *kind, const struct text *types,
+                           const struct kind_metrics *metrics)
+{
+    uint64_t others = metrics->texts;
+    size_t count = 0;
+    for (; types != nullptr && count < game_types_max && types[count].size > 0; count++) {
+        write_type(out, kind, types[count], metrics->types[count]);
+        others -= metrics->types[count];
+    }
+    write_type(out, kind, count > 0 ? TEXT("unknown") : TEXT("text"), others);
+    write_type(out, kind, TEXT("binary"), metrics->binaries);
 }
 
 static void write_kinds(const struct tally *tally, struct writer *out)
@@ -101,8 +114,8 @@ static void write_kinds(const struct tally *tally, struct writer *out)
                "Requests by HTTP that a room accepted.", kind_requests);
     head(out, "ringcast_messages_received_total", "counter", "Whole messages from clients.");
     for (size_t i = 0; i < game_kinds; i++)
-        write_messages(out, games[i]->name, &tally->metrics.kinds[i]);
-    write_messages(out, "echo", &tally->metrics.echo);
+        write_messages(out, games[i]->name, games[i]->types, &tally->metrics.kinds[i]);
+    write_messages(out, "echo", nullptr, &tally->metrics.echo);
 }
 
 static void write_peer_closes(const struct metrics *metrics, struct writer *out)
@@ -278,14 +291,20 @@ static void write_limits(const struct tally *tally, struct writer *out)
 {
     const char *name = "ringcast_rate_limited_total";
     const uint64_t *addresses = tally->metrics.addresses;
-    head(out, name, "counter",
-         "Connections and requests turned away, or closed with 4429, by what was over.");
+    head(out, name, "counter", "What was refused, or closed with 4429, by what was over.");
     labelled(out, name, "scope", "address_connections", addresses[TURNSTILE_FULL]);
     labelled(out, name, "scope", "address_handshakes", addresses[TURNSTILE_TOO_FAST]);
     labelled(out, name, "scope", "address_rooms", tally->metrics.acquires[TURNSTILE_FULL]);
     labelled(out, name, "scope", "address_acquires", tally->metrics.acquires[TURNSTILE_TOO_FAST]);
+    labelled(out, name, "scope", "address_misses", tally->metrics.looks_limited);
+    labelled(out, name, "scope", "chat", tally->metrics.limited[GAME_LIMIT_CHAT]);
+    labelled(out, name, "scope", "room_chat", tally->metrics.limited[GAME_LIMIT_ROOM_CHAT]);
+    labelled(out, name, "scope", "state", tally->metrics.limited[GAME_LIMIT_STATE]);
     labelled(out, name, "scope", "messages", tally->conns.messages_limited);
     labelled(out, name, "scope", "control", tally->conns.control_limited);
+    single(out, "ringcast_strangers_refused_total", "counter",
+           "Connections closed at once under --proxy-protocol: they came from no trusted proxy.",
+           tally->metrics.strangers);
     single(out, "ringcast_addresses_uncounted_total", "counter",
            "Connections let in without being counted with their address: the table was full.",
            addresses[TURNSTILE_UNCOUNTED]);

@@ -12,16 +12,17 @@ struct worker;
 constexpr size_t peer_code_buckets = 16;
 
 struct kind_metrics {
-    uint64_t accepted;      /* connections upgraded into a room of this kind */
-    uint64_t connections;   /* now */
-    uint64_t rooms;         /* now */
-    uint64_t encodes;       /* snapshots and events encoded into frames */
-    uint64_t ticks;         /* ticks of rooms with members */
-    uint64_t tick_overruns; /* ticks that were missed because the worker was late */
-    uint64_t commands;      /* of hosts, accepted */
-    uint64_t requests;      /* by HTTP, accepted by rooms */
-    uint64_t texts;         /* text messages received */
-    uint64_t binaries;      /* binary messages received */
+    uint64_t accepted;              /* connections upgraded into a room of this kind */
+    uint64_t connections;           /* now */
+    uint64_t rooms;                 /* now */
+    uint64_t encodes;               /* snapshots and events encoded into frames */
+    uint64_t ticks;                 /* ticks of rooms with members */
+    uint64_t tick_overruns;         /* ticks that were missed because the worker was late */
+    uint64_t commands;              /* of hosts, accepted */
+    uint64_t requests;              /* by HTTP, accepted by rooms */
+    uint64_t texts;                 /* text messages received */
+    uint64_t binaries;              /* binary messages received */
+    uint64_t types[game_types_max]; /* of the texts, those of each type that the kind knows */
 };
 
 /* What a worker counts while it runs; nothing but 64-bit counts, so that workers' add up. */
@@ -37,6 +38,10 @@ struct metrics {
     uint64_t loans;                              /* frames lent to other workers now */
     uint64_t conns_shed;                         /* closed to win back memory */
     uint64_t addresses[turnstile_answers];       /* sockets, by what their address met */
+    uint64_t limited[game_limits];               /* inputs that rooms refused, by what was over */
+    uint64_t strangers;                          /* sockets of no trusted proxy, closed at once */
+    uint64_t looks_limited;                      /* questions for rooms not answered: the address
+                                                  * has asked in vain too often */
     uint64_t acquires[turnstile_answers];        /* wishes for rooms, in the same way */
     uint64_t tokens_refused;                     /* by themselves; not for whose they are */
 };

@@ -2,6 +2,7 @@
 #include "hub/avalon_routes.h"
 #include "hub/door.h"
 #include "hub/echo.h"
+#include "hub/entrance.h"
 #include "hub/events.h"
 #include "hub/handoff.h"
 #include "hub/rooms.h"
@@ -114,6 +115,33 @@ void routes_refuse_draining(struct conn *conn)
                       TEXT("This server is going down; try another one."), (struct text){});
 }
 
+/* Opens a room for who comes first, which counts with its address like one that was asked for
+ * (THREATS.md R7). nullptr when that was refused. */
+static struct hub_room *open_counted(struct worker *worker, struct conn *conn, enum game_kind kind,
+                                     struct text name)
+{
+    uint64_t key = 0;
+    enum turnstile_answer met = entrance_acquire(worker, &conn->peer, &key);
+    if (met == TURNSTILE_FULL || met == TURNSTILE_TOO_FAST) {
+        bool full = met == TURNSTILE_FULL;
+        conn_answer_error(conn, 429, full ? TEXT("address_rooms") : TEXT("address_acquires"),
+                          full ? TEXT("Your address has as many rooms as it may.")
+                               : TEXT("Your address makes rooms too often."),
+                          (struct text){});
+        return nullptr;
+    }
+    struct hub_room *room = rooms_open(worker, kind, name, false);
+    if (room != nullptr) {
+        room->is_owned = met == TURNSTILE_COUNTED;
+        room->owner = key;
+        return room;
+    }
+    if (met == TURNSTILE_COUNTED) turnstile_leave(&worker->hub->acquirers, key);
+    conn_answer_error(conn, 503, TEXT("too_many_rooms"),
+                      TEXT("No further race can be opened now; try again later."), (struct text){});
+    return nullptr;
+}
+
 /* The room to enter, opened if that is how its kind has it; nullptr when that was refused. */
 static struct hub_room *room_to_enter(struct worker *worker, struct conn *conn, enum game_kind kind,
                                       struct text name)
@@ -121,15 +149,10 @@ static struct hub_room *room_to_enter(struct worker *worker, struct conn *conn, 
     struct hub_room *room = events_find(worker, name);
     if (room != nullptr) return room;
     if (games[kind]->acquired) { /* nobody makes one by coming (THREATS.md H16) */
-        vote_routes_answer_no_room(conn, (struct text){});
+        vote_routes_answer_no_room(worker, conn, name, (struct text){});
         return nullptr;
     }
-    room = rooms_open(worker, kind, name, false);
-    if (room == nullptr)
-        conn_answer_error(conn, 503, TEXT("too_many_rooms"),
-                          TEXT("No further race can be opened now; try again later."),
-                          (struct text){});
-    return room;
+    return open_counted(worker, conn, kind, name);
 }
 
 void routes_enter(struct worker *worker, struct conn *conn, enum game_kind kind, struct text name,

@@ -172,7 +172,10 @@ static void ready_parts(struct worker *worker)
                               .warning_ms = config->token_warning_ms,
                               .leeway_ms = config->jwt_leeway_ms,
                               .leave_ms = config->avalon_leave_ms,
-                              .empty_ms = config->avalon_empty_ms};
+                              .empty_ms = config->avalon_empty_ms,
+                              .rates = {.chat = rate_of(config->chat_rate),
+                                        .room_chat = rate_of(config->room_chat_rate),
+                                        .state = rate_of(config->state_rate)}};
     worker->policies[GAME_AVALON] = OUTBOX_CLOSE; /* the same (S2-18) */
     worker->game_options[GAME_LOBBY] = (struct game_options){.players_max = config->lobby_people,
                                                              .chat_max = config->lobby_chat,

@@ -49,8 +49,10 @@ static void refuse(struct conn *conn, uint16_t status, struct text code, struct 
     refuse_with(conn, status, code, sentence, (struct text){}, origin);
 }
 
-void vote_routes_answer_no_room(struct conn *conn, struct text origin)
+void vote_routes_answer_no_room(struct worker *worker, struct conn *conn, struct text name,
+                                struct text origin)
 {
+    entrance_missed(worker, &conn->peer, name);
     refuse(conn, 404, TEXT("room_not_found"), TEXT("room not found"), origin);
 }
 
@@ -172,6 +174,20 @@ static void acquire(struct worker *worker, struct conn *conn, const struct http_
 
 /* --- A room ---------------------------------------------------------------------------------- */
 
+/* Ids are short, so whoever tries many of them is held back before the next one is looked up
+ * (THREATS.md A17). False when that was answered. */
+static bool may_look(struct worker *worker, struct conn *conn, struct text origin)
+{
+    uint8_t memory[64];
+    struct writer headers = writer_over(memory, sizeof memory);
+    uint32_t wait_s = entrance_look_wait_s(worker, &conn->peer);
+    if (wait_s == 0) return true;
+    entrance_write_retry(&headers, wait_s);
+    refuse_with(conn, 429, TEXT("address_misses"), TEXT("too many rooms asked for in vain"),
+                text_from(writer_bytes(&headers)), origin);
+    return false;
+}
+
 static void request_room(struct worker *worker, struct conn *conn,
                          const struct http_request *request, struct text verb, struct text name,
                          struct text origin)
@@ -191,7 +207,7 @@ static void request_room(struct worker *worker, struct conn *conn,
     if (events_request(worker, name, &wanted, &reply, &result))
         vote_routes_answer(conn, result, text_from(writer_bytes(&reply)), origin);
     else
-        vote_routes_answer_no_room(conn, origin);
+        vote_routes_answer_no_room(worker, conn, name, origin);
 }
 
 /* --- Paths ----------------------------------------------------------------------------------- */
@@ -263,8 +279,8 @@ static void on_room(struct worker *worker, struct conn *conn, const struct http_
     else if (!text_equal(request->method, actions[i].method))
         refuse_method(conn, actions[i].allow, origin);
     else if (!routes_is_room_id(id))
-        vote_routes_answer_no_room(conn, origin);
-    else
+        vote_routes_answer_no_room(worker, conn, id, origin);
+    else if (may_look(worker, conn, origin))
         request_room(worker, conn, request, actions[i].verb, rooms_name(memory, GAME_VOTE, id),
                      origin);
 }
@@ -274,8 +290,8 @@ static void open_websocket(struct worker *worker, struct conn *conn,
 {
     uint8_t memory[room_name_size_max];
     if (!routes_is_room_id(id))
-        vote_routes_answer_no_room(conn, (struct text){});
-    else
+        vote_routes_answer_no_room(worker, conn, id, (struct text){});
+    else if (may_look(worker, conn, (struct text){}))
         routes_open_websocket(worker, conn, request, rest, GAME_VOTE,
                               rooms_name(memory, GAME_VOTE, id));
 }

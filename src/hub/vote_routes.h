@@ -27,4 +27,7 @@ void vote_routes_on_request(struct worker *worker, struct conn *conn,
  * that is allowed, or empty. */
 void vote_routes_answer(struct conn *conn, enum game_answer result, struct text reply,
                         struct text origin);
-void vote_routes_answer_no_room(struct conn *conn, struct text origin);
+
+/* There is no room of that name, which counts with the address that asked. */
+void vote_routes_answer_no_room(struct worker *worker, struct conn *conn, struct text name,
+                                struct text origin);

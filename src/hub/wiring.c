@@ -6,13 +6,18 @@
 #include "hub/rooms.h"
 #include "hub/routes.h"
 
+static void on_proxy(void *hub, struct conn *conn, const struct http_proxy *proxy)
+{
+    entrance_on_proxy(hub, conn, proxy);
+}
+
 static void on_request(void *hub, struct conn *conn, const struct http_request *request,
                        struct bytes rest)
 {
     struct worker *worker = hub;
     if (conn->listener == LISTENER_ADMIN)
         api_on_request(worker, conn, request);
-    else
+    else if (entrance_on_request(worker, conn, request))
         routes_on_request(worker, conn, request, rest);
 }
 
@@ -77,7 +82,8 @@ static void on_release(void *hub, struct conn *conn)
     entrance_on_release(hub, conn);
 }
 
-const struct conn_hooks wiring_hooks = {.on_request = on_request,
+const struct conn_hooks wiring_hooks = {.on_proxy = on_proxy,
+                                        .on_request = on_request,
                                         .on_message = on_message,
                                         .on_close = on_close,
                                         .on_release = on_release};

@@ -673,7 +673,8 @@ def test_flood():
 
 def test_slow_member():
     """who does not read is closed with 4508 at 256 messages; the others get every one (S2-16, S2-18)"""
-    with Server("--message-rate", "0", "--send-buffer", "4096", env=ENV) as server:
+    with Server("--message-rate", "0", "--chat-rate", "0", "--room-chat-rate", "0", "--send-buffer", "4096",
+                env=ENV) as server:
         a = create(server)
         b = join(server, a)
         with enter(server, a) as one, enter(server, b, receive_buffer=2048) as slow:

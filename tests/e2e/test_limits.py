@@ -1,11 +1,12 @@
-"""tests/e2e/test_limits.py: limits against floods: per address (THREATS.md H23, R13) and per connection
+"""tests/e2e/test_limits.py: limits against floods: per address (THREATS.md H23, R13, A17, G13) and per connection
 (F15, Z8). Other addresses are 127.0.0.x: all of them are this machine. Without --dev none is exempt."""
 import contextlib
 import re
 import time
 
 from harness import Reader, Server, alone, expect_error, is_gapless, longest_gap, sequence, wait_until
-from rawclient import BINARY, CLOSE, PING, PONG, TEXT, Client, Ended, Refused, close_payload, make_frame
+from rawclient import (BINARY, CLOSE, PING, PONG, TEXT, Client, Ended, Refused, Response, close_payload,
+                       deflate, make_frame)
 
 LIMITED = "ringcast_rate_limited_total"
 FEW = ("--address-connections", "4", "--address-handshakes", "0")
@@ -300,3 +301,202 @@ def test_floods_disturb_nobody():
         seen = reader.stop()
         assert number >= 20 and limited >= number - 2, (number, limited)
         assert is_gapless(sequence(seen)) and longest_gap(seen) < 0.4, longest_gap(seen)
+
+
+# ---- rooms asked for in vain
+
+def ask(server, path, *, method="GET", source="127.0.0.2", body=b"", headers=()):
+    """One response to a plain request from this address."""
+    lines = (f"{method} {path} HTTP/1.1", "Host: x", f"Content-Length: {len(body)}" if body else "X: y", *headers)
+    with Client(server.port, handshake=False, source=source) as client:
+        client.send_bytes("".join(f"{line}\r\n" for line in lines).encode() + b"\r\n" + body)
+        response = Response(client.read_to_end())
+    return response
+
+
+JWT = {"RINGCAST_JWT_SECRET": "a secret of this test, which is long enough"}
+LOOKS = (("GET", "/api/rooms/{vote}/acquired", b""), ("PATCH", "/api/rooms/{vote}/participate", b'{"text":"x"}'),
+         ("PATCH", "/api/rooms/{vote}/release", b""), ("GET", "/api/rooms/{avalon}", b""),
+         ("POST", "/api/rooms/{avalon}/join", b'{"display_name":"Bob"}'))
+
+
+def rooms_of(server):
+    """The ids of a vote room and of an avalon room, and the latter's maker's place."""
+    vote = ask(server, "/api/rooms", source="127.0.0.1").json()["room_id"]
+    made = ask(server, "/api/rooms", method="POST", source="127.0.0.1", body=b'{"kind":"avalon","display_name":"Ann"}')
+    return vote, made.json()["room"]["code"], made.json()
+
+
+def test_guessing_rooms_is_held_back():
+    """by default twenty guesses at once are answered, then 429 before anything is looked up: whether a room is there
+    is told no more, also not to a right guess; other addresses and members are not concerned (A17, G13)"""
+    with Server("--workers", "4", env=JWT) as server:
+        vote, code, place = rooms_of(server)
+        for number, source in ((0, "127.0.0.2"), (1, "127.0.0.3"), (3, "127.0.0.4"), (4, "127.0.0.5")):
+            method, path, body = LOOKS[number]
+            begun, statuses = time.monotonic(), []
+            for guess in range(60):
+                wrong = path.format(vote=100000 + guess, avalon=f"ZZZZ{guess:02}")
+                statuses.append(ask(server, wrong, method=method, body=body, source=source).status)
+            most = 20 + 10 * (time.monotonic() - begun) + 1
+            assert set(statuses) == {404, 429} and 20 <= statuses.count(404) <= most, (statuses, most)
+            held = [ask(server, other.format(vote=vote, avalon=code), method=how, body=what, source=source)
+                    for how, other, what in LOOKS]
+            assert [response.status for response in held] == [429] * len(LOOKS), [r.body for r in held]
+            assert all(int(response.headers["retry-after"]) >= 1 for response in held)
+            assert {response.json()["error"]["code"] for response in held[3:]} == {"address_misses"}
+        assert ask(server, f"/api/rooms/{vote}/acquired", source="127.0.0.9").status == 200
+        assert ask(server, f"/api/rooms/{code}", source="127.0.0.9").status == 200
+        assert server.metric(LIMITED, scope="address_misses") >= 4 * 30
+        headers = [f"Authorization: Bearer {place['token']}"]
+        with Client(server.port, f"/ws/rooms/{code}", headers=headers, source="127.0.0.5") as player:
+            assert b'"you"' in player.read_message().payload  # who has a place needs no guess
+        wait_until(lambda: ask(server, f"/api/rooms/{code}", source="127.0.0.4").status == 200, 5,
+                   "after a while it may ask again")
+
+
+def test_guessing_by_websocket_is_held_back():
+    """the same for WebSockets of rooms that are not there, before the upgrade (A17, H16)"""
+    with Server("--workers", "2", "--address-misses", "2", env=JWT) as server:
+        vote, _, _ = rooms_of(server)
+        answers = []
+        for guess in range(12):
+            try:
+                client_from(server, "127.0.0.2", f"/api/rooms/{200000 + guess}/ws").socket.close()
+            except Refused as why:
+                answers.append((why.response.status, why.response.body))
+        assert answers[:4] == [(404, b'{"error":"room not found"}')] * 4, answers  # all alike
+        assert [status for status, _ in answers].count(429) >= 5, answers
+        try:
+            client_from(server, "127.0.0.2", f"/api/rooms/{vote}/ws").socket.close()
+            raise AssertionError("a right guess was told")
+        except Refused as why:
+            assert why.response.status == 429 and int(why.response.headers["retry-after"]) >= 1
+        client_from(server, "127.0.0.3", f"/api/rooms/{vote}/ws").socket.close()
+
+
+def test_many_guesses_at_once_are_paid_for():
+    """who asks for hundreds of rooms before the first is answered waits as long as if it had asked one by one (A17)"""
+    with Server("--workers", "2", env=JWT) as server:
+        clients = [Client(server.port, handshake=False, source="127.0.0.2") for _ in range(200)]
+        for number, client in enumerate(clients):
+            client.send_bytes(f"GET /api/rooms/{300000 + number}/acquired HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        statuses = []
+        for client in clients:
+            statuses.append(Response(client.read_to_end()).status)
+            client.socket.close()
+        answered = statuses.count(404)
+        assert answered >= 20 and set(statuses) <= {404, 429}, statuses
+        wait = int(ask(server, "/api/rooms/300000/acquired").headers.get("retry-after", 0))
+        assert wait >= (answered - 20) // 10 - 3, (answered, wait)
+
+
+def test_looking_is_free():
+    """who asks for rooms that are there is never held back, however often; nor who comes back to one that is not: many
+    who share an address do when a room is over (A17)"""
+    with Server("--workers", "2", "--address-handshakes", "0", env=JWT) as server:
+        vote, code, _ = rooms_of(server)
+        for path in (f"/api/rooms/{vote}/acquired", f"/api/rooms/{code}"):
+            assert {ask(server, path).status for _ in range(100)} == {200}
+        for path in ("/api/rooms/100000/acquired", "/api/rooms/ZZZZZZ"):  # one that is over, for instance
+            assert {ask(server, path).status for _ in range(100)} == {404}
+        assert ask(server, f"/api/rooms/{code}").status == 200
+    with Server("--address-misses", "0", env=JWT) as server:
+        assert {ask(server, f"/api/rooms/{100000 + guess}/acquired").status for guess in range(60)} == {404}
+
+
+def test_every_429_says_when_to_come_back():
+    """each kind of 429 has a Retry-After of at least a second (H23, R7, A17)"""
+    options = ("--address-rooms", "1", "--address-acquires", "3", "--address-misses", "1", "--address-connections", "2")
+    with Server("--workers", "1", *options, env=JWT) as server:
+        said = {}
+
+        def note(response):
+            if response.status == 429:
+                said[response.json()["error"] if isinstance(response.json()["error"], str)
+                     else response.json()["error"]["code"]] = int(response.headers["retry-after"])
+            return response
+
+        for source in ("127.0.0.2", "127.0.0.3"):
+            for guess in range(8):
+                note(ask(server, "/api/rooms", source=source))
+                note(ask(server, "/api/rooms", method="POST", source=source, body=b'{"kind":"avalon","display_name":"A"}'))
+                note(ask(server, f"/api/rooms/{100000 + guess}/acquired", source=source))
+                note(ask(server, f"/api/rooms/ZZZZZ{guess}", source=source))
+        with client_from(server, "127.0.0.4"), client_from(server, "127.0.0.4"):
+            note(ask(server, "/api/rooms", source="127.0.0.4"))
+        assert set(said) == {"too many rooms of your address", "address_rooms", "too many rooms asked for in vain",
+                             "address_misses", "too_many_connections"}, said
+        assert min(said.values()) >= 1, said
+    with Server("--address-handshakes", "1", env=JWT) as server:
+        responses = [ask(server, "/none") for _ in range(6)]
+        assert {response.status for response in responses} == {404, 429}
+        assert all(response.headers.get("retry-after", "1") >= "1" for response in responses)
+    with Server("--address-rooms", "0", "--address-acquires", "1", env=JWT) as server:
+        for body in (b"", b'{"kind":"avalon","display_name":"A"}'):
+            statuses = [ask(server, "/api/rooms", method="POST", body=body) for _ in range(6)]
+            refused = [response for response in statuses if response.status == 429]
+            assert refused and all(int(response.headers["retry-after"]) >= 1 for response in refused)
+
+
+def test_nobody_can_tell_where_a_room_lives():
+    """names are hashed with a key that each start draws: the same rooms live on other workers every time (R12)"""
+    def homes():
+        with Server("--workers", "4", "--address-acquires", "0") as server:
+            for number in range(32):
+                with client_from(server, "127.0.0.2", f"/ws/kart/r{number}") as client:
+                    client.read_state()
+            lines = wait_until(lambda: [line for line in server.log_lines(event="connected")
+                                        if line["room"] != "kart"][31:] and server.log_lines(event="connected"), 5,
+                               server.log_text)
+            return {line["room"]: line["worker"] for line in lines}
+    first, second = homes(), homes()
+    assert len(first) == 32 and first.keys() == second.keys(), first
+    assert first != second and len(set(first.values())) > 1, first
+
+
+def test_compressed_floods():
+    """a compressed message counts by its size as the room gets it (Z8)"""
+    with Server("--kart-deflate") as server, server.client(offer="permessage-deflate") as client:
+        client.read_state()
+        small = deflate(b"x" * 4096)
+        assert len(small) < 64 and client.bits == 15
+        client.send_bytes(make_frame(TEXT, small, rsv=4) * 50)
+        assert_no_close(client)
+        client.send_bytes(make_frame(TEXT, small, rsv=4) * 60)
+        expect_limited(client, "messages", server)
+
+
+def test_a_spray_of_races_is_bounded():
+    """races that are made by coming to them count with the address that came first: past --address-rooms and
+    --address-acquires 429, --rooms is not used up, and what is empty is given back (R7)"""
+    with Server("--workers", "4", "--address-rooms", "6", "--rooms", "20") as server:
+        clients, statuses = [], []
+        for number in range(12):
+            try:
+                clients.append(client_from(server, "127.0.0.2", f"/ws/kart/spray{number}"))
+            except Refused as why:
+                statuses.append((why.response.status, expect_error(why.response, 429)["code"]))
+                assert int(why.response.headers["retry-after"]) >= 1
+        assert len(clients) == 6 and set(statuses) == {(429, "address_rooms")}, (len(clients), statuses)
+        others = [client_from(server, "127.0.0.3", f"/ws/kart/other{number}") for number in range(6)]
+        others.append(client_from(server, "127.0.0.2", "/ws/kart/other0"))  # which is there
+        others.append(client_from(server, "127.0.0.2"))
+        assert server.metric(LIMITED, scope="address_rooms") == 6
+        close_all(clients)
+        server.wait_metric(7, "ringcast_rooms", kind="kart")
+        wait_until(lambda: admitted_to(server, "127.0.0.2", "/ws/kart/again"), 3, "its rooms are free").socket.close()
+        close_all(others)
+    with Server("--workers", "2", "--address-rooms", "0") as server:
+        codes = []
+        for number in range(60):
+            try:
+                client_from(server, "127.0.0.2", f"/ws/kart/churn{number}").socket.close()
+            except Refused as why:
+                codes.append(expect_error(why.response, 429)["code"])
+        assert len(codes) >= 10 and set(codes) == {"address_acquires"}, codes
+
+
+def admitted_to(server, address, path):
+    with contextlib.suppress(Refused):
+        return client_from(server, address, path)

@@ -11,7 +11,7 @@ import tempfile
 
 import tools
 
-REQUIRED = "H1-26 F1-18 U1-8 Z1-8 R1-8 R12-13 G1-3 G16 X1-4"
+REQUIRED = "H1-26 F1-18 U1-8 Z1-8 R1-9 R11-13 A17 G1-3 G13 G16 X1-4"
 GROUPS = "HFUZRJOG"  # an id of these that a test cites must have a row
 
 ROW = re.compile(r"^\|(.+)\|\s*$")

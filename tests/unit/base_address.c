@@ -115,3 +115,62 @@ TEST("what is no block is refused")
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
         EXPECT(!address_block_parse(wrong[i], &block));
 }
+
+static struct text host(struct text text)
+{
+    static uint8_t memory[address_text_max];
+    struct writer out = writer_over(memory, sizeof memory);
+    struct address address;
+    if (!address_host_parse(text, &address)) return TEXT("refused");
+    write_address(&out, &address, true);
+    return text_from(writer_bytes(&out));
+}
+
+TEST("a host is an address with a port or without, and a mapped IPv4 one is an IPv4 address")
+{
+    EXPECT_TEXT(host(TEXT("192.0.2.1")), "192.0.2.1:0");
+    EXPECT_TEXT(host(TEXT("192.0.2.1:80")), "192.0.2.1:80");
+    EXPECT_TEXT(host(TEXT("2001:db8::1")), "[2001:db8::1]:0");
+    EXPECT_TEXT(host(TEXT("[2001:db8::1]")), "[2001:db8::1]:0");
+    EXPECT_TEXT(host(TEXT("[2001:db8::1]:65535")), "[2001:db8::1]:65535");
+    EXPECT_TEXT(host(TEXT("::ffff:192.0.2.1")), "192.0.2.1:0");
+    EXPECT_TEXT(host(TEXT("[::ffff:192.0.2.1]:80")), "192.0.2.1:80");
+    EXPECT_TEXT(host(TEXT("::")), "[::]:0");
+}
+
+TEST("what is no host is refused")
+{
+    const struct text wrong[] = {
+        TEXT(""),
+        TEXT("192.0.2"),
+        TEXT("192.0.2.1:"),
+        TEXT(":80"),
+        TEXT("192.0.2.1:80:80"),
+        TEXT("[192.0.2.1]"),
+        TEXT("[]"),
+        TEXT("["),
+        TEXT("]"),
+        TEXT("[2001:db8::1]:"),
+        TEXT("[2001:db8::1]80"),
+        TEXT("[2001:db8::1]:65536"),
+        TEXT("[2001:db8::1]]"),
+        TEXT("2001:db8::1:"),
+        TEXT("192.0.2.1\0"),
+        TEXT("192.0.2.1\0.example"),
+        TEXT("1111:2222:3333:4444:5555:6666:7777:8888:9999"),
+        TEXT("0000:0000:0000:0000:0000:0000:0000:0000:0000:0000:0000:0000:00")};
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
+        EXPECT_TEXT(host(wrong[i]), "refused");
+}
+
+TEST("some blocks hold an address when one of them does")
+{
+    struct address_blocks blocks = {};
+    struct address address;
+    EXPECT(address_host_parse(TEXT("10.1.2.3"), &address));
+    EXPECT(!address_blocks_hold(&blocks, &address));
+    EXPECT(address_block_parse(TEXT("192.0.2.0/24"), &blocks.list[blocks.count++]));
+    EXPECT(!address_blocks_hold(&blocks, &address));
+    EXPECT(address_block_parse(TEXT("10.0.0.0/8"), &blocks.list[blocks.count++]));
+    EXPECT(address_blocks_hold(&blocks, &address));
+}

@@ -119,3 +119,24 @@ TEST("the highest rate that there may be is kept, at any time that a clock shows
     EXPECT(!bucket_take(&bucket, rate, now_ms, 2'000));
     EXPECT(bucket_take(&bucket, rate, now_ms + 2, 2'000));
 }
+
+TEST("it says how full it is, and when something fits: exactly then, and not before")
+{
+    const struct rate rate = rate_of(5);
+    bucket = 0;
+    EXPECT_EQ(bucket_level(bucket, rate, 1'000), 0);
+    EXPECT_EQ(bucket_wait_ms(bucket, rate, 1'000, 10), 0);
+    EXPECT_EQ(fitting(rate, 1'000, 9), 9);
+    EXPECT_EQ(bucket_level(bucket, rate, 1'000), 9);
+    EXPECT_EQ(bucket_wait_ms(bucket, rate, 1'000, 1), 0);
+    for (uint32_t cost = 2; cost <= 10; cost++) {
+        uint32_t wait_ms = bucket_wait_ms(bucket, rate, 1'000, cost), other = bucket;
+        EXPECT_EQ(wait_ms, (cost - 1) * 200);
+        EXPECT(!bucket_take(&other, rate, 1'000 + wait_ms - 1, cost));
+        EXPECT(bucket_take(&other, rate, 1'000 + wait_ms, cost));
+    }
+    EXPECT_EQ(bucket_wait_ms(bucket, rate, 1'000, 5'000), bucket_wait_ms(bucket, rate, 1'000, 10));
+    const struct rate none = {};
+    EXPECT_EQ(bucket_wait_ms(bucket, none, 1'000, 1), 0);
+    EXPECT_EQ(bucket_level(bucket, none, 1'000), 0);
+}

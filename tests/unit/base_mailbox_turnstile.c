@@ -102,6 +102,33 @@ TEST("as many keys as it has room for are counted, but for a few that meet in on
     arena_close(&arena);
 }
 
+TEST(
+    "who comes and is gone is remembered as an arrival, of its own key only, until it is forgotten "
+    "(A17)")
+{
+    setup(64, 0, 10);
+    turnstile.arrivals.burst = 100;
+    for (uint32_t i = 1; i <= 30; i++) {
+        turnstile_note(&turnstile, 7, 1'000, 1);
+        EXPECT_EQ(turnstile_held(&turnstile, 7, 1'000), i);
+    }
+    EXPECT_EQ(turnstile_held(&turnstile, 7 + 16, 1'000), 0);
+    EXPECT_EQ(turnstile_held(&turnstile, 7, 2'000), 20);
+    EXPECT_EQ(turnstile_held(&turnstile, 7, 4'000), 0);
+    for (uint32_t i = 0; i < 500; i++)
+        turnstile_note(&turnstile, 7, 5'000, 1);
+    EXPECT_EQ(turnstile_held(&turnstile, 7, 5'000), 100);
+    turnstile_note(&turnstile, 0, 5'000, 1);
+    EXPECT_EQ(turnstile_held(&turnstile, 0, 5'000), 1);
+    turnstile_note(&turnstile, 9, 5'000, 60);
+    EXPECT_EQ(turnstile_held(&turnstile, 9, 5'000), 60);
+    turnstile_note(&turnstile, 9, 5'000, 60); /* more than may be */
+    EXPECT_EQ(turnstile_held(&turnstile, 9, 5'000), 60);
+    EXPECT_EQ(turnstile_held(&turnstile, 9, 10'900), 1);
+    EXPECT_EQ(turnstile_held(&turnstile, 9, 11'000), 0);
+    arena_close(&arena);
+}
+
 /* ---- several threads */
 
 constexpr uint32_t thread_count = 4, few_keys = 40, inside_limit = 3;

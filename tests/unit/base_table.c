@@ -16,12 +16,18 @@ static struct text name_text(const struct entry *entry)
     return text_of(entry->name);
 }
 
-/* Names every entry; none is in a table. */
-static void setup(struct table *table, struct arena *arena, uint32_t expected)
+static void setup_table(struct table *table, struct arena *arena, uint32_t expected,
+                        struct hash_key key)
 {
     bool opened = arena_open(arena, 1 << 20);
     EXPECT(opened);
-    table_init(table, arena, expected, (struct hash_key){.k0 = 1, .k1 = 2});
+    table_init(table, arena, expected, key);
+}
+
+/* Names every entry; none is in a table. */
+static void setup(struct table *table, struct arena *arena, uint32_t expected)
+{
+    setup_table(table, arena, expected, (struct hash_key){.k0 = 1, .k1 = 2});
     for (uint32_t i = 0; i < entry_count; i++) {
         entries[i] = (struct entry){};
         snprintf(entries[i].name, sizeof entries[i].name, "room-%" PRIu32, i);
@@ -121,6 +127,40 @@ TEST("a key is bytes: it may be empty, hold zeros, or be the start of another")
         EXPECT(table_find(&table, keys[i]) == &entries[i].link);
     EXPECT(table_find(&table, TEXT("b")) == nullptr);
     arena_close(&arena);
+}
+
+/* How many of the first `count` entries are in the fullest bucket. */
+static uint32_t fullest(struct hash_key key, uint32_t count)
+{
+    struct arena arena;
+    struct table table;
+    uint32_t most = 0;
+    setup_table(&table, &arena, 512, key);
+    for (uint32_t i = 0; i < count; i++)
+        entry_add(&table, &entries[i]);
+    for (uint32_t bucket = 0; bucket < table.bucket_count; bucket++) {
+        uint32_t size = 0;
+        for (struct table_link *link = table.buckets[bucket]; link != nullptr; link = link->next)
+            size += 1;
+        if (size > most) most = size;
+    }
+    arena_close(&arena);
+    return most;
+}
+
+TEST("names that were chosen to share a bucket under one key do not under another (R12)")
+{
+    constexpr uint32_t wanted = 256, buckets = 512;
+    const struct hash_key guessed = {.k0 = 1, .k1 = 2}, secret = {.k0 = 1, .k1 = 3};
+    uint32_t count = 0;
+    for (uint32_t number = 0; count < wanted; number++) {
+        struct entry *entry = &entries[count];
+        *entry = (struct entry){};
+        snprintf(entry->name, sizeof entry->name, "room-%" PRIu32, number);
+        if (hash_text(guessed, name_text(entry)) % buckets == 0) count += 1;
+    }
+    EXPECT_EQ(fullest(guessed, wanted), wanted);
+    EXPECT(fullest(secret, wanted) <= 8);
 }
 
 TEST("measuring a table takes as much as making it")

@@ -684,3 +684,146 @@ TEST("avalon is in the list of kinds and speaks the event dialect")
     EXPECT(game_avalon.acquired);
     EXPECT(game_avalon.message_size_max <= http_body_size_max); /* the memory for JSON */
 }
+
+/* --- How often ------------------------------------------------------------------------------- */
+
+static void limit_rates(uint32_t chat, uint32_t room_chat, uint32_t state)
+{
+    room.options.rates = (struct game_rates){
+        .chat = rate_of(chat), .room_chat = rate_of(room_chat), .state = rate_of(state)};
+}
+
+#define CHAT "{\"type\":\"chat\",\"correlation_id\":\"c\",\"payload\":{\"message\":\"hi\"}}"
+
+TEST(
+    "too much chat is refused with its correlation_id and when to go on, and the player stays (R9)")
+{
+    open_with_two();
+    limit_rates(2, 100, 0);
+    for (uint32_t i = 0; i < 4; i++) {
+        SAY(1, CHAT);
+        EXPECT_EQ(room.words.limit, GAME_LIMIT_NONE);
+    }
+    SAY(1, CHAT);
+    EXPECT_TEXT(only(GAME_TO_ONE, 1),
+                "{\"type\":\"error\",\"event\":\"rate_limited\",\"payload\":{\"code\":"
+                "\"rate_limited\",\"message\":\"You say too much at once; wait.\","
+                "\"retry_ms\":500},\"correlation_id\":\"c\"}");
+    EXPECT_EQ(room.words.limit, GAME_LIMIT_CHAT);
+    EXPECT_EQ(room.words.dismissed_count, 0);
+    SAY(2, CHAT);
+    EXPECT_EQ(room.words.count, 2);
+    room.now_ms += 500;
+    SAY(1, CHAT);
+    EXPECT_EQ(room.words.count, 2);
+}
+
+TEST("a room has a rate of its own, and chat to some counts like chat to all (R9)")
+{
+    open_with_two();
+    limit_rates(100, 2, 0);
+    for (uint32_t i = 0; i < 4; i++)
+        SAY(1, "{\"type\":\"chat\",\"payload\":{\"message\":\"hi\",\"to\":[\"p2\"]}}");
+    SAY(2, CHAT);
+    EXPECT(
+        only_holds(2, "\"message\":\"The room says too much at once; wait.\",\"retry_ms\":500}"));
+    EXPECT_EQ(room.words.limit, GAME_LIMIT_ROOM_CHAT);
+}
+
+TEST("what is refused for itself costs nothing, and what is not understood is no chat")
+{
+    open_with_two();
+    limit_rates(1, 1, 0);
+    for (uint32_t i = 0; i < 7; i++) {
+        SAY(1, "{\"type\":\"chat\",\"payload\":{\"message\":\"\"}}");
+        SAY(1, "{\"type\":\"vote\"}");
+        SAY(1, "{\"type\":\"chat\",\"payload\":{}}");
+    }
+    SAY(1, CHAT);
+    EXPECT_EQ(room.words.count, 2);
+}
+
+TEST("sync_state costs what its answer has: who asks in a loop is refused (R11)")
+{
+    open_with_two();
+    limit_rates(0, 0, 1024);
+    uint32_t answered = 0;
+    uint64_t bytes = 0;
+    SAY(1, "{\"type\":\"sync_state\",\"correlation_id\":\"s\"}");
+    for (; room.words.limit == GAME_LIMIT_NONE && answered < 100; answered++) {
+        bytes += room.words.messages[0].size;
+        SAY(1, "{\"type\":\"sync_state\",\"correlation_id\":\"s\"}");
+    }
+    EXPECT(answered >= 5 && bytes <= 2048 + 512);
+    EXPECT_EQ(room.words.limit, GAME_LIMIT_STATE);
+    EXPECT(only_holds(1, "\"event\":\"rate_limited\""));
+    EXPECT(only_holds(1, ",\"retry_ms\":"));
+    EXPECT(only_holds(1, "},\"correlation_id\":\"s\"}"));
+    SAY(2, "{\"type\":\"sync_state\"}");
+    EXPECT_EQ(room.words.limit, GAME_LIMIT_NONE);
+    room.now_ms += 1000;
+    SAY(1, "{\"type\":\"sync_state\"}");
+    EXPECT_EQ(room.words.limit, GAME_LIMIT_NONE);
+}
+
+TEST("who goes on whatever it is told is let go, and coming again does not forgive (R9)")
+{
+    open_with_two();
+    limit_rates(1, 0, 0);
+    for (uint32_t i = 0; i < 3; i++) /* the third is refused */
+        SAY(1, CHAT);
+    for (uint32_t i = 0; i < game_defiances_most; i++) {
+        SAY(1, CHAT);
+        EXPECT_EQ(room.words.dismissed_count, 0);
+    }
+    SAY(1, CHAT);
+    EXPECT(only_holds(1, "\"event\":\"rate_limited\""));
+    EXPECT_EQ(room.words.dismissed_count, 1);
+    EXPECT_EQ(room.words.dismissed[0].member, 1);
+    EXPECT_EQ(room.words.dismissed[0].why, GAME_DISMISS_FLOODED);
+    leave(1);
+    ARRIVE(5, "p1");
+    SAY(5, CHAT);
+    EXPECT_EQ(room.words.dismissed_count, 1);
+    EXPECT_EQ(room.words.dismissed[0].member, 5);
+}
+
+TEST("the types that are understood are told apart, all others are one (R9)")
+{
+    open_with_two();
+    SAY(1, CHAT);
+    EXPECT_TEXT(game_avalon.types[room.words.heard], "chat");
+    SAY(1, "{\"type\":\"sync_state\"}");
+    EXPECT_TEXT(game_avalon.types[room.words.heard], "sync_state");
+    for (uint32_t i = 0; i < 500; i++) {
+        char text[64];
+        int size = snprintf(text, sizeof text, "{\"type\":\"type-%u\"}", i);
+        receive(1, (struct text){text, (size_t)size});
+        EXPECT_EQ(room.words.heard, game_type_unknown);
+    }
+    SAY(1, "nonsense");
+    EXPECT_EQ(room.words.heard, game_type_unknown);
+}
+
+TEST("a player that comes and goes all the time is no news to the others within the grace (R8)")
+{
+    open_with_two();
+    uint32_t told = 0;
+    for (uint32_t member = 10; member < 1'010; member++) {
+        leave(member == 10 ? 2 : member - 1);
+        told += room.words.count;
+        advance_to(room.now_ms + leave_ms / 2);
+        told += room.words.count;
+        ARRIVE(member, "p2");
+        told += room.words.count - 1; /* its own state */
+    }
+    EXPECT_EQ(told, 0);
+    for (uint32_t member = 2'010; member < 2'020; member++) { /* slower, so each is seen */
+        leave(member == 2'010 ? 1'009 : member - 1);
+        advance_to(room.now_ms + leave_ms);
+        told += room.words.count;
+        ARRIVE(member, "p2");
+        told += room.words.count - 1;
+    }
+    EXPECT_EQ(told, 20);
+}

@@ -313,3 +313,78 @@ TEST("vote is a kind whose rooms are asked for, speaks its dialect, and has no t
     EXPECT_TEXT(game_vote.protocol, "ringcast.room");
     EXPECT(game_vote.snapshot == nullptr && game_vote.due != nullptr);
 }
+
+static bool says_joined(const struct lobby *lobby, uint32_t index, enum game_audience audience)
+{
+    const struct game_message *message = &lobby->words.messages[index];
+    return lobby->words.count > index && message->audience == audience &&
+           text_starts(words_text(&lobby->words, message),
+                       TEXT("{\"type\":\"participant_joined\""));
+}
+
+TEST("of thousands who join at once the others hear twenty times, then together and with their "
+     "number "
+     "(R8)")
+{
+    struct lobby lobby;
+    lobby_open(&lobby, true);
+    for (uint32_t member = 1; member <= 3'000; member++) {
+        join(&lobby, member);
+        EXPECT_EQ(lobby.words.messages[0].member, member); /* each learns the status */
+        EXPECT(says_joined(&lobby, 1, GAME_TO_OTHERS) == (member <= 20));
+    }
+    EXPECT_EQ(game_vote.due(lobby.state), 1'100);
+    lobby.now_ms = 1'099;
+    EXPECT(!advance(&lobby));
+    lobby.now_ms = 1'100;
+    EXPECT(advance(&lobby));
+    EXPECT_EQ(lobby.words.count, 1);
+    EXPECT(says_joined(&lobby, 0, GAME_TO_ALL));
+    SAYS(&lobby, 0,
+         "{\"type\":\"participant_joined\",\"room_id\":\"123456\",\"data\":{\"message\":"
+         "\"participant joined\",\"participants_count\":3000}}");
+    EXPECT_EQ(game_vote.due(lobby.state), 1'000 + 300'000);
+}
+
+TEST("who come one after the other, all day, are told of at most ten times a second (R8)")
+{
+    struct lobby lobby;
+    lobby_open(&lobby, true);
+    uint32_t told = 0;
+    for (uint32_t member = 1; member <= 10'000; member++) {
+        lobby.now_ms += 1;
+        (void)advance(&lobby);
+        told += lobby.words.count;
+        join(&lobby, member);
+        told += lobby.words.count - 1;
+        leave(&lobby, member);
+    }
+    EXPECT(told >= 100 && told <= 121);
+    lobby.now_ms += 100;
+    (void)advance(&lobby);
+    lobby.now_ms += 10'000; /* it is calm again: each is told at once */
+    for (uint32_t member = 1; member <= 20; member++) {
+        join(&lobby, member);
+        EXPECT(says_joined(&lobby, 1, GAME_TO_OTHERS));
+    }
+}
+
+TEST("a room that ends while some were not told of ends, and says that alone")
+{
+    struct lobby lobby;
+    lobby_open(&lobby, true);
+    for (uint32_t member = 1; member <= 21; member++)
+        join(&lobby, member);
+    EXPECT_EQ(ASK(&lobby, "release", ""), GAME_DONE);
+    EXPECT(lobby.words.over);
+    EXPECT_EQ(lobby.words.count, 1);
+    EXPECT_EQ(game_vote.due(lobby.state), game_never_ms);
+    lobby_open(&lobby, true);
+    lobby.options.lobby_ms = 100;
+    for (uint32_t member = 1; member <= 21; member++)
+        join(&lobby, member);
+    lobby.now_ms = 1'100; /* both are due */
+    EXPECT(advance(&lobby));
+    EXPECT(lobby.words.over);
+    EXPECT_EQ(lobby.words.count, 2);
+}

@@ -133,6 +133,20 @@ TEST("origins add up, and flags take the place of the environment's")
     EXPECT_TEXT(config.origins[1], "*");
 }
 
+TEST("proxies are trusted that were named, and nobody speaks PROXY without one (H21, H22)")
+{
+    EXPECT(reads(WORDS(), WORDS()));
+    EXPECT(config.trusted.count == 0 && !config.proxy_protocol);
+    EXPECT(reads(WORDS("--trusted-proxy", "10.0.0.0/8,::1", "--trusted-proxy=192.0.2.1"), WORDS()));
+    EXPECT_EQ(config.trusted.count, 3);
+    EXPECT_EQ(config.exempt.count, 0);
+    EXPECT(reads(WORDS("--proxy-protocol"), WORDS("RINGCAST_TRUSTED_PROXY=10.0.0.0/8")));
+    EXPECT(config.proxy_protocol);
+    EXPECT(!reads(WORDS("--proxy-protocol"), WORDS()));
+    EXPECT(text_starts(why, TEXT("--proxy-protocol lets nobody in")));
+    EXPECT(!reads(WORDS("--trusted-proxy", "proxy.example"), WORDS()));
+}
+
 TEST("durations and sizes have units, and what does not fit is refused")
 {
     uint32_t value = 0;
@@ -167,17 +181,17 @@ TEST("addresses and clients are limited unless told otherwise; loopback is not, 
     EXPECT_EQ(config.address_handshakes, 200);
     EXPECT_EQ(config.message_rate, 50);
     EXPECT_EQ(config.control_rate, 50);
-    EXPECT_EQ(config.exempt_count, 0);
+    EXPECT_EQ(config.exempt.count, 0);
     EXPECT(reads(WORDS("--dev"), WORDS()));
-    EXPECT_EQ(config.exempt_count, 2);
+    EXPECT_EQ(config.exempt.count, 2);
     EXPECT_EQ(config.message_rate, 50);
     EXPECT(reads(WORDS("--limit-exempt", "10.0.0.0/8, 192.168.1.1", "--limit-exempt=fd00::/8",
                        "--address-handshakes=0"),
                  WORDS("RINGCAST_LIMIT_EXEMPT=172.16.0.0/12", "RINGCAST_MESSAGE_RATE=7")));
-    EXPECT_EQ(config.exempt_count, 4);
-    EXPECT_EQ(config.exempt[0].bits, 96 + 12);
-    EXPECT_EQ(config.exempt[2].bits, 128);
-    EXPECT_EQ(config.exempt[3].bits, 8);
+    EXPECT_EQ(config.exempt.count, 4);
+    EXPECT_EQ(config.exempt.list[0].bits, 96 + 12);
+    EXPECT_EQ(config.exempt.list[2].bits, 128);
+    EXPECT_EQ(config.exempt.list[3].bits, 8);
     EXPECT_EQ(config.address_handshakes, 0);
     EXPECT_EQ(config.message_rate, 7);
     EXPECT(!reads(WORDS("--limit-exempt", "everybody"), WORDS()));

@@ -430,7 +430,7 @@ TEST("a token of another player closes with 4403, too many of them with 4429 (A1
     EXPECT_EQ(flooder->phase, CONN_OPEN);
     send_token(flooder, CLAIMS("p2", "1700003600"));
     EXPECT_EQ(flooder->reason, CLOSE_RATE_LIMITED);
-    EXPECT(says(flooder, flooder->outbox.count - 2, "rate_limited;retry_ms=5000"));
+    EXPECT(says(flooder, flooder->outbox.count - 2, "rate_limited;retry_ms=20000"));
     EXPECT_EQ(room->room.seat_count, 0);
     end();
 }
