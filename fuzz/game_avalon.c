@@ -214,6 +214,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                          .chat_max = 500,
                                          .chat_echo = true,
                                          .place_ms = 100'000,
+                                         .unclaimed_ms = 20'000,
                                          .leave_ms = 500,
                                          .empty_ms = 60'000},
                              .now = {.ms = 1000},

@@ -7,7 +7,8 @@
  *     taken --arrive--> connected --leave--> away --leave_ms--> gone from sight
  *       ^                   ^                 |                      |
  *       |                   +------arrive-----+----------arrive------+
- *       +-- the place is free again when its token has expired and nobody sits there
+ *       +-- the place is free again when its token has expired and nobody sits there; and after
+ *           unclaimed_ms when nobody ever did: whoever knows the code could else fill the room
  *
  * Others are told of who appears and who is gone from sight: what happens between is a blip. The
  * room is over when nobody has been connected for empty_ms. */
@@ -32,6 +33,7 @@ struct player {
     char id[id_size_max];
     char name[4 * name_code_points_max];
     uint64_t kept_ms;              /* how long the place is its own */
+    uint64_t claimed_ms;           /* how long it will be once somebody has sat there */
     uint64_t until_ms;             /* while connected: when its token expires */
     uint64_t away_ms;              /* while away: since when */
     uint64_t strikes[strikes_max]; /* when the last bad messages came, in a ring */
@@ -283,6 +285,7 @@ static void avalon_arrive(void *state, uint32_t member, const struct game_guest 
     bool appears = !player->visible;
     player->member = member;
     player->until_ms = guest->until_ms;
+    player->kept_ms = player->claimed_ms;
     player->visible = true;
     avalon->connected += 1;
     say_state(avalon, words, player, (struct text){});
@@ -477,11 +480,15 @@ static enum game_answer take_place(struct avalon *avalon, const struct game_requ
         write_text(reply, taken ? TEXT("name_taken") : TEXT("room_full"));
         return GAME_REFUSED;
     }
+    const struct game_options *options = avalon->options;
+    bool shorter = options->unclaimed_ms < options->place_ms;
     struct player *player = &avalon->players[avalon->count++];
-    *player = (struct player){.member = game_nobody,
-                              .id_size = (uint8_t)id.size,
-                              .name_size = (uint16_t)name.size,
-                              .kept_ms = now.ms + avalon->options->place_ms};
+    *player =
+        (struct player){.member = game_nobody,
+                        .id_size = (uint8_t)id.size,
+                        .name_size = (uint16_t)name.size,
+                        .kept_ms = now.ms + (shorter ? options->unclaimed_ms : options->place_ms),
+                        .claimed_ms = now.ms + options->place_ms};
     memcpy(player->id, id.data, id.size);
     memcpy(player->name, name.data, name.size);
     write_text(reply, (struct text){avalon->id, avalon->id_size});

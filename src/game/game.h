@@ -50,6 +50,7 @@ struct game_options {
     uint32_t chat_max;     /* avalon: code points of one message */
     uint32_t place_ms;     /* avalon: how long a place is kept for whoever took it: while its token
                             * is valid */
+    uint32_t unclaimed_ms; /* avalon: the same while nobody has ever come to it */
     uint32_t leave_ms;     /* avalon: how long a player may be away before the others are told */
     uint32_t empty_ms;     /* avalon: how long a room stays in which nobody is */
     bool chat_echo;        /* avalon: who says something gets it, too */

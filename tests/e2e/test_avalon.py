@@ -309,6 +309,24 @@ def test_origins():
         assert expect_error(answer, 403)["code"] == "origin_not_allowed"
 
 
+def test_unclaimed_places():
+    """who knows a room's code cannot fill it: a place to which nobody comes is soon another's, and
+    one to which somebody has come is not (G4)"""
+    with Server("--avalon-players", "3", "--avalon-unclaimed", "1s", "--workers", "2", env=ENV) as server:
+        a = create(server)
+        path = f"/{a['room']['code']}/join"
+        with enter(server, a) as one:
+            squatted, bob = join(server, a, "x"), join(server, a, "Bob")
+            with enter(server, bob):
+                expect_event(one, "participant_joined")
+            assert expect_error(call(server, "POST", path, {"display_name": "Cid"}), 409)["code"] == "room_full"
+            wait_until(lambda: call(server, "POST", path, {"display_name": "x"}).status == 200, 5,
+                       "the place is free, and the name with it")
+            assert refused(server, a, query=f"?token={squatted['token']}") == (401, "unknown_player")
+            enter(server, bob).socket.close()
+            expect_silence(one)
+
+
 def test_names_taken_at_once():
     """of many who want one name at once exactly one gets it; of many names as many as there are
     places (G4)"""
