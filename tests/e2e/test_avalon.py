@@ -12,7 +12,7 @@ import threading
 import time
 
 import test_clients
-from harness import FOLDER, Server, exchange, expect_error, request, wait_until
+from harness import FOLDER, Server, exchange, expect_error, expect_known, request, wait_until
 from rawclient import BINARY, CLOSE, TEXT, Client, Ended, Refused, upgrade_request
 
 SECRET = "a secret of this test, which is long enough"
@@ -79,6 +79,8 @@ def expect_silence(client, seconds=0.3):
 def expect_event(client, event, kind="event"):
     message = json.loads(read(client))
     assert (message["type"], message["event"]) == (kind, event), message
+    if kind == "error":
+        expect_known("error", event)
     return message
 
 

@@ -8,9 +8,7 @@ import sys
 import time
 
 from harness import FOLDER, Server, Skip
-
-sys.path.insert(0, str(FOLDER.parent / "tools"))
-import tools  # noqa: E402
+import tools  # noqa: E402 -- found by the harness
 
 
 def bring_websockets():

@@ -9,7 +9,7 @@ import threading
 import time
 
 import test_clients
-from harness import Server, alone, exchange, request, wait_until
+from harness import Server, alone, exchange, expect_known, request, wait_until
 from rawclient import BINARY, CLOSE, TEXT, Client, Ended, Refused
 
 ROOMS = "/api/rooms"
@@ -49,6 +49,7 @@ def expect(response, status, error=None):
     else:
         assert response.body == json.dumps({"error": error}, separators=(",", ":")).encode(), response.body
         assert response.headers["content-type"] == "application/json"
+        expect_known(f"HTTP {status}", error)
     assert response.headers["cache-control"] == "no-store"
     return response
 
