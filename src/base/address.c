@@ -6,7 +6,8 @@ static const uint8_t mapped_prefix[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0x
 static bool parse_ip(struct text text, struct address *address)
 {
     char ip[64];
-    if (text.size >= sizeof ip) return false;
+    if (text.size == 0 || text.size >= sizeof ip) return false;
+    if (memchr(text.data, '\0', text.size) != nullptr) return false; /* inet_pton would end there */
     memcpy(ip, text.data, text.size);
     ip[text.size] = '\0';
     address->is_v4 = inet_pton(AF_INET, ip, address->ip + 12) == 1;
