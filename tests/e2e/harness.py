@@ -44,6 +44,14 @@ def alone(test):
     return test
 
 
+def brings(bring):
+    """Marks a test that needs what `bring()` brings: that is done before any test's time begins."""
+    def mark(test):
+        test.brings = bring
+        return test
+    return mark
+
+
 # ---- ports: each test has its own block, below those that the kernel gives to clients
 
 PORTS_EACH = 100

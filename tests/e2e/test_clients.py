@@ -1,4 +1,5 @@
-"""tests/e2e/test_clients.py: clients that people use: Python's `websockets` and npm's `ws`."""
+"""tests/e2e/test_clients.py: clients that people use: Python's `websockets`, npm's `ws` and Go's `gorilla`. What the first
+two do in vote's, avalon's and echo's rooms is in the files of those."""
 import asyncio
 import json
 import os
@@ -7,7 +8,7 @@ import subprocess
 import sys
 import time
 
-from harness import FOLDER, Server, Skip
+from harness import FOLDER, Server, Skip, brings
 import tools  # noqa: E402 -- found by the harness
 
 
@@ -129,3 +130,36 @@ def test_node_ws_stays():
     with Server("--dev", "--ping", "1s", "--pong", "1s") as server:
         run_node(server, seconds=4)
         assert server.metric("ringcast_disconnects_total", reason="pong_timeout") == 0
+
+
+def play_gorilla(server, play):
+    program = tools.gorilla_path()
+    if program is None:
+        raise Skip("Go, or its gorilla/websocket, could not be brought")
+    where = f"127.0.0.1:{server.port}"
+    done = subprocess.run([program, play, f"ws://{where}", f"http://{where}"], timeout=40, capture_output=True, text=True)
+    assert done.returncode == 0 and done.stdout == "ok\n", done.stdout + done.stderr
+
+
+@brings(tools.gorilla_path)
+def test_gorilla_kart():
+    """Go's gorilla: watches a race, pings, talks, closes cleanly, and is told why another is none"""
+    with Server("--dev") as server:
+        play_gorilla(server, "kart")
+        server.wait_metric(0, "ringcast_connections", kind="kart")
+
+
+@brings(tools.gorilla_path)
+def test_gorilla_vote():
+    """Go's gorilla: the transcript of S1, from acquiring to 4410"""
+    with Server("--dev", "--workers", "2") as server:
+        play_gorilla(server, "vote")
+        server.wait_metric(0, "ringcast_rooms", kind="vote")
+
+
+@brings(tools.gorilla_path)
+def test_gorilla_avalon():
+    """Go's gorilla: the transcript of S2, the token by header, by subprotocol and by query"""
+    with Server("--dev", "--workers", "2") as server:
+        play_gorilla(server, "avalon")
+        server.wait_metric(0, "ringcast_members", kind="avalon")
