@@ -10,7 +10,7 @@ import time
 
 import test_clients
 from harness import Server, alone, exchange, expect_known, request, wait_until
-from rawclient import BINARY, CLOSE, TEXT, Client, Ended, Refused
+from rawclient import BINARY, CLOSE, TEXT, Broken, Client, Ended, Refused
 
 ROOMS = "/api/rooms"
 READY = '{"type":"participant_ready","room_id":"%s","data":{"message":"participant ready"}}'
@@ -642,6 +642,54 @@ def test_drain():
             assert code == 1012 and reason.startswith("restart;retry_ms="), (code, reason)
             client.socket.close()
         assert server.wait_exit(6) == 0
+        assert all(line["everything_home"] == "yes" for line in server.log_lines(event="stopped"))
+
+
+def test_a_vanished_member_is_let_go():
+    """a member that cannot be sent to is gone at once, and the others hear every event (D15)"""
+    with Server("--dev", "--workers", "2") as server:
+        room = acquire(server)
+        stays, gone = join(server, room), join(server, room)
+        read(stays), read(stays), read(gone)
+        gone.reset()
+        for _ in range(20):
+            expect(participate(server, room), 200)
+            assert read(stays) == READY % room
+        server.wait_metric(1, "ringcast_members", kind="vote")
+        assert sum(server.metric("ringcast_disconnects_total", code=1006, reason=reason)
+                   for reason in ("recv_error", "send_error", "peer_left")) == 1
+        stays.socket.close()
+
+
+def try_to_enter(server, room, stopping, slowest):
+    """Comes, asks and goes until the server is gone; how long the slowest attempt took."""
+    while not stopping.is_set():
+        began = time.monotonic()
+        try:
+            with join(server, room, timeout=10) as client:
+                client.socket.close()
+            participate(server, room)
+        except (Refused, Ended, Broken):  # cut off at the very end, an answer is none
+            pass
+        except OSError:  # nobody listens any more
+            return
+        finally:
+            slowest.append(time.monotonic() - began)
+
+
+def test_nobody_waits_for_a_hub_that_stops():
+    """while the server goes down, who comes is answered or turned away at once: nobody hangs in a register that
+    nobody reads (D14)"""
+    with Server("--dev", "--workers", "2", "--drain", "2s") as server:
+        room, stopping, slowest = acquire(server), threading.Event(), []
+        threads = [threading.Thread(target=try_to_enter, args=(server, room, stopping, slowest)) for _ in range(8)]
+        [thread.start() for thread in threads]
+        wait_until(lambda: len(slowest) > 40, 10, "they come and go")
+        server.signal(signal.SIGTERM)
+        assert server.wait_exit(6) == 0
+        stopping.set()
+        [thread.join(10) for thread in threads]
+        assert not any(thread.is_alive() for thread in threads) and max(slowest) < 3, max(slowest)
         assert all(line["everything_home"] == "yes" for line in server.log_lines(event="stopped"))
 
 
