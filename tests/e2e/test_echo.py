@@ -255,6 +255,26 @@ def test_stalls_longer_than_a_message_may_take():
         writer.join(5)
 
 
+def test_never_read_again():
+    """who is stopped and never reads again is given up on by the kernel when --ping and --pong are over, and
+    what it owed is free; who reads a little is not (R1)"""
+    with Server(*ECHO, "--ping", "1s", "--pong", "500ms") as server:
+        with server.client("/echo", receive_buffer=4096) as stalled, server.client("/echo", receive_buffer=4096) as slow:
+            is_stopped(server, stalled), is_stopped(server, slow)
+            server.wait_metric(2, "ringcast_connections", kind="echo")
+            began = time.monotonic()
+            while server.metric("ringcast_connections", kind="echo") == 2:
+                assert time.monotonic() - began < 20, "both stay"
+                slow.socket.settimeout(1)
+                slow.socket.recv(65536)
+                time.sleep(0.1)
+            assert time.monotonic() - began > 0.5
+            assert server.metric("ringcast_disconnects_total", code=1006) == 1
+            assert slow.socket.recv(65536), "who reads a little hears its echoes"
+        server.wait_metric(0, "ringcast_reply_memory_bytes")
+        server.wait_metric(1, "ringcast_connections_open")
+
+
 def test_vanishing_while_stopped():
     """a client that is stopped and vanishes leaves nothing: by a reset, and with data on the way"""
     with Server(*ECHO) as server:
