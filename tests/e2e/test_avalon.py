@@ -12,8 +12,9 @@ import threading
 import time
 
 import test_clients
-from harness import FOLDER, Server, exchange, expect_error, expect_known, request, wait_until
+from harness import FOLDER, Server, brings, exchange, expect_error, expect_known, request, wait_until
 from rawclient import BINARY, CLOSE, TEXT, Client, Ended, Refused, upgrade_request
+import tools  # noqa: E402 -- found by the harness
 
 SECRET = "a secret of this test, which is long enough"
 ENV = {"RINGCAST_JWT_SECRET": SECRET, "RINGCAST_LIMIT_EXEMPT": "127.0.0.0/8"}
@@ -164,6 +165,7 @@ def test_golden_transcript_on_several_workers():
         assert len({line["worker"] for line in server.log_lines(event="connected")}) > 1
 
 
+@brings(tools.python_path)
 def test_transcript_with_websockets():
     """Python's websockets: header, subprotocol and query, chat, replacement, refusal"""
     test_clients.bring_websockets()
@@ -182,6 +184,10 @@ def test_transcript_with_websockets():
             one.send(json.dumps(chat("hi", "c1")))
             heard = two.recv(2)
             assert one.recv(2) == heard[:-1] + ',"correlation_id":"c1"}'
+            two.send(json.dumps(chat("hello")))
+            heard = one.recv(2)
+            assert json.loads(heard)["payload"]["display_name"] == "Bob" and two.recv(2) == heard
+            assert one.ping().wait(2) and two.ping().wait(2), "no pong"
             with connect(url, subprotocols=["ringcast.event", f"bearer.{a['token']}"]) as again:
                 assert again.subprotocol == "ringcast.event"
                 assert json.loads(again.recv(2))["type"] == "state"
@@ -198,6 +204,7 @@ def test_transcript_with_websockets():
             assert json.loads(why.response.body)["error"]["code"] == "token_malformed"
 
 
+@brings(tools.node_path)
 def test_transcript_with_ws():
     """npm's ws: the same"""
     node, environment = test_clients.node_and_modules()

@@ -11,10 +11,11 @@ import subprocess
 import threading
 import time
 
-from harness import FOLDER, Server, expect_error, request, wait_until
+from harness import FOLDER, Server, brings, expect_error, request, wait_until
 from rawclient import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, Client, Ended, Refused, \
     close_payload, deflate, make_frame, upgrade_request
 from test_clients import bring_websockets, node_and_modules
+import tools  # noqa: E402 -- found by the harness
 
 MIB = 1024 * 1024
 ECHO = ("--dev", "--enable-echo", "--workers", "1")
@@ -455,6 +456,7 @@ def test_half_frames_at_the_end():
             client.read_frame()
 
 
+@brings(tools.python_path)
 def test_websockets():
     """Python's websockets: text, binary, fragments, 16 MiB, pings, close"""
     bring_websockets()
@@ -470,6 +472,7 @@ def test_websockets():
         assert client.protocol.close_rcvd.code == 1000
 
 
+@brings(tools.node_path)
 def test_node_ws():
     """npm's ws: text, binary, fragments, 16 MiB, pings, close"""
     node, environment = node_and_modules()

@@ -5,12 +5,14 @@ import multiprocessing
 import re
 import signal
 import socket
+import subprocess
 import threading
 import time
 
 import test_clients
-from harness import Server, alone, exchange, expect_known, request, wait_until
+from harness import FOLDER, Server, alone, brings, exchange, expect_known, request, wait_until
 from rawclient import BINARY, CLOSE, TEXT, Broken, Client, Ended, Refused
+import tools  # noqa: E402 -- found by the harness
 
 ROOMS = "/api/rooms"
 READY = '{"type":"participant_ready","room_id":"%s","data":{"message":"participant ready"}}'
@@ -121,6 +123,7 @@ def test_golden_transcript_on_several_workers():
         server.wait_metric(0, "ringcast_rooms", kind="vote")
 
 
+@brings(tools.python_path)
 def test_websockets_package():
     """Python's websockets joins with the dialect's subprotocol, hears what happens, and is told of the end"""
     test_clients.bring_websockets()
@@ -135,6 +138,10 @@ def test_websockets_package():
             client.send("hello"), client.send(b"\x00")
             expect(participate(server, room), 200)
             assert client.recv(timeout=3) == READY % room
+            assert client.ping().wait(3), "no pong"
+            expect(call(server, "PATCH", f"/{room}/start"), 200)
+            assert client.recv(timeout=3) == STARTED % room
+            assert client.recv(timeout=3) == STATUS % (room, "VOTING", 1)
             expect(call(server, "PATCH", f"/{room}/release"), 200)
             assert client.recv(timeout=3) == STATUS % (room, "FINISHED", 1)
             try:
@@ -147,6 +154,18 @@ def test_websockets_package():
         except InvalidStatus as why:
             assert why.response.status_code == 404
             assert why.response.body == b'{"error":"room not found"}'
+
+
+@brings(tools.node_path)
+def test_node_ws():
+    """npm's ws and Node's fetch: the same, two members of one room"""
+    node, environment = test_clients.node_and_modules()
+    with Server("--dev", "--workers", "2") as server:
+        where = f"127.0.0.1:{server.port}"
+        done = subprocess.run([node, str(FOLDER / "ws_vote_client.js"), f"ws://{where}", f"http://{where}"], timeout=40,
+                              env=environment, capture_output=True, text=True)
+        assert done.returncode == 0 and done.stdout == "ok\n", done.stdout + done.stderr
+        server.wait_metric(0, "ringcast_rooms", kind="vote")
 
 
 def test_late_joiner_learns_the_status():
