@@ -1,8 +1,9 @@
 /* fuzz/base_address.c: addresses and blocks of addresses, as operators write them and proxies send
  * them. Input: 16 bytes of another address, then the text.
  *
- * A text is taken exactly when a second reader, by RFC 4291 §2.2, takes it, and means the same; what
- * is written is read back; a block holds exactly the addresses whose first bits are its own. */
+ * A text is taken exactly when a second reader, by RFC 4291 §2.2, takes it, and means the same;
+ * what is written is read back; a block holds exactly the addresses whose first bits are its
+ * own. */
 #include "base/address.h"
 #include "script.h"
 

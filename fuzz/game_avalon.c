@@ -4,7 +4,9 @@
  * The target keeps its own book of who sits where, as the hub does. Every message is JSON that has
  * the envelope's keys, goes to members who sit there, and is at its end; who is dismissed sits
  * there, once, and is not spoken to afterwards; who never left or was dismissed is heard; a player
- * is connected once; and the game never wants the clock at a time that it was given already. */
+ * is connected once; a place is kept as long as its token is valid, or as somebody may take to come
+ * for the first time, and no longer; and the game never wants the clock at a time that it was given
+ * already. */
 #include "base/json.h"
 #include "game/games.h"
 #include "script.h"
@@ -19,6 +21,8 @@ struct tabletop {
     bool is_over;
     uint32_t next_member;
     uint32_t member_of[players]; /* by the target's own book; game_nobody: not connected */
+    uint64_t kept_ms[players]; /* until when the place is theirs while nobody sits there; 0: none */
+    uint64_t claimed_ms[players];
     uint8_t *said;
 };
 
@@ -89,6 +93,17 @@ static struct text id_of(uint8_t player, char memory[static 1])
     return (struct text){memory, 1};
 }
 
+static void check_places(struct tabletop *table)
+{
+    for (uint8_t player = 0; player < players; player++) {
+        char memory[1];
+        const struct game_guest guest = {.room = TEXT("r"), .player = id_of(player, memory)};
+        bool sits_there = table->member_of[player] != game_nobody;
+        if (!sits_there && table->kept_ms[player] <= table->now.ms) table->kept_ms[player] = 0;
+        MUST(game_avalon.knows(table->state, &guest) == (table->kept_ms[player] != 0));
+    }
+}
+
 static void step_time(struct tabletop *table, struct script *script)
 {
     table->now.ms += script_number(script) * 4;
@@ -122,6 +137,10 @@ static void step_join(struct tabletop *table, struct script *script)
         MUST(
             (answer == GAME_DONE) ==
             game_avalon.knows(table->state, &(struct game_guest){.room = TEXT("r"), .player = id}));
+        if (answer == GAME_DONE) {
+            table->kept_ms[player % players] = table->now.ms + table->options.unclaimed_ms;
+            table->claimed_ms[player % players] = table->now.ms + table->options.place_ms;
+        }
     }
     free(name.data);
 }
@@ -143,6 +162,7 @@ static void step_arrive(struct tabletop *table, struct script *script)
         MUST(words.dismissed[i].member == old);
     words.dismissed_count = 0;
     table->member_of[player] = member;
+    table->kept_ms[player] = table->claimed_ms[player];
     take_words(table, &words);
     if (old == game_nobody) return;
     words = begin(table);
@@ -203,6 +223,7 @@ static void run(struct tabletop *table, struct script *script)
         void (*step)(struct tabletop *, struct script *) = steps[script_byte(script) % step_count];
         step(table, script);
         advance(table);
+        if (!table->is_over) check_places(table);
     }
 }
 

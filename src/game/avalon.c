@@ -465,6 +465,22 @@ static bool is_taken(const struct avalon *avalon, struct text name)
     return false;
 }
 
+static void add_player(struct avalon *avalon, struct text id, struct text name,
+                       struct game_time now)
+{
+    uint32_t place_ms = avalon->options->place_ms, unclaimed_ms = avalon->options->unclaimed_ms;
+    struct player *player = &avalon->players[avalon->count++];
+    *player = (struct player){
+        .member = game_nobody,
+        .id_size = (uint8_t)id.size,
+        .name_size = (uint16_t)name.size,
+        .kept_ms = now.ms + (unclaimed_ms < place_ms ? unclaimed_ms : place_ms),
+        .claimed_ms = now.ms + place_ms,
+    };
+    memcpy(player->id, id.data, id.size);
+    memcpy(player->name, name.data, name.size);
+}
+
 /* A place for the player whose id is request->token, under the name in request->body. */
 static enum game_answer take_place(struct avalon *avalon, const struct game_request *request,
                                    struct game_time now, struct writer *reply)
@@ -480,17 +496,7 @@ static enum game_answer take_place(struct avalon *avalon, const struct game_requ
         write_text(reply, taken ? TEXT("name_taken") : TEXT("room_full"));
         return GAME_REFUSED;
     }
-    const struct game_options *options = avalon->options;
-    bool shorter = options->unclaimed_ms < options->place_ms;
-    struct player *player = &avalon->players[avalon->count++];
-    *player =
-        (struct player){.member = game_nobody,
-                        .id_size = (uint8_t)id.size,
-                        .name_size = (uint16_t)name.size,
-                        .kept_ms = now.ms + (shorter ? options->unclaimed_ms : options->place_ms),
-                        .claimed_ms = now.ms + options->place_ms};
-    memcpy(player->id, id.data, id.size);
-    memcpy(player->name, name.data, name.size);
+    add_player(avalon, id, name, now);
     write_text(reply, (struct text){avalon->id, avalon->id_size});
     return GAME_DONE;
 }
