@@ -3,8 +3,9 @@
     import errors; errors.knows("HTTP 404", "not_found")      for tests that meet one
 
 What clients can meet is read from the sources by the patterns below, one line for each way in which an error is written
-there: a new way is a new line. Whoever adds an error adds its row; this says which one is missing, or too much. The
-self-test takes codes out of the page and of the sources, puts some in, and sees that each is missed.
+there: a new way is a new line. Whoever adds an error adds its row, and a test that names it; this says which one is
+missing, or too much. The self-test takes codes out of the page, the sources and the tests, puts some in, and sees that each
+is missed.
 """
 import functools
 import re
@@ -31,12 +32,22 @@ OTHERWISE = {  # where the pattern's place is not the client's
     ("close 1000", "peer_closed"): None,  # the peer's own code
     ("HTTP ...", "unknown request"): None,  # paths bound which requests there are
 }
+UNTESTED = {  # what no test can bring about by itself
+    "too_large": "no answer of this server comes near 64 KiB",
+}
 
 
 def sources():
     """path below src: text, with what goes on in the next line joined"""
     root = tools.root() / "src"
     return {path.relative_to(root).as_posix(): joined(path.read_text()) for path in sorted(root.rglob("*.[ch]"))}
+
+
+def tests():
+    """The text of all tests that may name an error."""
+    root = tools.root() / "tests"
+    files = sorted(path for folder in ("e2e", "unit") for path in (root / folder).rglob("*") if path.suffix in (".py", ".js", ".go", ".c"))
+    return "\n".join(path.read_text() for path in files)
 
 
 def joined(text):
@@ -77,7 +88,14 @@ def knows(place, code):
     return (place, code) in page_errors()
 
 
-def faults(page, src):
+def unnamed(page, tested):
+    for code in sorted({code for _, code in in_page(page)} - set(UNTESTED)):
+        if not re.search(rf"(?<![\w ]){re.escape(code)}(?![\w ])", tested):
+            yield f"no test names the error {code}"
+
+
+def faults(page, src, tested):
+    yield from unnamed(page, tested)
     real, told = in_sources(src), in_page(page)
     any_status = {code for place, code in real if place == "HTTP ..."}
     real = {error for error in real if error[0] != "HTTP ..."}
@@ -123,13 +141,15 @@ SOURCE_CHANGES = [  # file, what is replaced in it
 ]
 
 
-def self_test(page, src):
+def self_test(page, src, tested):
     passed = failed = 0
-    cases = [(old, page.replace(old, new, 1), src, old in page, words) for old, new, words in PAGE_CHANGES]
-    cases += [(old, page, {**src, file: src[file].replace(old, new)}, old in src[file], words)
+    cases = [(old, page.replace(old, new, 1), src, tested, old in page, words) for old, new, words in PAGE_CHANGES]
+    cases += [(old, page, {**src, file: src[file].replace(old, new)}, tested, old in src[file], words)
               for file, old, new, words in SOURCE_CHANGES]
-    for old, changed_page, changed_src, is_there, words in cases:
-        seen = is_there and any(words in fault for fault in faults(changed_page, changed_src))
+    cases += [(code, page, src, tested.replace(code, "something"), code in tested, f"no test names the error {code}")
+              for code in ("bad_host", "voting has started", "slow_consumer", "no_such_player")]
+    for old, changed_page, changed_src, changed_tests, is_there, words in cases:
+        seen = is_there and any(words in fault for fault in faults(changed_page, changed_src, changed_tests))
         passed, failed = passed + seen, failed + (not seen)
         if not seen:
             print(f"FAILED: {old} is changed, and no fault says \"{words}\"")
@@ -138,10 +158,10 @@ def self_test(page, src):
 
 
 def main():
-    page, src = (tools.root() / "ERRORS.md").read_text(), sources()
+    page, src, tested = (tools.root() / "ERRORS.md").read_text(), sources(), tests()
     if "--self-test" in sys.argv[1:]:
-        sys.exit(0 if self_test(page, src) else 1)
-    wrong = list(faults(page, src))
+        sys.exit(0 if self_test(page, src, tested) else 1)
+    wrong = list(faults(page, src, tested))
     for sentence in wrong:
         print(sentence)
     print(f"errors: {max(0, len(in_page(page)) - len(wrong))} passed, {len(wrong)} failed")

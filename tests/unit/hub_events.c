@@ -209,6 +209,7 @@ TEST(
                 log_pending(&worker->log).size); /* it was told, and nobody need read */
     EXPECT_EQ(first->reason, CLOSE_OVERLOADED);
     EXPECT_EQ(second->reason, CLOSE_OVERLOADED);
+    EXPECT_TEXT(close_info(first->reason)->token, "overloaded");
     EXPECT_EQ(room->room.seat_count, 0);
     EXPECT(!room->busy && list_is_empty(&room->unserved));
     EXPECT(is_there());
