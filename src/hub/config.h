@@ -41,20 +41,20 @@ struct config {
     uint32_t kart_payload;        /* bytes; 0: no padding */
     bool kart_stamp;
     bool kart_autostart;
-    bool vote;                /* /api/rooms is served */
-    bool vote_require_host;   /* starting and releasing a room take the token of who acquired it */
-    uint32_t vote_lobby_ms;   /* how long nobody may touch a room before it is released */
-    uint32_t vote_voting_ms;  /* the same once voting has started */
-    bool vote_deflate;        /* permessage-deflate may be agreed on */
-    bool avalon;              /* its rooms are served, where there is a secret to sign with */
-    uint32_t avalon_players;  /* places in a room */
-    uint32_t avalon_chat;     /* code points of one message */
-    bool avalon_chat_echo;    /* who says something gets it, too */
-    uint32_t avalon_token_ms; /* how long a token is valid */
-    uint32_t avalon_unclaimed_ms; /* how long a place is kept that nobody has ever come to */
-    uint32_t avalon_leave_ms;     /* how long a player may be away before the others are told */
-    uint32_t avalon_empty_ms;     /* how long a room stays in which nobody is */
-    bool avalon_fail_by_close;    /* who shows no good token is let in to be told so */
+    bool vote;                 /* /api/rooms is served */
+    bool vote_require_host;    /* starting and releasing a room take the token of who acquired it */
+    uint32_t vote_lobby_ms;    /* how long nobody may touch a room before it is released */
+    uint32_t vote_voting_ms;   /* the same once voting has started */
+    bool vote_deflate;         /* permessage-deflate may be agreed on */
+    bool avalon;               /* its rooms are served, where there is a secret to sign with */
+    uint32_t avalon_players;   /* places in a room */
+    uint32_t avalon_chat;      /* code points of one message */
+    bool avalon_chat_echo;     /* who says something gets it, too */
+    uint32_t avalon_token_ms;  /* how long a token is valid */
+    uint32_t avalon_claim_ms;  /* how long a place waits for who has never come to it */
+    uint32_t avalon_leave_ms;  /* how long a player may be away before the others are told */
+    uint32_t avalon_empty_ms;  /* how long a room stays in which nobody is */
+    bool avalon_fail_by_close; /* who shows no good token is let in to be told so */
     bool enable_echo;
     uint32_t echo_message; /* bytes of one message, at most */
     uint32_t echo_memory;  /* bytes, per worker */

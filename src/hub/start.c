@@ -168,7 +168,7 @@ static void ready_parts(struct worker *worker)
                               .chat_max = config->avalon_chat,
                               .chat_echo = config->avalon_chat_echo,
                               .place_ms = config->avalon_token_ms + config->jwt_leeway_ms,
-                              .unclaimed_ms = config->avalon_unclaimed_ms,
+                              .unclaimed_ms = config->avalon_claim_ms,
                               .leave_ms = config->avalon_leave_ms,
                               .empty_ms = config->avalon_empty_ms};
     worker->policies[GAME_AVALON] = OUTBOX_CLOSE; /* the same (S2-18) */
