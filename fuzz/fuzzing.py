@@ -108,7 +108,7 @@ class Build:
         self.newest_header = max(path.stat().st_mtime_ns for path in ours)
         self.newest_test_header = max(self.newest_header, *(path.stat().st_mtime_ns for path in test_headers))
         self.includes, self.libraries = self.library_sources(LIBRARIES_FUZZED if flags is FUZZING else [])
-        self.archive = None
+        self.archive, self.newest_shared = None, 0
 
     @staticmethod
     def library_sources(more):
@@ -160,6 +160,7 @@ class Build:
             ours += [path.relative_to(ROOT) for path in sorted(HERE.glob("*.c")) if path.stem not in mains]
             ours += map(pathlib.Path, FROM_THE_HUB + SHARED_WITH_TESTS)
             objects = self.compile_all([*((path, None) for path in ours), *self.libraries])
+            self.newest_shared = max(path.stat().st_mtime_ns for path in objects)
             self.archive = self.folder / "shared.a"
             self.archive.unlink(missing_ok=True)
             subprocess.run([str(self.clang.folder / "llvm-ar"), "rcs", str(self.archive), *map(str, objects)], check=True,
@@ -173,7 +174,8 @@ class Build:
         if canary is not None:  # found before the archive's own
             objects.append(self.compile(canary.source()))
         program = self.folder / (canary.name if canary else name)
-        newest = max(path.stat().st_mtime_ns for path in [*objects, *archive.parent.glob("*.o")])
+        # Other targets' objects and canaries' do not matter: a program must not be linked again while it runs.
+        newest = max(self.newest_shared, *(path.stat().st_mtime_ns for path in objects))
         if not program.exists() or program.stat().st_mtime_ns < newest:
             self.command(*self.link_flags, *objects, archive, "-o", program)
         return program
