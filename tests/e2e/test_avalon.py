@@ -321,7 +321,7 @@ def test_origins():
 def test_unclaimed_places():
     """who knows a room's code cannot fill it: a place to which nobody comes is soon another's, and
     one to which somebody has come is not (G4)"""
-    with Server("--avalon-players", "3", "--avalon-unclaimed", "1s", "--workers", "2", env=ENV) as server:
+    with Server("--avalon-players", "3", "--avalon-unclaimed", "2s", "--workers", "2", env=ENV) as server:
         a = create(server)
         path = f"/{a['room']['code']}/join"
         with enter(server, a) as one:

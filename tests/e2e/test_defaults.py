@@ -238,10 +238,11 @@ def test_a_flood_of_rooms():
     """one address makes so many rooms a second and no more, of both kinds together; ids that are too long,
     or guessed, make none (R7, X4)"""
     with default_server() as server:
+        began = time.monotonic()
         statuses = [call(server, "GET", "").status if i % 2 else
                     call(server, "POST", "", {"kind": "avalon", "display_name": "Ann"}).status for i in range(60)]
         made = len([status for status in statuses if status in (200, 201)])
-        assert 20 <= made < 40 and statuses.count(429) == 60 - made, statuses
+        assert 20 <= made <= 21 + 10 * (time.monotonic() - began) and statuses.count(429) == 60 - made, statuses
         assert server.metric("ringcast_rate_limited_total", scope="address_acquires") == 60 - made
         for path in ("/ws/kart/" + "x" * 65, "/ws/kart/" + "%41" * 65, "/ws/kart/a.b", "/api/rooms/" + "1" * 65 + "/ws"):
             try:

@@ -228,7 +228,7 @@ def build_gorilla():
         work = bring.partial()
         environment = {**os.environ, "GOROOT": goroot, "GOTOOLCHAIN": "local", "GOFLAGS": "-mod=readonly -modcacherw", "CGO_ENABLED": "0",
                        "GOPATH": str(bring.TOOLS / "go"), "GOCACHE": str(bring.TOOLS / "go" / "cache"), "GOWORK": "off"}
-        command = [go, "build", "-trimpath", "-o", str(work / "client"), "."]
+        command = [go, "build", "-trimpath", "-buildvcs=false", "-o", str(work / "client"), "."]
         try:
             if subprocess.run(command, cwd=source, env=environment, stdout=sys.stderr, stdin=subprocess.DEVNULL).returncode != 0:
                 raise bring.Missing("Go could not build tests/e2e/gorilla (its own words are above): mend that and run this again.")
