@@ -82,7 +82,7 @@ static void check_clean(const struct line *line, struct text text)
     MUST(!out.overflow && cleaned.size == line->wanted.size);
     MUST(cleaned.size == 0 || memcmp(cleaned.data, line->wanted.data, cleaned.size) == 0);
     MUST(plain_is_clean(cleaned));
-    struct writer again = writer_over(memory.data + 0, cleaned.size);
+    struct writer again = writer_over(memory.data, cleaned.size);
     struct bytes copy = bytes_exact(cleaned.data, cleaned.size);
     write_plain(&again, text_from(copy));
     MUST(!again.overflow && again.size == copy.size);

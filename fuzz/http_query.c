@@ -70,18 +70,14 @@ static void look_up(struct bytes query, struct bytes name, size_t room, const st
         found += 1;
         one = &pairs[i];
     }
-    /* A query that ends in "&", or is empty, has no pair there. */
-    bool nameless = name.size == 0;
     uint8_t *memory = malloc(room + 1);
     struct writer value = writer_over(memory, room);
     enum http_query_answer answer = http_query(text_from(query), text_from(name), &value);
-    if (!nameless) {
-        MUST(answer == (found == 0   ? HTTP_QUERY_NONE
-                        : found == 1 ? HTTP_QUERY_FOUND
-                                     : HTTP_QUERY_TWICE));
-        if (found == 0) MUST(value.size == 0 && !value.overflow);
-    }
-    if (!nameless && found == 1) {
+    MUST(answer == (found == 0   ? HTTP_QUERY_NONE
+                    : found == 1 ? HTTP_QUERY_FOUND
+                                 : HTTP_QUERY_TWICE));
+    if (found == 0) MUST(value.size == 0 && !value.overflow);
+    if (found == 1) {
         size_t fits = one->value.size < room ? one->value.size : room;
         MUST(value.overflow == (one->value.size > room) && value.size == fits);
         MUST(fits == 0 || memcmp(value.data, one->value.data, fits) == 0);
@@ -98,7 +94,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     make_query(query);
     size_t count = take_apart(query, pairs);
     look_up(query, (struct bytes){(uint8_t *)"token", 5}, room, pairs, count);
-    if (count > 0) look_up(query, pairs[which % count].name, room, pairs, count);
+    /* Nobody asks for no name: whether a query that ends in "&" has it is a matter of taste. */
+    const struct pair *chosen = &pairs[which % count];
+    if (chosen->name.size > 0) look_up(query, chosen->name, room, pairs, count);
     for (size_t i = 0; i < count; i++) {
         free(pairs[i].name.data);
         free(pairs[i].value.data);
