@@ -22,7 +22,7 @@ struct tabletop {
     uint32_t next_member;
     uint32_t member_of[players]; /* by the target's own book; game_nobody: not connected */
     uint64_t kept_ms[players]; /* until when the place is theirs while nobody sits there; 0: none */
-    uint64_t claimed_ms[players];
+    uint64_t claim_ms[players]; /* until when somebody must come to it; 0: somebody has */
     uint8_t *said;
 };
 
@@ -99,9 +99,16 @@ static void check_places(struct tabletop *table)
         char memory[1];
         const struct game_guest guest = {.room = TEXT("r"), .player = id_of(player, memory)};
         bool sits_there = table->member_of[player] != game_nobody;
-        if (!sits_there && table->kept_ms[player] <= table->now.ms) table->kept_ms[player] = 0;
+        bool waits = table->claim_ms[player] != 0 && table->claim_ms[player] <= table->now.ms;
+        if (!sits_there && (waits || table->kept_ms[player] <= table->now.ms))
+            table->kept_ms[player] = 0;
         MUST(game_avalon.knows(table->state, &guest) == (table->kept_ms[player] != 0));
     }
+}
+
+static void keep(struct tabletop *table, uint8_t player, uint64_t until_ms)
+{
+    if (table->kept_ms[player] < until_ms) table->kept_ms[player] = until_ms;
 }
 
 static void step_time(struct tabletop *table, struct script *script)
@@ -138,8 +145,8 @@ static void step_join(struct tabletop *table, struct script *script)
             (answer == GAME_DONE) ==
             game_avalon.knows(table->state, &(struct game_guest){.room = TEXT("r"), .player = id}));
         if (answer == GAME_DONE) {
-            table->kept_ms[player % players] = table->now.ms + table->options.unclaimed_ms;
-            table->claimed_ms[player % players] = table->now.ms + table->options.place_ms;
+            table->kept_ms[player % players] = table->now.ms + table->options.place_ms;
+            table->claim_ms[player % players] = table->now.ms + table->options.unclaimed_ms;
         }
     }
     free(name.data);
@@ -162,7 +169,8 @@ static void step_arrive(struct tabletop *table, struct script *script)
         MUST(words.dismissed[i].member == old);
     words.dismissed_count = 0;
     table->member_of[player] = member;
-    table->kept_ms[player] = table->claimed_ms[player];
+    table->claim_ms[player] = 0;
+    keep(table, player, guest.until_ms);
     take_words(table, &words);
     if (old == game_nobody) return;
     words = begin(table);
@@ -181,9 +189,31 @@ static void step_leave(struct tabletop *table, struct script *script)
     take_words(table, &words);
 }
 
+/* A token that a player has sent has been checked: it is its own, bad, another player's or for
+ * another room. */
+static void tell_verdict(struct tabletop *table, struct script *script, uint8_t player)
+{
+    enum { OWN, BAD, OF_ANOTHER, ELSEWHERE } verdict = script_byte(script) % 4;
+    char memory[1];
+    uint32_t member = table->member_of[player];
+    const struct game_guest guest = {.room = verdict == ELSEWHERE ? TEXT("s") : TEXT("r"),
+                                     .player =
+                                         id_of(verdict == OF_ANOTHER ? player + 1 : player, memory),
+                                     .until_ms = table->now.ms + script_number(script)};
+    struct game_words words = begin(table);
+    game_avalon.verified(table->state, member, verdict == BAD ? nullptr : &guest, TEXT("bad_alg"),
+                         TEXT("It is bad."), table->now, &words);
+    MUST(words.count == 1 && words.messages[0].member == member && !words.asked.is_asked);
+    MUST(words.dismissed_count <= 1);
+    if (verdict != BAD) MUST((words.dismissed_count == 0) == (verdict == OWN));
+    if (verdict == OWN) keep(table, player, guest.until_ms);
+    take_words(table, &words);
+}
+
 static void step_receive(struct tabletop *table, struct script *script)
 {
-    uint32_t member = table->member_of[script_byte(script) % players];
+    uint8_t player = script_byte(script) % players;
+    uint32_t member = table->member_of[player];
     struct script part = script_part(script, script_byte(script));
     if (member == game_nobody) return;
     struct bytes text = bytes_exact(part.data, part.size);
@@ -191,13 +221,17 @@ static void step_receive(struct tabletop *table, struct script *script)
                            .size = json_memory_size(text.size)};
     struct game_words words = begin(table);
     game_avalon.receive(table->state, member, text_from(text), table->now, memory, &words);
-    MUST(words.count > 0); /* nobody is left without an answer; the echo is on */
+    bool asks = words.asked.is_asked;
+    /* nobody is left without an answer; the echo is on */
+    MUST((words.count == 0) == asks);
+    if (asks) MUST(words.asked.member == member && words.asked.token.size > 0);
     take_words(table, &words);
+    if (asks) tell_verdict(table, script, player);
     free(memory.data);
     free(text.data);
 }
 
-static void step_show(struct tabletop *table, struct script *)
+static void show(struct tabletop *table)
 {
     uint8_t memory[8192];
     struct writer reply = writer_over(memory, sizeof memory);
@@ -210,6 +244,28 @@ static void step_show(struct tabletop *table, struct script *)
                          .size = json_memory_size(reply.size)};
     MUST(json_read(json, text_from(writer_bytes(&reply)), &problem) != nullptr);
     free(json.data);
+}
+
+/* The room is looked at, and everybody who has a place renews it; the others cannot. */
+static void step_show(struct tabletop *table, struct script *)
+{
+    show(table);
+    for (uint8_t player = 0; player < players; player++) {
+        char memory[1];
+        uint8_t name[1024];
+        struct text id = id_of(player, memory);
+        struct writer reply = writer_over(name, sizeof name);
+        struct game_words words = begin(table);
+        const struct game_request request = {
+            .verb = TEXT("refresh"), .body = TEXT("r"), .token = id};
+        enum game_answer answer =
+            game_avalon.request(table->state, &request, table->now, &reply, &words);
+        bool known =
+            game_avalon.knows(table->state, &(struct game_guest){.room = TEXT("r"), .player = id});
+        MUST(answer == (known ? GAME_DONE : GAME_FORBIDDEN));
+        MUST((reply.size > 0) == known && !reply.overflow && words.count == 0);
+        if (known) keep(table, player, table->now.ms + table->options.place_ms);
+    }
 }
 
 static void (*const steps[])(struct tabletop *, struct script *) = {
@@ -236,6 +292,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                          .chat_echo = true,
                                          .place_ms = 100'000,
                                          .unclaimed_ms = 20'000,
+                                         .warning_ms = 700,
+                                         .leeway_ms = 50,
                                          .leave_ms = 500,
                                          .empty_ms = 60'000},
                              .now = {.ms = 1000},

@@ -117,6 +117,7 @@ struct worker *worker_make(struct hub *hub, uint32_t index)
     worker->hub = hub;
     worker->config = config;
     worker->index = index;
+    worker->key_set = &hub->key_sets[0];
     reserve(worker, &arena, config);
     worker->arena = arena;
     return worker;
@@ -169,9 +170,19 @@ static void ready_parts(struct worker *worker)
                               .chat_echo = config->avalon_chat_echo,
                               .place_ms = config->avalon_token_ms + config->jwt_leeway_ms,
                               .unclaimed_ms = config->avalon_claim_ms,
+                              .warning_ms = config->token_warning_ms,
+                              .leeway_ms = config->jwt_leeway_ms,
                               .leave_ms = config->avalon_leave_ms,
                               .empty_ms = config->avalon_empty_ms};
     worker->policies[GAME_AVALON] = OUTBOX_CLOSE; /* the same (S2-18) */
+    worker->game_options[GAME_LOBBY] = (struct game_options){.players_max = config->lobby_people,
+                                                             .chat_max = config->lobby_chat,
+                                                             .warning_ms = config->token_warning_ms,
+                                                             .leeway_ms = config->jwt_leeway_ms,
+                                                             .leave_ms = config->lobby_leave_ms,
+                                                             .seat_ms = config->lobby_seat_ms,
+                                                             .empty_ms = config->lobby_empty_ms};
+    worker->policies[GAME_LOBBY] = OUTBOX_CLOSE;
     worker->deflate[GAME_VOTE] = config->vote_deflate;
     for (size_t i = 0; i < game_kinds; i++)
         worker->ws_limits[i] = (struct ws_limits){
@@ -276,6 +287,10 @@ static void log_start(struct worker *worker)
         LOG(&worker->log, worker->now, LOG_NOTICE, "avalon_off",
             LOG_T("meaning", TEXT("there is no secret for players' tokens; set "
                                   "RINGCAST_JWT_SECRET to 32 bytes or more, or --avalon=off")));
+    if (worker->config->lobby && worker->key_set->keys.count == 0)
+        LOG(&worker->log, worker->now, LOG_NOTICE, "lobby_off",
+            LOG_T("meaning", TEXT("there is no key to check tokens with; set RINGCAST_JWT_SECRET "
+                                  "or --jwt-keys, or --lobby=off")));
     LOG(&worker->log, worker->now, LOG_NOTICE, "listening",
         LOG_T("listen", text_from(writer_bytes(&listen))),
         LOG_T("admin", text_from(writer_bytes(&admin))));

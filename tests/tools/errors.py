@@ -13,22 +13,26 @@ import sys
 
 import tools
 
-TEXT = r'TEXT\("([^"]+)"\)'
+CODE, STATUS = r'"(?P<code>[a-z_0-9]+)"', r"(?P<status>\d{3,4})"
+TEXT = r'TEXT\("(?P<code>[^"]+)"\)'
 
-# (files, pattern, where). The pattern's groups are the code, or status and code; `{}` in `where` takes the status.
-# Lines are joined where a macro or a call goes on in the next one.
+# (files, pattern, where). `{}` in `where` takes the pattern's status. Lines are joined where a macro or a call goes on in
+# the next one.
 PATTERNS = [
-    ("", r'X\([A-Z_0-9]+, ([45]\d\d), "([a-z_0-9]+)"', ["HTTP {}"]),  # tables of refusals
-    ("", r'X\([A-Z_0-9]+, ([14]\d{3}), (?:LOG_\w+, )?"([a-z_0-9]+)"', ["close {}"]),  # tables of ends
-    ("", r'X\([A-Z_0-9]+, "([a-z_0-9]+)", "', ["HTTP 401", "error"]),  # tables of what is wrong with a token
-    ("", rf'conn_answer_error\(\w+, (\d+), {TEXT}', ["HTTP {}"]),
-    ("hub/vote_routes.c", rf'refuse(?:_with)?\(conn, (\d+), TEXT\("\w+"\), {TEXT}', ["HTTP {}"]),
-    ("game/vote.c", rf'write_text\(reply, {TEXT}', ["HTTP ..."]),  # vote_routes_answer has the status
-    ("game/", rf'say_error\([^;{{]*?{TEXT}', ["error"]),
-    ("game/", rf'\(struct refusal\)\{{{TEXT}', ["error"]),
+    ("", rf"X\([A-Z_0-9]+, (?=[45]\d\d,){STATUS}, {CODE}", ["HTTP {}"]),  # tables of refusals
+    ("", rf"X\([A-Z_0-9]+, (?=[14]\d{{3}},){STATUS}, (?:LOG_\w+, )?{CODE}", ["close {}"]),  # tables of ends
+    ("auth/", rf'X\([A-Z_0-9]+, {CODE}, "', ["HTTP 401", "error"]),  # tables of what is wrong with a token
+    ("hub/verify.c", rf'X\([A-Z_0-9]+, {CODE}, "', ["HTTP 401", "error"]),
+    ("hub/door.c", rf"X\([A-Z_0-9]+, {CODE}, {STATUS}, ", ["HTTP {}"]),
+    ("hub/door.c", rf"X\([A-Z_0-9]+, {CODE}, \d+, (?!NONE)", ["error"]),  # with --avalon-auth-fail=close and its like
+    ("game/", rf'X\([A-Z_0-9]+, {CODE}, "', ["error"]),  # tables of what cannot be done
+    ("", rf"conn_answer_error\(\w+, {STATUS}, {TEXT}", ["HTTP {}"]),
+    ("hub/vote_routes.c", rf'refuse(?:_with)?\(conn, {STATUS}, TEXT\("\w+"\), {TEXT}', ["HTTP {}"]),
+    ("game/vote.c", rf"write_text\(reply, {TEXT}", ["HTTP ..."]),  # vote_routes_answer has the status
+    ("game/", rf"\b(?:say_error|canonical_error|forbid)\([^;{{]*?{TEXT}", ["error"]),
+    ("game/", rf"\(struct refusal\)\{{{TEXT}", ["error"]),
 ]
 OTHERWISE = {  # where the pattern's place is not the client's
-    ("HTTP 401", "room_not_found"): "HTTP 404",
     ("close 1000", "peer_closed"): None,  # the peer's own code
     ("HTTP ...", "unknown request"): None,  # paths bound which requests there are
 }
@@ -59,9 +63,9 @@ def in_sources(src):
     found = set()
     for files, pattern, places in PATTERNS:
         for name, text in src.items():
-            for groups in re.findall(pattern, text) if name.startswith(files) else []:
-                status, code = groups if isinstance(groups, tuple) else ("", groups)
-                found |= {(place.format(status), code) for place in places}
+            for match in re.finditer(pattern, text) if name.startswith(files) else []:
+                error = match.groupdict()
+                found |= {(place.format(error.get("status")), error["code"]) for place in places}
     places = {(OTHERWISE.get(error, error[0]), error[1]) for error in found}
     return {error for error in places if error[0] is not None}
 
@@ -130,10 +134,14 @@ PAGE_CHANGES = [  # what is replaced in the page, and words of a sentence that m
 ]
 SOURCE_CHANGES = [  # file, what is replaced in it
     ("hub/routes.c", '"draining"', '"leaving"', "HTTP 503 leaving is not in"),
+    ("hub/door.c", '"unknown_player"', '"stranger"', "HTTP 401 stranger is not in"),
+    ("hub/door.c", '"token_twice"', '"twice"', "error twice is not in"),
+    ("hub/verify.c", '"wrong_room"', '"elsewhere"', "error elsewhere is not in"),
+    ("game/match.h", '"not_your_turn"', '"later"', "error later is not in"),
     ("conn/reasons.h", '4429, LOG_INFO, "rate_limited"', '4428, LOG_INFO, "rate_limited"', "close 4428 rate_limited is not in"),
     ("conn/reasons.h", '"replaced"', '"displaced"', "close 4409 replaced, which is not"),
     ("ws/reader.h", '"bad_utf8"', '"not_utf8"', "close 1007 not_utf8 is not in"),
-    ("game/avalon.c", 'TEXT("too_long")', 'TEXT("much_too_long")', "error much_too_long is not in"),
+    ("game/chat.h", '"too_long"', '"much_too_long"', "error much_too_long is not in"),
     ("game/avalon.c", 'TEXT("bad_message")', 'TEXT("bad")', "error bad is not in"),
     ("game/vote.c", 'TEXT("only the host may do this")', 'TEXT("only hosts")', "the error only hosts is not in"),
     ("auth/jwt.h", '"no_expiry"', '"for_ever"', "error for_ever is not in"),

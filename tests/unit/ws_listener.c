@@ -152,6 +152,7 @@ static void expect_broken_is_final(struct listener *listener, struct pile wire)
 static size_t common_size(const struct pile *left, const struct pile *right)
 {
     size_t size = left->size < right->size ? left->size : right->size, at = 0;
+    if (size > 0 && memcmp(left->data, right->data, size) == 0) return size;
     while (at < size && left->data[at] == right->data[at])
         at += 1;
     return at;
