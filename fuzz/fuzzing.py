@@ -21,6 +21,7 @@ import tools  # noqa: E402
 
 LAYERS = ("base", "http", "ws", "auth", "outbox", "conn", "room", "game")
 LIBRARIES = ("bearssl", "yyjson", "zlib")  # those of vendor/ that these layers use
+FROM_THE_HUB = ("src/hub/config.c",)  # what of it is a parser
 SHARED_WITH_TESTS = ("tests/unit/ws_listener.c",)
 UNTRACED = ["-fno-sanitize=fuzzer-no-link"]  # for them: their loops over bytes teach the fuzzer nothing, and take its time
 
@@ -32,7 +33,8 @@ COVERAGE = ["-O1", "-fprofile-instr-generate", "-fcoverage-mapping", "-fsanitize
 
 # The longest inputs, in bytes: where a short one shows as much, it shows it sooner.
 LENGTHS = {"ws_reader": 512, "base_utf8": 256, "http_target": 256, "http_extension": 256, "http_proxy": 512, "http_forwarded": 256,
-           "ws_deflate": 1024, "base_base64": 256, "base_json": 1024, "auth_jwt": 1024, "game_avalon": 1024, "game_lobby": 1024}
+           "ws_deflate": 1024, "base_base64": 256, "base_json": 1024, "auth_jwt": 1024, "game_avalon": 1024, "game_lobby": 1024,
+           "game_vote": 1024, "http_query": 512, "base_plain": 256, "base_address": 128, "hub_config": 512}
 LENGTH = 2048
 
 
@@ -108,7 +110,7 @@ class Build:
         self.newest_header = max(path.stat().st_mtime_ns for path in ours)
         self.newest_test_header = max(self.newest_header, *(path.stat().st_mtime_ns for path in test_headers))
         self.includes, self.libraries = self.library_sources(LIBRARIES_FUZZED if flags is FUZZING else [])
-        self.archive = None
+        self.archive, self.newest_shared = None, 0
 
     @staticmethod
     def library_sources(more):
@@ -158,8 +160,9 @@ class Build:
             mains = set(targets())
             ours = [path.relative_to(ROOT) for layer in LAYERS for path in sorted((ROOT / "src" / layer).glob("*.c"))]
             ours += [path.relative_to(ROOT) for path in sorted(HERE.glob("*.c")) if path.stem not in mains]
-            ours += map(pathlib.Path, SHARED_WITH_TESTS)
+            ours += map(pathlib.Path, FROM_THE_HUB + SHARED_WITH_TESTS)
             objects = self.compile_all([*((path, None) for path in ours), *self.libraries])
+            self.newest_shared = max(path.stat().st_mtime_ns for path in objects)
             self.archive = self.folder / "shared.a"
             self.archive.unlink(missing_ok=True)
             subprocess.run([str(self.clang.folder / "llvm-ar"), "rcs", str(self.archive), *map(str, objects)], check=True,
@@ -173,7 +176,8 @@ class Build:
         if canary is not None:  # found before the archive's own
             objects.append(self.compile(canary.source()))
         program = self.folder / (canary.name if canary else name)
-        newest = max(path.stat().st_mtime_ns for path in [*objects, *archive.parent.glob("*.o")])
+        # Other targets' objects and canaries' do not matter: a program must not be linked again while it runs.
+        newest = max(self.newest_shared, *(path.stat().st_mtime_ns for path in objects))
         if not program.exists() or program.stat().st_mtime_ns < newest:
             self.command(*self.link_flags, *objects, archive, "-o", program)
         return program

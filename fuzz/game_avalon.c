@@ -4,8 +4,9 @@
  * The target keeps its own book of who sits where, as the hub does. Every message is JSON that has
  * the envelope's keys, goes to members who sit there, and is at its end; who is dismissed sits
  * there, once, and is not spoken to afterwards; who never left or was dismissed is heard; a player
- * is connected once; the room says no more than its rate lets pass; and the game never wants the
- * clock at a time that it was given already. */
+ * is connected once; a place is kept as long as its token is valid, or as somebody may take to come
+ * for the first time, and no longer; the room says no more than its rate lets pass; and the game
+ * never wants the clock at a time that it was given already. */
 #include "base/json.h"
 #include "game/games.h"
 #include "script.h"
@@ -20,6 +21,8 @@ struct tabletop {
     bool is_over;
     uint32_t next_member;
     uint32_t member_of[players]; /* by the target's own book; game_nobody: not connected */
+    uint64_t kept_ms[players]; /* until when the place is theirs while nobody sits there; 0: none */
+    uint64_t claim_ms[players]; /* until when somebody must come to it; 0: somebody has */
     uint8_t *said;
     uint64_t chats; /* messages of members that others were told */
 };
@@ -96,6 +99,24 @@ static struct text id_of(uint8_t player, char memory[static 1])
     return (struct text){memory, 1};
 }
 
+static void check_places(struct tabletop *table)
+{
+    for (uint8_t player = 0; player < players; player++) {
+        char memory[1];
+        const struct game_guest guest = {.room = TEXT("r"), .player = id_of(player, memory)};
+        bool sits_there = table->member_of[player] != game_nobody;
+        bool waits = table->claim_ms[player] != 0 && table->claim_ms[player] <= table->now.ms;
+        if (!sits_there && (waits || table->kept_ms[player] <= table->now.ms))
+            table->kept_ms[player] = 0;
+        MUST(game_avalon.knows(table->state, &guest) == (table->kept_ms[player] != 0));
+    }
+}
+
+static void keep(struct tabletop *table, uint8_t player, uint64_t until_ms)
+{
+    if (table->kept_ms[player] < until_ms) table->kept_ms[player] = until_ms;
+}
+
 static void step_time(struct tabletop *table, struct script *script)
 {
     table->now.ms += script_number(script) * 4;
@@ -129,6 +150,10 @@ static void step_join(struct tabletop *table, struct script *script)
         MUST(
             (answer == GAME_DONE) ==
             game_avalon.knows(table->state, &(struct game_guest){.room = TEXT("r"), .player = id}));
+        if (answer == GAME_DONE) {
+            table->kept_ms[player % players] = table->now.ms + table->options.place_ms;
+            table->claim_ms[player % players] = table->now.ms + table->options.unclaimed_ms;
+        }
     }
     free(name.data);
 }
@@ -150,6 +175,8 @@ static void step_arrive(struct tabletop *table, struct script *script)
         MUST(words.dismissed[i].member == old);
     words.dismissed_count = 0;
     table->member_of[player] = member;
+    table->claim_ms[player] = 0;
+    keep(table, player, guest.until_ms);
     take_words(table, &words);
     if (old == game_nobody) return;
     words = begin(table);
@@ -185,6 +212,7 @@ static void tell_verdict(struct tabletop *table, struct script *script, uint8_t 
     MUST(words.count == 1 && words.messages[0].member == member && !words.asked.is_asked);
     MUST(words.dismissed_count <= 1);
     if (verdict != BAD) MUST((words.dismissed_count == 0) == (verdict == OWN));
+    if (verdict == OWN) keep(table, player, guest.until_ms);
     take_words(table, &words);
 }
 
@@ -242,6 +270,7 @@ static void step_show(struct tabletop *table, struct script *)
             game_avalon.knows(table->state, &(struct game_guest){.room = TEXT("r"), .player = id});
         MUST(answer == (known ? GAME_DONE : GAME_FORBIDDEN));
         MUST((reply.size > 0) == known && !reply.overflow && words.count == 0);
+        if (known) keep(table, player, table->now.ms + table->options.place_ms);
     }
 }
 
@@ -256,6 +285,7 @@ static void run(struct tabletop *table, struct script *script)
         void (*step)(struct tabletop *, struct script *) = steps[script_byte(script) % step_count];
         step(table, script);
         advance(table);
+        if (!table->is_over) check_places(table);
     }
 }
 
@@ -267,6 +297,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                          .chat_max = 500,
                                          .chat_echo = true,
                                          .place_ms = 100'000,
+                                         .unclaimed_ms = 20'000,
                                          .warning_ms = 700,
                                          .leeway_ms = 50,
                                          .leave_ms = 500,

@@ -278,6 +278,18 @@ static void expect_extension(const struct http_request *request, struct text ans
     MUST(said.server_bits == chosen.server_bits && said.server == chosen.server);
 }
 
+/* RFC 6750 §2.1: of one Authorization, what stands behind the scheme; of two, nothing. */
+static void expect_bearer(const struct http_request *request, struct text head)
+{
+    struct text value = {}, wanted = {};
+    unsigned lines = count_lines(head, TEXT("Authorization"), &value);
+    bool bearer = lines == 1 && value.size > 7 && strncasecmp(value.data, "Bearer ", 7) == 0;
+    if (bearer) wanted = text_skip(value, 7);
+    while (wanted.size > 0 && (wanted.data[0] == ' ' || wanted.data[0] == '\t'))
+        wanted = text_skip(wanted, 1);
+    MUST(text_equal(http_bearer(request), wanted));
+}
+
 static void judge(const struct http_request *request, struct text head, uint8_t choice)
 {
     static const struct text origins[] = {{"https://good.example", 20}};
@@ -334,6 +346,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         check_request(&whole.request, limits);
         read_again(&whole.request);
         judge(&whole.request, sent, choice);
+        expect_bearer(&whole.request, sent);
         check_error(404, TEXT("not_found"), whole.request.path);
     } else if (whole.step == HTTP_BROKEN) {
         check_error(http_error_status(whole.error), http_error_code(whole.error),

@@ -257,9 +257,12 @@ static void close_saying(struct conn *conn, enum close_reason reason, uint16_t c
                          struct writer *text)
 {
     bool can_say = conn->phase == CONN_OPEN && code != 0;
-    leave(conn, reason, code);
+    struct frame *goodbye = can_say ? make_close_frame(conn, code, text) : nullptr;
+    bool told =
+        goodbye != nullptr || reason == CLOSE_PEER_CLOSED; /* or it is the peer's own code */
+    leave(conn, reason, told ? code : 0);
     if (can_say)
-        say_goodbye(conn, make_close_frame(conn, code, text));
+        say_goodbye(conn, goodbye);
     else
         conn_drain(conn, CLOSE_NONE);
 }
@@ -405,7 +408,10 @@ void conn_drain(struct conn *conn, enum close_reason reason)
     if (conn->phase == CONN_DRAINING) return;
     if (conn->phase <= CONN_OPEN && conn->reason == CLOSE_NONE) leave(conn, reason, 0);
     struct conn_shared *shared = conn->shared;
+    bool is_said = outbox_is_empty(&conn->outbox) && !conn_is_passing(conn);
     conn->given_up = conn->phase == CONN_CLOSING && !conn->peer_done;
+    if (conn->phase == CONN_CLOSING && conn->upgraded && !is_said)
+        shared->counters.goodbyes_unsent += 1;
     conn->phase = CONN_DRAINING;
     wheel_clear(shared->wheel, &conn->timer);
     if (list_is_linked(&conn->turn)) list_remove(&conn->turn);

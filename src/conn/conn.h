@@ -91,6 +91,7 @@ struct conn_counters {
     uint64_t control_limited;     /* closed for too many pings or unasked pongs */
     uint64_t messages_limited;    /* closed for too many messages */
     uint64_t dropped_for_goodbye; /* frames let go of to make room for a goodbye */
+    uint64_t goodbyes_unsent;     /* close frames that a peer did not take in time */
     uint64_t stops;               /* times reading stopped until a peer had taken replies */
     uint64_t messages_inflated;   /* compressed messages that were inflated and delivered */
     uint64_t bytes_inflated;      /* of them, inflated */

@@ -7,7 +7,8 @@
  *     taken --arrive--> connected --leave--> away --leave_ms--> gone from sight
  *       ^                   ^                 |                      |
  *       |                   +------arrive-----+----------arrive------+
- *       +-- the place is free again when its token has expired and nobody sits there
+ *       +-- the place is free again when its token has expired and nobody sits there; and after
+ *           unclaimed_ms when nobody ever did: whoever knows the code could else fill the room
  *
  * A connection ends with its token, of which its player is warned; a new one that it sends, or
  * comes with, keeps connection and place for longer (C16).
@@ -35,6 +36,7 @@ struct player {
     char id[id_size_max];
     char name[game_name_size_max];
     uint64_t kept_ms;   /* how long the place is its own */
+    uint64_t claim_ms;  /* until when somebody must come to it; 0: somebody has */
     uint64_t away_ms;   /* while away: since when */
     struct token token; /* while connected: what let it in, or came later */
     struct strikes strikes;
@@ -195,11 +197,18 @@ static void avalon_open(void *state, const struct game_opening *opening)
     if (avalon->id_size > 0) memcpy(avalon->id, opening->secret.data, avalon->id_size);
 }
 
+/* When the place of one who is not connected is another's. */
+static uint64_t place_end_ms(const struct player *player)
+{
+    bool waits = player->claim_ms != 0 && player->claim_ms < player->kept_ms;
+    return waits ? player->claim_ms : player->kept_ms;
+}
+
 static uint64_t player_due(const struct avalon *avalon, const struct player *player)
 {
     if (player->member != game_nobody) return token_due(&player->token);
-    uint64_t sight_ms = player->away_ms + avalon->options->leave_ms;
-    return player->visible && sight_ms < player->kept_ms ? sight_ms : player->kept_ms;
+    uint64_t sight_ms = player->away_ms + avalon->options->leave_ms, end_ms = place_end_ms(player);
+    return player->visible && sight_ms < end_ms ? sight_ms : end_ms;
 }
 
 static uint64_t avalon_due(const void *state)
@@ -268,7 +277,7 @@ static void advance_player(struct avalon *avalon, struct player *player, struct 
         return;
     }
     if (player->visible) lose_sight(player, words);
-    if (now.ms >= player->kept_ms) free_place(avalon, player);
+    if (now.ms >= place_end_ms(player)) free_place(avalon, player);
 }
 
 static bool avalon_advance(void *state, struct game_time now, struct game_words *words)
@@ -307,6 +316,7 @@ static void avalon_arrive(void *state, uint32_t member, const struct game_guest 
     player->member = member;
     token_take(&player->token, avalon->options, guest, now);
     keep_place(player, guest->until_ms);
+    player->claim_ms = 0;
     player->visible = true;
     avalon->connected += 1;
     say_state(avalon, words, player, (struct text){});
@@ -587,7 +597,8 @@ static enum game_answer take_place(struct avalon *avalon, const struct game_requ
     *player = (struct player){.member = game_nobody,
                               .id_size = (uint8_t)id.size,
                               .name_size = (uint16_t)name.size,
-                              .kept_ms = now.ms + avalon->options->place_ms};
+                              .kept_ms = now.ms + avalon->options->place_ms,
+                              .claim_ms = now.ms + avalon->options->unclaimed_ms};
     memcpy(player->id, id.data, id.size);
     memcpy(player->name, name.data, name.size);
     write_text(reply, (struct text){avalon->id, avalon->id_size});

@@ -61,6 +61,7 @@ struct game_options {
     uint32_t chat_max;     /* avalon, lobby: code points of one message */
     uint32_t place_ms;     /* avalon: how long a place is kept for whoever took it: while its token
                             * is valid */
+    uint32_t unclaimed_ms; /* avalon: the same while nobody has ever come to it */
     uint32_t warning_ms;   /* how long before a token expires its member is warned; 0: never */
     uint32_t leeway_ms;    /* how long a token is good beyond that */
     uint32_t leave_ms;     /* avalon, lobby: how long a player may be away before others are told */

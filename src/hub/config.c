@@ -137,6 +137,8 @@ static const struct option options[] = {
      "who says something in the chat gets it, too"},
     {"avalon-token", "TIME", "4h", nullptr, 1000, 604'800'000, AT(avalon_token_ms), OPTION_DURATION,
      "how long a player's token, and so its place, is valid"},
+    {"avalon-unclaimed", "TIME", "2m", nullptr, 100, 86'400'000, AT(avalon_claim_ms),
+     OPTION_DURATION, "how long a place is kept for somebody who has never connected to it"},
     {"avalon-leave", "TIME", "5s", nullptr, 0, 3'600'000, AT(avalon_leave_ms), OPTION_DURATION,
      "a player who is back within this was never gone for the others"},
     {"avalon-empty", "TIME", "5m", nullptr, 100, 86'400'000, AT(avalon_empty_ms), OPTION_DURATION,

@@ -49,6 +49,7 @@ struct config {
     uint32_t avalon_chat;      /* code points of one message */
     bool avalon_chat_echo;     /* who says something gets it, too */
     uint32_t avalon_token_ms;  /* how long a token is valid */
+    uint32_t avalon_claim_ms;  /* how long a place waits for who has never come to it */
     uint32_t avalon_leave_ms;  /* how long a player may be away before the others are told */
     uint32_t avalon_empty_ms;  /* how long a room stays in which nobody is */
     bool avalon_fail_by_close; /* who shows no good token is let in to be told so */

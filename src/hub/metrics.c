@@ -17,10 +17,12 @@ static size_t bucket_of(uint16_t code)
 
 void metrics_count_close(struct metrics *metrics, enum close_reason reason, uint16_t code)
 {
-    if (reason == CLOSE_PEER_CLOSED)
+    if (reason == CLOSE_PEER_CLOSED) {
         metrics->closed_by_peer[bucket_of(code)] += 1;
-    else
-        metrics->closed[reason] += 1;
+        return;
+    }
+    metrics->closed[reason] += 1;
+    if (code == 0 && close_info(reason)->code != 0) metrics->cut_off[reason] += 1;
 }
 
 static void head(struct writer *out, const char *name, const char *type, const char *help)
@@ -132,19 +134,27 @@ static void write_peer_closes(const struct metrics *metrics, struct writer *out)
     }
 }
 
+static void write_closed(struct writer *out, uint32_t code, struct text reason, uint64_t count)
+{
+    write_format(out, "ringcast_disconnects_total{code=\"%u\",reason=\"%.*s\"} %llu\n", code,
+                 TEXT_ARG(reason), (unsigned long long)count);
+}
+
 static void write_closes(const struct tally *tally, struct writer *out)
 {
     const struct metrics *metrics = &tally->metrics;
     head(out, "ringcast_disconnects_total", "counter",
          "WebSocket connections that ended (1006: no close frame).");
     for (size_t i = 1; i < close_reason_count; i++) {
-        if (metrics->closed[i] == 0) continue;
         const struct close_info *info = close_info((enum close_reason)i);
-        write_format(out, "ringcast_disconnects_total{code=\"%u\",reason=\"%.*s\"} %llu\n",
-                     info->code != 0 ? info->code : 1006, TEXT_ARG(info->token),
-                     (unsigned long long)metrics->closed[i]);
+        uint64_t told = metrics->closed[i] - metrics->cut_off[i];
+        if (told > 0) write_closed(out, info->code != 0 ? info->code : 1006, info->token, told);
+        if (metrics->cut_off[i] > 0) write_closed(out, 1006, info->token, metrics->cut_off[i]);
     }
     write_peer_closes(metrics, out);
+    single(out, "ringcast_goodbyes_unsent_total", "counter",
+           "Of those, close frames that the client did not take in time.",
+           tally->conns.goodbyes_unsent);
     head(out, "ringcast_handshakes_rejected_total", "counter",
          "Requests answered with an error, by its code.");
     for (size_t i = 0; i < tally->refusal_count; i++) {

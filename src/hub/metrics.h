@@ -30,6 +30,8 @@ struct metrics {
     struct kind_metrics kinds[game_kinds];
     struct kind_metrics echo;            /* no room kind: connections and messages only */
     uint64_t closed[close_reason_count]; /* upgraded connections, by reason; PEER_CLOSED is below */
+    uint64_t cut_off[close_reason_count]; /* of them, those that got no close frame although their
+                                           * reason has a code */
     uint64_t closed_by_peer[peer_code_buckets];
     uint64_t never_upgraded[close_reason_count]; /* connections that ended as HTTP */
     uint64_t snapshots_failed;                   /* no memory for a frame: a tick was skipped, or
@@ -62,7 +64,8 @@ struct tally {
     struct conn_refusal refusals[conn_refusals_max];
 };
 
-/* Counts the end of an upgraded connection. `code` is the peer's for CLOSE_PEER_CLOSED. */
+/* Counts the end of an upgraded connection. `code` is what its close frame says, the peer's for
+ * CLOSE_PEER_CLOSED; 0: there is none. */
 void metrics_count_close(struct metrics *metrics, enum close_reason reason, uint16_t code);
 
 /* A worker's figures as they are; on that worker's thread. */

@@ -169,6 +169,7 @@ static void ready_parts(struct worker *worker)
                               .chat_max = config->avalon_chat,
                               .chat_echo = config->avalon_chat_echo,
                               .place_ms = config->avalon_token_ms + config->jwt_leeway_ms,
+                              .unclaimed_ms = config->avalon_claim_ms,
                               .warning_ms = config->token_warning_ms,
                               .leeway_ms = config->jwt_leeway_ms,
                               .leave_ms = config->avalon_leave_ms,

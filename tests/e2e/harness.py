@@ -7,7 +7,8 @@ metrics, and plain HTTP.
 
 A test is a function `test_...` with a sentence as its docstring. It fails by raising. Leaving the
 `with` fails, too, when the server is gone although nobody stopped it, or when it said something that
-a server never should (a failed assertion, undefined behaviour).
+a server never should (a failed assertion, undefined behaviour). So does an error that a test meets
+and that has no row in ERRORS.md.
 """
 import contextlib
 import json
@@ -25,6 +26,10 @@ import rawclient
 from rawclient import Client, Response
 
 FOLDER = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(FOLDER.parent / "tools"))
+import errors  # noqa: E402
+
+rawclient.knows_close = lambda code, reason: errors.knows(f"close {code}", reason)
 READY_SECONDS = 10
 STATE_IDLE = '{"phase":"idle","pot":0,"time_remaining_ms":0}'
 
@@ -37,6 +42,14 @@ def alone(test):
     """Marks a test that runs while no other does."""
     test.alone = True
     return test
+
+
+def brings(bring):
+    """Marks a test that needs what `bring()` brings: that is done before any test's time begins."""
+    def mark(test):
+        test.brings = bring
+        return test
+    return mark
 
 
 # ---- ports: each test has its own block, below those that the kernel gives to clients
@@ -264,7 +277,12 @@ def expect_error(response, *statuses):
     assert response.headers.get("content-type", "").startswith("application/json"), response.headers
     error = response.json()["error"]
     assert set(error) == {"code", "message"} and error["code"] and error["message"], error
+    expect_known(f"HTTP {response.status}", error["code"])
     return error
+
+
+def expect_known(place, code):
+    assert errors.knows(place, code), f"{place} {code} is not in ERRORS.md"
 
 
 # ---- several at once

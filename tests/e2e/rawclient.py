@@ -21,6 +21,10 @@ STATE = re.compile(
     r'"time_remaining_ms":(0|[1-9][0-9]*)(,"t":[1-9][0-9]*,"s":[1-9][0-9]*)?(,"pad":"x*")?\}')
 
 
+# Says whether clients are told of this close code and word; None: nobody knows.
+knows_close = None
+
+
 class Broken(AssertionError):
     """The server sent what RFC 6455 or RFC 9112 does not allow."""
 
@@ -393,3 +397,5 @@ def check_close(payload):
         raise Broken(f"close code {code} must not be sent (§7.4)")
     if not reason.isascii():
         raise Broken(f"close reason {reason!r} is not ASCII")
+    if reason and knows_close is not None and not knows_close(code, reason.partition(";")[0]):
+        raise Broken(f"clients are not told what {code} {reason} means (ERRORS.md)")

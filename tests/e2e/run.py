@@ -8,6 +8,7 @@ none ran.
 """
 import argparse
 import concurrent.futures
+import contextlib
 import importlib
 import inspect
 import os
@@ -36,11 +37,20 @@ class Test:
         self.module, self.name = module, name
         self.sentence = " ".join((function.__doc__ or "").split())
         self.is_alone = getattr(function, "alone", False)
+        self.brings = getattr(function, "brings", None)
         assert self.sentence, f"{module}.{name} has no sentence"
 
     def is_wanted(self, words):
         return all(any(word in text for text in (self.module, self.name, self.sentence))
                    for word in words)
+
+
+def bring_tools(tests):
+    """What tests need and the machine has not; the first time that may take longer than a test may. What
+    cannot be had is told by those who need it."""
+    for bring in dict.fromkeys(test.brings for test in tests if test.brings is not None):
+        with contextlib.suppress(SystemExit):
+            bring()
 
 
 def find_tests(words):
@@ -171,7 +181,9 @@ def main():
         return run_one(*arguments.one)
     if not os.access(binary, os.X_OK):
         sys.exit(f"{binary} is not there: build it first.")
-    outcomes = run_all(find_tests(arguments.words), binary, arguments.jobs)
+    tests = find_tests(arguments.words)
+    bring_tools(tests)
+    outcomes = run_all(tests, binary, arguments.jobs)
     skipped, failed = outcomes.count("skipped"), outcomes.count("FAILED")
     if skipped:
         print(f"e2e: {skipped} skipped")

@@ -12,8 +12,9 @@ import threading
 import time
 
 import test_clients
-from harness import FOLDER, Server, exchange, expect_error, request, wait_until
+from harness import FOLDER, Server, brings, exchange, expect_error, expect_known, request, wait_until
 from rawclient import BINARY, CLOSE, TEXT, Client, Ended, Refused, upgrade_request
+import tools  # noqa: E402 -- found by the harness
 
 SECRET = "a secret of this test, which is long enough"
 ENV = {"RINGCAST_JWT_SECRET": SECRET, "RINGCAST_LIMIT_EXEMPT": "127.0.0.0/8"}
@@ -79,6 +80,8 @@ def expect_silence(client, seconds=0.3):
 def expect_event(client, event, kind="event"):
     message = json.loads(read(client))
     assert (message["type"], message["event"]) == (kind, event), message
+    if kind == "error":
+        expect_known("error", event)
     return message
 
 
@@ -162,6 +165,7 @@ def test_golden_transcript_on_several_workers():
         assert len({line["worker"] for line in server.log_lines(event="connected")}) > 1
 
 
+@brings(tools.python_path)
 def test_transcript_with_websockets():
     """Python's websockets: header, subprotocol and query, chat, replacement, refusal"""
     test_clients.bring_websockets()
@@ -180,6 +184,10 @@ def test_transcript_with_websockets():
             one.send(json.dumps(chat("hi", "c1")))
             heard = two.recv(2)
             assert one.recv(2) == heard[:-1] + ',"correlation_id":"c1"}'
+            two.send(json.dumps(chat("hello")))
+            heard = one.recv(2)
+            assert json.loads(heard)["payload"]["display_name"] == "Bob" and two.recv(2) == heard
+            assert one.ping().wait(2) and two.ping().wait(2), "no pong"
             with connect(url, subprotocols=["ringcast.event", f"bearer.{a['token']}"]) as again:
                 assert again.subprotocol == "ringcast.event"
                 assert json.loads(again.recv(2))["type"] == "state"
@@ -196,6 +204,7 @@ def test_transcript_with_websockets():
             assert json.loads(why.response.body)["error"]["code"] == "token_malformed"
 
 
+@brings(tools.node_path)
 def test_transcript_with_ws():
     """npm's ws: the same"""
     node, environment = test_clients.node_and_modules()
@@ -307,6 +316,24 @@ def test_origins():
         assert answer.status == 200 and "POST" in answer.headers["access-control-allow-methods"]
         answer = call(server, "GET", path, Origin="https://evil.example")
         assert expect_error(answer, 403)["code"] == "origin_not_allowed"
+
+
+def test_unclaimed_places():
+    """who knows a room's code cannot fill it: a place to which nobody comes is soon another's, and
+    one to which somebody has come is not (G4)"""
+    with Server("--avalon-players", "3", "--avalon-unclaimed", "2s", "--workers", "2", env=ENV) as server:
+        a = create(server)
+        path = f"/{a['room']['code']}/join"
+        with enter(server, a) as one:
+            squatted, bob = join(server, a, "x"), join(server, a, "Bob")
+            with enter(server, bob):
+                expect_event(one, "participant_joined")
+            assert expect_error(call(server, "POST", path, {"display_name": "Cid"}), 409)["code"] == "room_full"
+            wait_until(lambda: call(server, "POST", path, {"display_name": "x"}).status == 200, 5,
+                       "the place is free, and the name with it")
+            assert refused(server, a, query=f"?token={squatted['token']}") == (401, "unknown_player")
+            enter(server, bob).socket.close()
+            expect_silence(one)
 
 
 def test_names_taken_at_once():

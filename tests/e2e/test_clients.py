@@ -1,4 +1,5 @@
-"""tests/e2e/test_clients.py: clients that people use: Python's `websockets` and npm's `ws`."""
+"""tests/e2e/test_clients.py: clients that people use: Python's `websockets`, npm's `ws` and Go's `gorilla`. What the first
+two do in vote's, avalon's and echo's rooms is in the files of those."""
 import asyncio
 import json
 import os
@@ -7,10 +8,9 @@ import subprocess
 import sys
 import time
 
-from harness import FOLDER, Server, Skip
-
-sys.path.insert(0, str(FOLDER.parent / "tools"))
-import tools  # noqa: E402
+from harness import FOLDER, Server, Skip, brings, request
+from rawclient import CLOSE, PING, TEXT, Client, close_payload
+import tools  # noqa: E402 -- found by the harness
 
 
 def bring_websockets():
@@ -43,6 +43,7 @@ def check_state(text):
     assert list(state) == ["phase", "pot", "time_remaining_ms"], text
 
 
+@brings(tools.python_path)
 def test_websockets_sync():
     """Python's websockets, sync: connects, reads states, pings, talks, closes cleanly"""
     bring_websockets()
@@ -63,6 +64,7 @@ def test_websockets_sync():
         server.wait_metric(0, "ringcast_connections", kind="kart")
 
 
+@brings(tools.python_path)
 def test_websockets_async():
     """Python's websockets, asyncio: 50 clients at once get every state and stay while they pong"""
     bring_websockets()
@@ -87,6 +89,7 @@ def test_websockets_async():
         assert server.metric("ringcast_disconnects_total", reason="pong_timeout") == 0
 
 
+@brings(tools.python_path)
 def test_websockets_refused():
     """Python's websockets is told why: 404 for a room that cannot be"""
     bring_websockets()
@@ -101,6 +104,7 @@ def test_websockets_refused():
             assert json.loads(why.response.body)["error"]["code"]
 
 
+@brings(tools.python_path)
 def test_websockets_is_told_of_the_drain():
     """Python's websockets sees 1012 and the retry hint when the server goes"""
     bring_websockets()
@@ -119,6 +123,7 @@ def test_websockets_is_told_of_the_drain():
         assert server.wait_exit(4) == 0
 
 
+@brings(tools.node_path)
 def test_node_ws():
     """npm's ws: connects, reads states, pings, talks, closes cleanly"""
     with Server("--dev") as server:
@@ -126,8 +131,73 @@ def test_node_ws():
         server.wait_metric(0, "ringcast_connections", kind="kart")
 
 
+@brings(tools.node_path)
 def test_node_ws_stays():
     """npm's ws answers pings and stays"""
     with Server("--dev", "--ping", "1s", "--pong", "1s") as server:
         run_node(server, seconds=4)
         assert server.metric("ringcast_disconnects_total", reason="pong_timeout") == 0
+
+
+def play_gorilla(server, play):
+    program = tools.gorilla_path()
+    if program is None:
+        raise Skip("Go, or its gorilla/websocket, could not be brought")
+    where = f"127.0.0.1:{server.port}"
+    done = subprocess.run([program, play, f"ws://{where}", f"http://{where}"], timeout=40, capture_output=True, text=True)
+    assert done.returncode == 0 and done.stdout == "ok\n", done.stdout + done.stderr
+
+
+@brings(tools.gorilla_path)
+def test_gorilla_kart():
+    """Go's gorilla: watches a race, pings, talks, closes cleanly, and is told why another is none"""
+    with Server("--dev") as server:
+        play_gorilla(server, "kart")
+        server.wait_metric(0, "ringcast_connections", kind="kart")
+
+
+@brings(tools.gorilla_path)
+def test_gorilla_vote():
+    """Go's gorilla: the transcript of S1, from acquiring to 4410"""
+    with Server("--dev", "--workers", "2") as server:
+        play_gorilla(server, "vote")
+        server.wait_metric(0, "ringcast_rooms", kind="vote")
+
+
+@brings(tools.gorilla_path)
+def test_gorilla_avalon():
+    """Go's gorilla: the transcript of S2, the token by header, by subprotocol and by query"""
+    with Server("--dev", "--workers", "2") as server:
+        play_gorilla(server, "avalon")
+        server.wait_metric(0, "ringcast_members", kind="avalon")
+
+
+OKHTTP = ("Sec-WebSocket-Extensions: permessage-deflate", "Accept-Encoding: gzip", "User-Agent: okhttp/4.12.0")
+
+
+def test_like_okhttp():
+    """as OkHttp on Android does: its handshake, empty pings, a close that it does not answer by itself, and a
+    phone that comes back on another network while the old connection still hangs"""
+    with Server("--dev", "--workers", "2", "--avalon-leave", "2s") as server:
+        for path in ("/ws", "/ws/kart/phones"):
+            with Client(server.port, path, headers=OKHTTP) as phone:
+                assert "sec-websocket-extensions" not in phone.response.headers  # or it would have to inflate
+                phone.read_state()
+                phone.send(PING)
+                assert phone.read_until_pong()[0] == b""
+                assert phone.leave(1000) == (1000, "")
+        body = {"kind": "avalon", "display_name": "Ann"}
+        place = request(server.port, "POST", "/api/rooms", body=json.dumps(body).encode()).json()
+        path, bearer = f"/ws/rooms/{place['room']['code']}", f"Authorization: Bearer {place['token']}"
+        with Client(server.port, path, headers=(*OKHTTP, bearer)) as old:
+            assert json.loads(old.read_message().payload)["type"] == "state"
+            with Client(server.port, path, headers=(*OKHTTP, bearer)) as new:
+                assert json.loads(new.read_message().payload)["type"] == "state"
+                assert old.read_close() == (4409, "replaced")  # onClosing; the app calls no close()
+                assert old.read_end(4) > 1, "the server waits for an answer, and not for ever"
+                new.send(TEXT, b'{"type":"chat","payload":{"message":"on the train"}}')
+                assert json.loads(new.read_message().payload)["event"] == "chat"
+                new.send(CLOSE, close_payload(1001, b"the app is in the background"))
+                assert new.read_close() == (1001, "")
+                new.read_end()
+        server.wait_metric(0, "ringcast_members", kind="avalon")

@@ -6,12 +6,10 @@ import subprocess
 import sys
 import zlib
 
-from harness import FOLDER, Server, Skip, exchange, expect_error
+from harness import FOLDER, Server, Skip, brings, exchange, expect_error
 from rawclient import (BINARY, CLOSE, CONTINUATION, PING, PONG, TAIL, TEXT, Ended, deflate, make_frame,
                        upgrade_request)
-
-sys.path.insert(0, str(FOLDER.parent / "tools"))
-import tools  # noqa: E402
+import tools  # noqa: E402 -- found by the harness
 
 OFFER = "permessage-deflate"
 NO_CONTEXT = "permessage-deflate; server_no_context_takeover; client_no_context_takeover"
@@ -278,6 +276,7 @@ def test_no_context():
 
 # ---- clients that people use
 
+@brings(tools.python_path)
 def test_websockets():
     """Python's websockets agrees to every window, and reads and writes compressed messages"""
     folder = tools.python_path()
@@ -309,6 +308,7 @@ def test_websockets():
             json.loads(client.recv(timeout=2))
 
 
+@brings(tools.node_path)
 def test_node_ws():
     """npm's ws agrees to every window, and reads and writes compressed messages"""
     found = tools.node_path()

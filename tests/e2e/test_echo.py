@@ -11,10 +11,11 @@ import subprocess
 import threading
 import time
 
-from harness import FOLDER, Server, expect_error, request, wait_until
+from harness import FOLDER, Server, brings, expect_error, request, wait_until
 from rawclient import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, Client, Ended, Refused, \
     close_payload, deflate, make_frame, upgrade_request
 from test_clients import bring_websockets, node_and_modules
+import tools  # noqa: E402 -- found by the harness
 
 MIB = 1024 * 1024
 ECHO = ("--dev", "--enable-echo", "--workers", "1")
@@ -255,6 +256,26 @@ def test_stalls_longer_than_a_message_may_take():
         writer.join(5)
 
 
+def test_never_read_again():
+    """who is stopped and never reads again is given up on by the kernel when --ping and --pong are over, and
+    what it owed is free; who reads a little is not (R1)"""
+    with Server(*ECHO, "--ping", "1s", "--pong", "500ms") as server:
+        with server.client("/echo", receive_buffer=4096) as stalled, server.client("/echo", receive_buffer=4096) as slow:
+            is_stopped(server, stalled), is_stopped(server, slow)
+            server.wait_metric(2, "ringcast_connections", kind="echo")
+            began = time.monotonic()
+            while server.metric("ringcast_connections", kind="echo") == 2:
+                assert time.monotonic() - began < 20, "both stay"
+                slow.socket.settimeout(1)
+                slow.socket.recv(65536)
+                time.sleep(0.1)
+            assert time.monotonic() - began > 0.5
+            assert server.metric("ringcast_disconnects_total", code=1006) == 1
+            assert slow.socket.recv(65536), "who reads a little hears its echoes"
+        server.wait_metric(0, "ringcast_reply_memory_bytes")
+        server.wait_metric(1, "ringcast_connections_open")
+
+
 def test_vanishing_while_stopped():
     """a client that is stopped and vanishes leaves nothing: by a reset, and with data on the way"""
     with Server(*ECHO) as server:
@@ -435,6 +456,7 @@ def test_half_frames_at_the_end():
             client.read_frame()
 
 
+@brings(tools.python_path)
 def test_websockets():
     """Python's websockets: text, binary, fragments, 16 MiB, pings, close"""
     bring_websockets()
@@ -450,6 +472,7 @@ def test_websockets():
         assert client.protocol.close_rcvd.code == 1000
 
 
+@brings(tools.node_path)
 def test_node_ws():
     """npm's ws: text, binary, fragments, 16 MiB, pings, close"""
     node, environment = node_and_modules()

@@ -46,6 +46,19 @@ def test_stalled_reader_gets_the_newest():
         assert longest_gap(seen) < 0.5, longest_gap(seen)
 
 
+def test_goodbyes_that_nobody_takes():
+    """a close frame that a client does not take is counted beside its reason; one that was taken is not (D12)"""
+    with Server(*FAST, "--ping", "1s", "--pong", "500ms") as server, server.client() as quick:
+        reader = Reader(quick)
+        with server.client(receive_buffer=4096):
+            server.wait_metric(1, "ringcast_disconnects_total", code=4408, reason="pong_timeout")
+            server.wait_metric(1, "ringcast_goodbyes_unsent_total")
+        reader.stop()
+        assert quick.leave()[0] == 1000
+        server.wait_metric(1, "ringcast_connections_open")
+        assert server.metric("ringcast_goodbyes_unsent_total") == 1
+
+
 def check_jump(numbers, newest):
     """Sequence numbers rise; what was in the kernel's hands is old, then they jump to now."""
     assert all(later > earlier for earlier, later in zip(numbers, numbers[1:])), numbers

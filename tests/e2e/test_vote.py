@@ -5,12 +5,14 @@ import multiprocessing
 import re
 import signal
 import socket
+import subprocess
 import threading
 import time
 
 import test_clients
-from harness import Server, alone, exchange, request, wait_until
-from rawclient import BINARY, CLOSE, TEXT, Client, Ended, Refused
+from harness import FOLDER, Server, alone, brings, exchange, expect_known, request, wait_until
+from rawclient import BINARY, CLOSE, TEXT, Broken, Client, Ended, Refused
+import tools  # noqa: E402 -- found by the harness
 
 ROOMS = "/api/rooms"
 READY = '{"type":"participant_ready","room_id":"%s","data":{"message":"participant ready"}}'
@@ -49,6 +51,7 @@ def expect(response, status, error=None):
     else:
         assert response.body == json.dumps({"error": error}, separators=(",", ":")).encode(), response.body
         assert response.headers["content-type"] == "application/json"
+        expect_known(f"HTTP {status}", error)
     assert response.headers["cache-control"] == "no-store"
     return response
 
@@ -120,6 +123,7 @@ def test_golden_transcript_on_several_workers():
         server.wait_metric(0, "ringcast_rooms", kind="vote")
 
 
+@brings(tools.python_path)
 def test_websockets_package():
     """Python's websockets joins with the dialect's subprotocol, hears what happens, and is told of the end"""
     test_clients.bring_websockets()
@@ -134,6 +138,10 @@ def test_websockets_package():
             client.send("hello"), client.send(b"\x00")
             expect(participate(server, room), 200)
             assert client.recv(timeout=3) == READY % room
+            assert client.ping().wait(3), "no pong"
+            expect(call(server, "PATCH", f"/{room}/start"), 200)
+            assert client.recv(timeout=3) == STARTED % room
+            assert client.recv(timeout=3) == STATUS % (room, "VOTING", 1)
             expect(call(server, "PATCH", f"/{room}/release"), 200)
             assert client.recv(timeout=3) == STATUS % (room, "FINISHED", 1)
             try:
@@ -146,6 +154,18 @@ def test_websockets_package():
         except InvalidStatus as why:
             assert why.response.status_code == 404
             assert why.response.body == b'{"error":"room not found"}'
+
+
+@brings(tools.node_path)
+def test_node_ws():
+    """npm's ws and Node's fetch: the same, two members of one room"""
+    node, environment = test_clients.node_and_modules()
+    with Server("--dev", "--workers", "2") as server:
+        where = f"127.0.0.1:{server.port}"
+        done = subprocess.run([node, str(FOLDER / "ws_vote_client.js"), f"ws://{where}", f"http://{where}"], timeout=40,
+                              env=environment, capture_output=True, text=True)
+        assert done.returncode == 0 and done.stdout == "ok\n", done.stdout + done.stderr
+        server.wait_metric(0, "ringcast_rooms", kind="vote")
 
 
 def test_late_joiner_learns_the_status():
@@ -482,8 +502,13 @@ def test_orphans_are_released():
         expect(call(server, "GET", f"/{lobby}/acquired"), 404, "room not found")
         expect(call(server, "GET", f"/{voting}/acquired"), 200)
         expect(call(server, "GET", f"/{touched}/acquired"), 200)
-        wait_until(lambda: call(server, "GET", f"/{voting}/acquired").status == 404, 6, "voting ends, too")
-        assert time.monotonic() - begin > 2.9
+        with join(server, voting) as client:  # who comes touches it, who sits there does not
+            came = time.monotonic()
+            assert read(client) == STATUS % (voting, "VOTING", 1)
+            assert read(client, 8) == STATUS % (voting, "FINISHED", 1), "voting ends, too"
+            assert client.read_close() == (4410, "room_closed")
+            assert 2.9 < time.monotonic() - came < 8 and time.monotonic() - begin > 2.9
+        expect(call(server, "GET", f"/{voting}/acquired"), 404, "room not found")
         server.wait_metric(0, "ringcast_rooms", kind="vote")
         server.wait_metric(0, "ringcast_members", kind="vote")
 
@@ -641,6 +666,54 @@ def test_drain():
             assert code == 1012 and reason.startswith("restart;retry_ms="), (code, reason)
             client.socket.close()
         assert server.wait_exit(6) == 0
+        assert all(line["everything_home"] == "yes" for line in server.log_lines(event="stopped"))
+
+
+def test_a_vanished_member_is_let_go():
+    """a member that cannot be sent to is gone at once, and the others hear every event (D15)"""
+    with Server("--dev", "--workers", "2") as server:
+        room = acquire(server)
+        stays, gone = join(server, room), join(server, room)
+        read(stays), read(stays), read(gone)
+        gone.reset()
+        for _ in range(20):
+            expect(participate(server, room), 200)
+            assert read(stays) == READY % room
+        server.wait_metric(1, "ringcast_members", kind="vote")
+        assert sum(server.metric("ringcast_disconnects_total", code=1006, reason=reason)
+                   for reason in ("recv_error", "send_error", "peer_left")) == 1
+        stays.socket.close()
+
+
+def try_to_enter(server, room, stopping, slowest):
+    """Comes, asks and goes until the server is gone; how long the slowest attempt took."""
+    while not stopping.is_set():
+        began = time.monotonic()
+        try:
+            with join(server, room, timeout=10) as client:
+                client.socket.close()
+            participate(server, room)
+        except (Refused, Ended, Broken):  # cut off at the very end, an answer is none
+            pass
+        except OSError:  # nobody listens any more
+            return
+        finally:
+            slowest.append(time.monotonic() - began)
+
+
+def test_nobody_waits_for_a_hub_that_stops():
+    """while the server goes down, who comes is answered or turned away at once: nobody hangs in a register that
+    nobody reads (D14)"""
+    with Server("--dev", "--workers", "2", "--drain", "2s") as server:
+        room, stopping, slowest = acquire(server), threading.Event(), []
+        threads = [threading.Thread(target=try_to_enter, args=(server, room, stopping, slowest)) for _ in range(8)]
+        [thread.start() for thread in threads]
+        wait_until(lambda: len(slowest) > 40, 10, "they come and go")
+        server.signal(signal.SIGTERM)
+        assert server.wait_exit(6) == 0
+        stopping.set()
+        [thread.join(10) for thread in threads]
+        assert not any(thread.is_alive() for thread in threads) and max(slowest) < 3, max(slowest)
         assert all(line["everything_home"] == "yes" for line in server.log_lines(event="stopped"))
 
 

@@ -13,6 +13,7 @@ class Member {
     this.waiting = [];
     this.come = [];
     this.closed = new Promise((resolve) => this.socket.on('close', (number, reason) => resolve([number, reason.toString()])));
+    this.ponged = new Promise((resolve) => this.socket.on('pong', (data) => resolve(data.toString())));
     this.socket.on('message', (data) => {
       const text = data.toString();
       if (this.waiting.length > 0) this.waiting.shift()(text);
@@ -49,6 +50,13 @@ async function play() {
   const got = await b.take();
   assert.match(got, /^\{"type":"event","event":"chat","payload":\{"player_id":"[\w-]{16}","display_name":"Ann","message":"hi","ts":\d{13}\}\}$/);
   assert.equal(await a.take(), `${got.slice(0, -1)},"correlation_id":"c1"}`);
+
+  b.say({ type: 'chat', payload: { message: 'hello' } });
+  const answer = await a.take();
+  assert.match(answer, /"display_name":"Bob","message":"hello","ts":\d{13}\}\}$/);
+  assert.equal(await b.take(), answer);
+  a.socket.ping('from ws');
+  assert.equal(await a.ponged, 'from ws');
 
   a.say({ type: 'vote', correlation_id: 'c2', payload: {} });
   assert.match(await a.take(), /^\{"type":"error","event":"unsupported","payload":\{"code":"unsupported","message":"[^"]+"\},"correlation_id":"c2"\}$/);

@@ -30,6 +30,8 @@ def stages(arguments):
         ("include table, its own test", [*python, here / "layers.py", "--self-test"], False, 60),
         ("README", [*python, here / "readme.py"], False, 60),
         ("README, its own test", [*python, here / "readme.py", "--self-test"], False, 60),
+        ("every error", [*python, here / "errors.py"], False, 60),
+        ("every error, its own test", [*python, here / "errors.py", "--self-test"], False, 60),
         ("threat list", [*python, here / "threats.py"], False, 60),
         ("threat list, its own test", [*python, here / "threats.py", "--self-test"], False, 60),
         ("unit tests, debug with UBSan", [arguments.unit_ubsan], True, 300),

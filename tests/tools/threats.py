@@ -11,8 +11,8 @@ import tempfile
 
 import tools
 
-REQUIRED = "H1-26 F1-18 U1-8 Z1-8 R1-9 R11-13 A17 G1-3 G13 G16 X1-4"
-GROUPS = "HFUZRJOG"  # an id of these that a test cites must have a row
+REQUIRED = "H1-26 F1-18 U1-8 Z1-8 R1-9 R11-13 J1-10 A1-13 A15-18 G1-5 G13 G16 X1-4"
+GROUPS = "HFUZRJAGO"  # an id of these that a test cites must have a row
 
 ROW = re.compile(r"^\|(.+)\|\s*$")
 ID = re.compile(r"S\d+-\d+|[A-Z][1-9]\d?")

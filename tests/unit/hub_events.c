@@ -209,6 +209,9 @@ TEST(
                 log_pending(&worker->log).size); /* it was told, and nobody need read */
     EXPECT_EQ(first->reason, CLOSE_OVERLOADED);
     EXPECT_EQ(second->reason, CLOSE_OVERLOADED);
+    EXPECT_TEXT(close_info(first->reason)->token, "overloaded");
+    EXPECT_EQ(first->close_code, 0); /* nor was there one for a goodbye */
+    EXPECT_EQ(worker->metrics.cut_off[CLOSE_OVERLOADED], 2);
     EXPECT_EQ(room->room.seat_count, 0);
     EXPECT(!room->busy && list_is_empty(&room->unserved));
     EXPECT(is_there());
