@@ -12,16 +12,14 @@
  * Others are told of who appears and who is gone from sight: what happens between is a blip. The
  * room is over when nobody has been connected for empty_ms. */
 #include "base/plain.h"
+#include "game/chat.h"
 #include "game/envelope.h"
 #include "game/games.h"
+#include "game/strikes.h"
 #include <assert.h>
 
 constexpr uint32_t players_most = 16;
-constexpr size_t id_size_max = game_id_size_max, name_code_points_max = 64;
-constexpr size_t chat_bytes_max =
-    1200;                           /* so few that it fits message_size_max however it is escaped */
-constexpr uint32_t strikes_max = 8; /* bad messages within a minute; the next one is the last */
-constexpr uint64_t strikes_ms = 60'000;
+constexpr size_t id_size_max = game_id_size_max;
 static_assert(players_most <= game_messages_max, "a message may go to each of them by itself");
 
 struct player {
@@ -30,12 +28,11 @@ struct player {
     uint8_t id_size;
     uint16_t name_size;
     char id[id_size_max];
-    char name[4 * name_code_points_max];
-    uint64_t kept_ms;              /* how long the place is its own */
-    uint64_t until_ms;             /* while connected: when its token expires */
-    uint64_t away_ms;              /* while away: since when */
-    uint64_t strikes[strikes_max]; /* when the last bad messages came, in a ring */
-    uint32_t strike_count;
+    char name[game_name_size_max];
+    uint64_t kept_ms;  /* how long the place is its own */
+    uint64_t until_ms; /* while connected: when its token expires */
+    uint64_t away_ms;  /* while away: since when */
+    struct strikes strikes;
 };
 
 struct avalon {
@@ -301,27 +298,15 @@ static void avalon_leave(void *state, uint32_t member, struct game_time now, str
 static void strike(struct avalon *avalon, struct player *player, struct text problem,
                    struct text correlation, struct game_time now, struct game_words *words)
 {
-    uint8_t memory[160];
+    uint8_t memory[envelope_problem_size_max];
     struct writer sentence = writer_over(memory, sizeof memory);
-    write_text(&sentence, TEXT("The message "));
-    write_text(&sentence, problem);
-    write_byte(&sentence, '.');
-    assert(!sentence.overflow);
+    envelope_write_problem(&sentence, problem);
     say_error(words, player->member, TEXT("bad_message"), text_from(writer_bytes(&sentence)),
               correlation);
-    uint64_t *oldest = &player->strikes[player->strike_count % strikes_max];
-    bool last = player->strike_count >= strikes_max && now.ms - *oldest < strikes_ms;
-    *oldest = now.ms;
-    player->strike_count += 1;
-    if (!last) return;
+    if (!strikes_add(&player->strikes, now.ms)) return;
     words_dismiss(words, player->member, GAME_DISMISS_MISBEHAVED);
     disconnect(avalon, player, now);
 }
-
-/* What is wrong with a wish, other than that it means nothing. */
-struct refusal {
-    struct text code, sentence;
-};
 
 /* Players by their place in the room, a bit each. */
 static struct text read_audience(struct avalon *avalon, const struct json *list, uint32_t *places,
@@ -391,16 +376,6 @@ static void deliver_chat(const struct avalon *avalon, struct game_words *words,
         write_chat(words, from, message, GAME_TO_ONE, from->member, now, correlation);
 }
 
-static struct refusal judge_chat(const struct avalon *avalon, struct text message)
-{
-    if (message.size > chat_bytes_max || plain_length(message) > avalon->options->chat_max)
-        return (struct refusal){TEXT("too_long"), TEXT("The message is longer than this room "
-                                                       "takes; send less.")};
-    if (message.size == 0)
-        return (struct refusal){TEXT("empty"), TEXT("The message holds nothing to be read.")};
-    return (struct refusal){};
-}
-
 /* Returns what is wrong with the message, or nothing when it was handled. */
 static struct text receive_chat(struct avalon *avalon, struct player *player,
                                 const struct envelope *envelope, struct game_time now,
@@ -408,25 +383,21 @@ static struct text receive_chat(struct avalon *avalon, struct player *player,
 {
     uint8_t memory[4096]; // message_size_max: cleaning makes nothing longer
     struct writer clean = writer_over(memory, sizeof memory);
-    struct text raw;
-    if (!json_to_text(json_member(envelope->payload, TEXT("message")), &raw))
-        return TEXT("has no payload.message, a text");
-    if (memchr(raw.data, '\0', raw.size) != nullptr)
-        return TEXT("has a NUL in its payload.message");
+    struct text message;
+    enum chat_fault fault;
+    struct text problem =
+        chat_read(envelope->payload, avalon->options->chat_max, &clean, &message, &fault);
     const struct json *to = json_member(envelope->payload, TEXT("to"));
     uint32_t places = 0;
     bool unknown = false;
-    struct text problem =
-        to != nullptr ? read_audience(avalon, to, &places, &unknown) : (struct text){};
+    if (problem.size == 0 && to != nullptr) problem = read_audience(avalon, to, &places, &unknown);
     if (problem.size > 0) return problem;
-    write_plain(&clean, raw);
-    struct text message = plain_trim(text_from(writer_bytes(&clean)));
-    struct refusal refusal = judge_chat(avalon, message);
     if (unknown)
-        refusal = (struct refusal){TEXT("no_such_player"),
-                                   TEXT("Somebody in payload.to is not of this room.")};
-    if (refusal.code.size > 0)
-        say_error(words, player->member, refusal.code, refusal.sentence, envelope->correlation);
+        say_error(words, player->member, TEXT("no_such_player"),
+                  TEXT("Somebody in payload.to is not of this room."), envelope->correlation);
+    else if (fault != CHAT_FINE)
+        say_error(words, player->member, chat_code(fault), chat_sentence(fault),
+                  envelope->correlation);
     else
         deliver_chat(avalon, words, player, message, places, now, envelope->correlation);
     return (struct text){};
@@ -468,7 +439,7 @@ static enum game_answer take_place(struct avalon *avalon, const struct game_requ
 {
     struct text name = request->body, id = request->token;
     assert(id.size > 0 && id.size <= id_size_max);
-    if (name.size == 0 || plain_length(name) > name_code_points_max || !plain_is_clean(name)) {
+    if (name.size == 0 || plain_length(name) > game_name_code_points_max || !plain_is_clean(name)) {
         write_text(reply, TEXT("bad_display_name"));
         return GAME_NOT_UNDERSTOOD;
     }

@@ -7,7 +7,7 @@
  *
  * A place is
  * {"room":{"id","code","kind"},"room_player":{"id","display_name"},"token","expires_at"},
- * expires_at in ms since 1970. Its token opens the WebSocket (hub/avalon_door.h). Errors are
+ * expires_at in ms since 1970. Its token opens the WebSocket (hub/door.h). Errors are
  * {"error":{"code","message"}}. All of this is off without a secret to sign tokens with. */
 #pragma once
 #include "hub/worker.h"

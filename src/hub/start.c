@@ -171,6 +171,12 @@ static void ready_parts(struct worker *worker)
                               .leave_ms = config->avalon_leave_ms,
                               .empty_ms = config->avalon_empty_ms};
     worker->policies[GAME_AVALON] = OUTBOX_CLOSE; /* the same (S2-18) */
+    worker->game_options[GAME_LOBBY] = (struct game_options){.players_max = config->lobby_people,
+                                                             .chat_max = config->lobby_chat,
+                                                             .leave_ms = config->lobby_leave_ms,
+                                                             .seat_ms = config->lobby_seat_ms,
+                                                             .empty_ms = config->lobby_empty_ms};
+    worker->policies[GAME_LOBBY] = OUTBOX_CLOSE;
     worker->deflate[GAME_VOTE] = config->vote_deflate;
     for (size_t i = 0; i < game_kinds; i++)
         worker->ws_limits[i] = (struct ws_limits){
