@@ -48,6 +48,7 @@ constexpr uint32_t snapshot_size_max = 64 * 1024 + 256; /* bytes of one encoded 
 
 /* Rooms whose rules live in a backend (hub/backend.h). */
 
+constexpr uint32_t relay_members_most = 100;         /* people in one room */
 constexpr uint32_t relay_state_size_max = 16 * 1024; /* bytes of a room's state, as JSON text */
 /* bytes of a backend's request: a state, and what stands around it */
 constexpr uint32_t backend_body_size_max = relay_state_size_max + 1024;

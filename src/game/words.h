@@ -25,8 +25,9 @@ enum game_dismissal : uint8_t {
     GAME_DISMISS_MISBEHAVED, /* it sent too much that means nothing */
     GAME_DISMISS_EXPIRED,    /* what let it in is no longer valid */
     GAME_DISMISS_REPLACED,   /* whoever it is has come again, on another connection */
+    GAME_DISMISS_KICKED,     /* whoever keeps the rules does not want it here */
 };
-constexpr size_t game_dismissals = 3;
+constexpr size_t game_dismissals = 4;
 constexpr size_t game_dismissed_max = 16; /* because of one input */
 
 struct game_words {

@@ -129,6 +129,7 @@ static bool part_with_one(struct hub_room *room)
         [GAME_DISMISS_MISBEHAVED] = CLOSE_BAD_MESSAGES,
         [GAME_DISMISS_EXPIRED] = CLOSE_TOKEN_EXPIRED,
         [GAME_DISMISS_REPLACED] = CLOSE_REPLACED,
+        [GAME_DISMISS_KICKED] = CLOSE_KICKED,
     };
     struct list *link;
     for (size_t i = 0; i < game_dismissals; i++) {
