@@ -275,3 +275,11 @@ TEST("a merge patch is the example of RFC 7396 §3, and applies to nothing at al
                   "[\"example\"]}"));
     EXPECT(merges(nullptr, "{\"a\":{\"b\":null,\"c\":1}}", "{\"a\":{\"c\":1}}"));
 }
+
+TEST("keys that mean something to somebody's language are keys like any other (THREATS.md J6)")
+{
+    EXPECT(merges("{\"__proto__\":{\"a\":1},\"b\":1}",
+                  "{\"__proto__\":{\"a\":null,\"c\":2},\"constructor\":3}",
+                  "{\"b\":1,\"__proto__\":{\"c\":2},\"constructor\":3}"));
+    EXPECT(merges("{\"a\\u0000b\":1,\"a\":1}", "{\"a\\u0000b\":null}", "{\"a\":1}"));
+}
