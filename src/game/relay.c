@@ -9,7 +9,6 @@
  * seq numbers what everybody is told (game/canonical.h). The room is over when its backend closes
  * it, or when nobody has been connected for empty_ms. */
 #include "game/relay.h"
-#include "base/random.h"
 #include "game/canonical.h"
 #include "game/chat.h"
 #include "game/envelope.h"
@@ -34,30 +33,6 @@ static void tell_chat(struct relay *relay, const struct participant *from, struc
     canonical_end(words, (struct text){}, relay->sequence);
 }
 
-static uint64_t hash_correlation(struct text correlation)
-{
-    return hash_text((struct hash_key){}, correlation);
-}
-
-/* What the same chat was answered before: it is not said twice (FIELD T11). */
-static const struct ack *find_ack(const struct participant *participant, struct text correlation)
-{
-    uint64_t hash = hash_correlation(correlation);
-    for (uint32_t i = 0; i < relay_acks_max && i < participant->ack_count; i++)
-        if (participant->acks[i].correlation == hash) return &participant->acks[i];
-    return nullptr;
-}
-
-/* The answer comes before what everybody is told because of it. */
-static void acknowledge(struct game_words *words, struct participant *participant,
-                        uint64_t sequence, struct text correlation)
-{
-    canonical_ack(words, participant->member, sequence, correlation);
-    if (correlation.size == 0) return;
-    participant->acks[participant->ack_count++ % relay_acks_max] =
-        (struct ack){.correlation = hash_correlation(correlation), .sequence = sequence};
-}
-
 /* Each of these returns what is wrong with the message, or nothing when it was handled. */
 
 static struct text receive_chat(struct relay *relay, struct participant *participant,
@@ -71,9 +46,9 @@ static struct text receive_chat(struct relay *relay, struct participant *partici
     struct text problem =
         chat_read(envelope->payload, relay->options->chat_max, &clean, &message, &fault);
     if (problem.size > 0) return problem;
-    const struct ack *ack = correlation.size > 0 ? find_ack(participant, correlation) : nullptr;
-    if (ack != nullptr) {
-        canonical_ack(words, participant->member, ack->sequence, correlation);
+    const struct reply *reply = replies_find(&participant->replies, correlation);
+    if (reply != nullptr) { /* it is not said twice (FIELD T11) */
+        canonical_ack(words, participant->member, reply->sequence, correlation);
     } else if (!relay->chat) {
         canonical_error(words, participant->member, TEXT("chat_off"),
                         TEXT("There is no chat in this room."), correlation);
@@ -85,7 +60,8 @@ static struct text receive_chat(struct relay *relay, struct participant *partici
         canonical_error(words, participant->member, chat_code(fault), chat_sentence(fault),
                         correlation);
     } else {
-        acknowledge(words, participant, relay->sequence + 1, correlation);
+        replies_add(&participant->replies, correlation, 0, relay->sequence + 1);
+        canonical_ack(words, participant->member, relay->sequence + 1, correlation);
         tell_chat(relay, participant, message, now, words);
     }
     return (struct text){};

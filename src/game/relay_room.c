@@ -230,7 +230,7 @@ void relay_arrive(void *state, uint32_t member, const struct game_guest *guest,
     participant->member = member;
     participant->visible = true;
     participant->until_ms = guest->until_ms;
-    participant->ack_count = 0;
+    participant->replies.count = 0;
     relay->connected += 1;
     if (appears)
         relay_say_presence(relay, words, TEXT("participant_joined"), participant, GAME_TO_OTHERS);

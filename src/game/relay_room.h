@@ -9,15 +9,10 @@
  *         +------arrive------+-----arrive---- here may still come back */
 #pragma once
 #include "game/relay.h"
+#include "game/replies.h"
 #include "game/strikes.h"
 
 constexpr uint32_t relay_kicked_most = 64;
-constexpr uint32_t relay_acks_max = 8; /* of chat, that are remembered for a connection */
-
-struct ack {
-    uint64_t correlation; /* its hash: who makes two of its own meet deceives itself */
-    uint64_t sequence;    /* of what everybody was told */
-};
 
 struct participant {
     uint32_t member; /* game_nobody while it is away */
@@ -29,8 +24,7 @@ struct participant {
     uint64_t until_ms; /* while connected: when its token expires */
     uint64_t away_ms;  /* while away: since when */
     struct strikes strikes;
-    struct ack acks[relay_acks_max]; /* in a ring; of this connection */
-    uint32_t ack_count;
+    struct replies replies; /* to what it said in the chat; of this connection */
 };
 
 struct kicked {

@@ -481,10 +481,13 @@ def test_token_expires():
 
 
 def test_without_a_key():
-    """without a key for tokens, or with --lobby=off, there is no such path"""
-    for options, env in (((), {}), (("--lobby=off",), ENV)):
+    """without a key for tokens there is no such path, and the log says what to set; neither with
+    --lobby=off"""
+    for options, env, told in (((), {}, 1), (("--lobby=off",), ENV, 0), (("--lobby=off",), {}, 0)):
         with Server(*options, env=env) as server:
             assert refused(server, query=f"?token={token('ann')}") == (404, "not_found")
+            lines = server.log_lines(event="lobby_off")
+            assert len(lines) == told and all("--jwt-keys" in line["meaning"] for line in lines)
 
 
 def test_tokens_are_in_no_log():
