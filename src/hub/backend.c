@@ -19,8 +19,8 @@ static struct text draw_id(struct worker *worker, char memory[static id_size])
     return text_from(writer_bytes(&out));
 }
 
-/* A name that nobody has, of a room whose home is here. Each worker is as likely as another, so the
- * number of draws is small. */
+/* A name that nobody has, of a room whose home is here. Each draw is for any worker: it takes about
+ * as many as there are workers. */
 static struct text draw_name(struct worker *worker, uint8_t memory[static room_name_size_max])
 {
     for (;;) {

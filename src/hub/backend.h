@@ -47,19 +47,21 @@ enum backend_refusal : uint8_t {
 #undef X
 };
 
-/* What a backend asks of one room. Borrowed for the call. */
+/* What a backend asks of one room. Borrowed for the call. Without a name "open" makes up an id, of a
+ * room that lives here. */
 struct backend_request {
     struct text verb; /* of game/relay.h, static text; "open" makes the room */
-    struct text
-        name; /* "lobby/ID"; empty with "open": an id is made up, of a room that lives here */
-    struct text key; /* of idempotency; may be empty */
+    struct text name; /* "lobby/ID" */
+    struct text key;  /* of idempotency; may be empty */
     struct text body;
 };
 
 struct backend_answer {
     enum backend_refusal refusal;
     uint16_t status;     /* where it is none */
-    struct writer *body; /* JSON; BAD_REQUEST: words that continue "The body "; else empty */
+    /* JSON where it is none; with BAD_REQUEST words that continue "The body "; else it does not
+     * matter */
+    struct writer *body;
 };
 
 /* Does it, unless it has been done under the same key already. The room lives here, or is to.
