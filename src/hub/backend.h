@@ -58,7 +58,7 @@ struct backend_request {
 
 struct backend_answer {
     enum backend_refusal refusal;
-    uint16_t status;     /* where it is none */
+    uint16_t status; /* where it is none */
     /* JSON where it is none; with BAD_REQUEST words that continue "The body "; else it does not
      * matter */
     struct writer *body;
