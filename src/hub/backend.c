@@ -77,6 +77,11 @@ static void open_room(struct worker *worker, const struct backend_request *reque
         answer->refusal = BACKEND_EXISTS;
         return;
     }
+    if (worker->phase !=
+        WORKER_RUNNING) { /* the asker did not know yet; this one closes its rooms */
+        answer->refusal = BACKEND_BUSY;
+        return;
+    }
     struct hub_room *room = rooms_acquire(worker, GAME_RELAY, name, draw_id(worker, epoch));
     if (room == nullptr) {
         answer->refusal = BACKEND_ROOMS;

@@ -69,6 +69,18 @@ TEST("a room that is opened wrongly is not there, and its place is free")
     end();
 }
 
+TEST(
+    "a worker that is going down makes no room that nobody would close, and answers for the others")
+{
+    begin("--rooms=8");
+    EXPECT_EQ(ask("open", "lobby/a", "", ""), BACKEND_DONE);
+    worker->phase = WORKER_DRAINING;
+    EXPECT_EQ(ask("open", "lobby/b", "", ""), BACKEND_BUSY);
+    EXPECT_EQ(ask("show", "lobby/a", "", ""), BACKEND_DONE);
+    worker->phase = WORKER_RUNNING;
+    end();
+}
+
 TEST("what was done is done once under its key, and what was refused may be tried again")
 {
     begin("--rooms=8");
