@@ -45,3 +45,14 @@ constexpr uint32_t http_body_size_max = 4 * 1024;
 
 constexpr uint32_t room_id_size_max = 64;               /* bytes of a further room's id */
 constexpr uint32_t snapshot_size_max = 64 * 1024 + 256; /* bytes of one encoded state */
+
+/* Rooms whose rules live in a backend (hub/backend.h). */
+
+constexpr uint32_t relay_members_most = 100;         /* people in one room */
+constexpr uint32_t relay_state_size_max = 16 * 1024; /* bytes of a room's state, as JSON text */
+/* bytes of a backend's request: a state, and what stands around it */
+constexpr uint32_t backend_body_size_max = relay_state_size_max + 1024;
+constexpr uint32_t idempotency_key_size_max = 64;   /* bytes */
+constexpr uint32_t idempotency_body_size_max = 512; /* bytes of an answer that is remembered */
+constexpr uint32_t idempotency_records = 4096;      /* requests, per worker */
+constexpr uint32_t idempotency_kept_ms = 300'000;   /* how long one is remembered */

@@ -120,6 +120,17 @@ const struct json *json_element(const struct json *value, size_t index)
     return value_of(yyjson_arr_get(inner(value), index));
 }
 
+const struct json *json_member_at(const struct json *value, size_t index, struct text *name)
+{
+    yyjson_obj_iter members = yyjson_obj_iter_with(inner(value));
+    yyjson_val *key = yyjson_obj_iter_next(&members);
+    while (key != nullptr && index-- > 0)
+        key = yyjson_obj_iter_next(&members);
+    if (key == nullptr) return nullptr;
+    *name = (struct text){.data = yyjson_get_str(key), .size = yyjson_get_len(key)};
+    return value_of(yyjson_obj_iter_get_val(key));
+}
+
 bool json_to_text(const struct json *value, struct text *out)
 {
     yyjson_val *val = inner(value);
@@ -150,6 +161,47 @@ bool json_to_bool(const struct json *value, bool *out)
     if (!yyjson_is_bool(inner(value))) return false;
     *out = yyjson_get_bool(inner(value));
     return true;
+}
+
+bool json_is_null(const struct json *value)
+{
+    return yyjson_is_null(inner(value));
+}
+
+/* `text` is what yyjson wrote, or nullptr: its memory was too small. */
+static void write_or_overflow(struct writer *out, const char *text, size_t size)
+{
+    if (text == nullptr)
+        out->overflow = true;
+    else
+        write_text(out, (struct text){text, size});
+}
+
+void json_write(struct writer *out, const struct json *value, struct bytes memory)
+{
+    yyjson_alc allocator;
+    size_t size = 0;
+    const char *text = nullptr;
+    if (yyjson_alc_pool_init(&allocator, memory.data, memory.size))
+        text = yyjson_val_write_opts(inner(value), YYJSON_WRITE_NOFLAG, &allocator, &size, nullptr);
+    write_or_overflow(out, text, size);
+}
+
+/* yyjson merges by recursion, as deep as the patch is: json_depth_max at most. */
+void json_merge(struct writer *out, const struct json *target, const struct json *patch,
+                struct bytes memory)
+{
+    yyjson_alc allocator;
+    yyjson_mut_doc *document = nullptr;
+    yyjson_mut_val *merged = nullptr;
+    size_t size = 0;
+    const char *text = nullptr;
+    if (yyjson_alc_pool_init(&allocator, memory.data, memory.size))
+        document = yyjson_mut_doc_new(&allocator);
+    if (document != nullptr) merged = yyjson_merge_patch(document, inner(target), inner(patch));
+    if (merged != nullptr)
+        text = yyjson_mut_val_write_opts(merged, YYJSON_WRITE_NOFLAG, &allocator, &size, nullptr);
+    write_or_overflow(out, text, size);
 }
 
 struct text json_read_string_member(struct bytes memory, struct text document, struct text name,

@@ -1,6 +1,7 @@
 /* base/json.h: JSON from strangers (RFC 8259), read by yyjson behind a check of its depth, with
  * duplicate keys refused at every level: parsers differ about which of the two counts, and what one
- * has checked another must not read differently (THREATS.md J1 to J5). */
+ * has checked another must not read differently (THREATS.md J1 to J5). And what was read, written
+ * again, as it is or with a merge patch applied (RFC 7396). */
 #pragma once
 #include "base/bytes.h"
 
@@ -46,6 +47,12 @@ static inline size_t json_memory_size(size_t size)
  * index unless all elements are plain values. */
 [[nodiscard]] const struct json *json_element(const struct json *value, size_t index);
 
+/* The member of an object at `index`, which is below json_count, in the order of the document, and
+ * its name, which lives as long as the value. Takes time in proportion to the index unless all
+ * members are plain values. */
+[[nodiscard]] const struct json *json_member_at(const struct json *value, size_t index,
+                                                struct text *name);
+
 /* Each of these says whether the value (nullptr is none) is of that type, and then sets *out. */
 
 /* A string, unescaped, valid UTF-8; it may hold NUL. Lives as long as the value. */
@@ -55,6 +62,30 @@ static inline size_t json_memory_size(size_t size)
 /* A number without fraction and exponent, within int64_t. */
 [[nodiscard]] bool json_to_integer(const struct json *value, int64_t *out);
 [[nodiscard]] bool json_to_bool(const struct json *value, bool *out);
+[[nodiscard]] bool json_is_null(const struct json *value);
+
+/* Writes a value without white space. A number is written as the 64-bit integer or the double that
+ * it was read as. What does not fit sets out->overflow, and nothing is written. `memory` is
+ * borrowed for the call, apart from the value's own: json_memory_size bytes for the size of the
+ * value's document are enough. */
+void json_write(struct writer *out, const struct json *value, struct bytes memory);
+
+/* What json_merge takes at most for two documents of `size` bytes together. */
+constexpr size_t json_merge_memory_per_byte = 72;
+constexpr size_t json_merge_memory_fixed = 8 * 1024;
+static inline size_t json_merge_memory_size(size_t size)
+{
+    return json_merge_memory_per_byte * size + json_merge_memory_fixed;
+}
+
+/* Writes `target` (nullptr: nothing) with the merge patch `patch` applied, as RFC 7396 §2 has it:
+ * what the patch does not name stays, null takes away, all else takes the place of what was there.
+ * Written as by json_write. It is nested no deeper than the deeper of the two, but an object may
+ * have more members than json_members_max: what is to be read again must be tried. `memory` is
+ * borrowed for the call, apart from both values' own: json_merge_memory_size bytes for the sum of
+ * the sizes of their documents are enough. */
+void json_merge(struct writer *out, const struct json *target, const struct json *patch,
+                struct bytes memory);
 
 /* Reads an object and finds its string member `name`: json_read, and what nearly every request
  * needs behind it. An empty text and *value set, or words that continue "The body ". The string is

@@ -6,15 +6,21 @@ void conn_reserve(struct conn_shared *shared, struct arena *arena)
 {
     const struct conn_config *config = &shared->config;
     constexpr uint32_t requests_max = 4096; /* handshakes under way at once */
+    constexpr uint32_t wide_requests_max = 256;
     constexpr uint32_t messages_max = 8192; /* messages begun and not finished at once */
     uint32_t count = config->connections_max;
     shared->http_limits = (struct http_limits){.head_size_max = http_head_size_max,
                                                .line_size_max = http_line_size_max,
                                                .body_size_max = http_body_size_max};
+    shared->wide_http_limits = shared->http_limits;
+    shared->wide_http_limits.body_size_max = config->wide_body_size_max;
     shared->retained = arena_take(arena, conn_retained_max * sizeof *shared->retained);
     pool_init(&shared->conns, arena, sizeof(struct conn), count);
     pool_init(&shared->request_buffers, arena, http_buffer_size(&shared->http_limits),
               count < requests_max ? count : requests_max);
+    if (config->wide_body_size_max > 0)
+        pool_init(&shared->wide_request_buffers, arena, http_buffer_size(&shared->wide_http_limits),
+                  count < wide_requests_max ? count : wide_requests_max);
     if (config->answered_max > 0)
         pool_init(&shared->kept_buffers, arena, ring_receive_buffer_size, config->answered_max + 1);
     pool_init(&shared->message_buffers, arena, config->message_size_max + ws_control_payload_max,

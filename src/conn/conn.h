@@ -61,15 +61,18 @@ struct conn_hooks {
 };
 
 struct conn_config {
-    uint32_t connections_max;   /* slots */
-    uint32_t handshake_ms;      /* from accept to a whole request */
-    uint32_t ping_ms;           /* from one ping to the next, less a jitter of up to a fifth and
+    uint32_t connections_max;    /* slots */
+    uint32_t handshake_ms;       /* from accept to a whole request */
+    uint32_t ping_ms;            /* from one ping to the next, less a jitter of up to a fifth and
                                 * what brings many together, 15 ms at most; 100 or more */
-    uint32_t pong_ms;           /* from a ping to its answer */
-    uint32_t message_ms;        /* from the first byte of a message to its last */
-    uint32_t goodbye_ms;        /* from a goodbye to its answer (2 s) */
-    uint32_t goodbye_bytes;     /* what is read and thrown away meanwhile, at most */
-    uint32_t restart_retry_ms;  /* the hints of when to come back are spread from 0 to this */
+    uint32_t pong_ms;            /* from a ping to its answer */
+    uint32_t message_ms;         /* from the first byte of a message to its last */
+    uint32_t goodbye_ms;         /* from a goodbye to its answer (2 s) */
+    uint32_t goodbye_bytes;      /* what is read and thrown away meanwhile, at most */
+    uint32_t restart_retry_ms;   /* the hints of when to come back are spread from 0 to this */
+    uint32_t wide_body_size_max; /* of a request to wide_listener, in place of http_body_size_max;
+                                  * 0: no listener is wide */
+    uint8_t wide_listener;
     uint32_t message_size_max;  /* the largest of all kinds: the size of a message buffer */
     uint32_t inflated_size_max; /* the same of inflated ones, those of answered ones included */
     uint32_t answered_max;      /* connections that conn_answer_all may be called for at once */
@@ -119,10 +122,11 @@ struct conn_shared {
     struct pool conns;
     /* each holds one request; lent from its first byte to its answer */
     struct pool request_buffers;
-    struct pool message_buffers; /* each holds one message that did not come whole */
-    struct pool kept_buffers;    /* each holds what a stopped one has received and not yet read */
-    struct list stopped;         /* connections that are not read until they owe less */
-    uint32_t answered;           /* connections that are `answered`, until their slots are free */
+    struct pool wide_request_buffers; /* the same for config.wide_listener */
+    struct pool message_buffers;      /* each holds one message that did not come whole */
+    struct pool kept_buffers; /* each holds what a stopped one has received and not yet read */
+    struct list stopped;      /* connections that are not read until they owe less */
+    uint32_t answered;        /* connections that are `answered`, until their slots are free */
     /* one inflater for all, and one message as it comes out; untouched until somebody compresses */
     struct bytes inflater_memory;
     struct ws_inflater *inflater; /* nullptr until then */
@@ -136,7 +140,7 @@ struct conn_shared {
     uint32_t retained_count;
     uint32_t unsubmitted; /* sends since the ring was last told to submit */
     struct frame *ping;   /* the one ping frame */
-    struct http_limits http_limits;
+    struct http_limits http_limits, wide_http_limits;
     struct http_request request; /* scratch for one at a time */
     struct conn_counters counters;
     struct conn_refusal refusals[conn_refusals_max];
@@ -179,7 +183,8 @@ struct conn {
     struct list turn;   /* in shared.waiting or shared.drained */
     struct timer timer; /* the earliest of the deadlines below */
     union {
-        struct http_reader http; /* while HTTP; its buffer is from request_buffers, or none */
+        struct http_reader http; /* while HTTP; its buffer is from (wide_)request_buffers, or
+                                  * none */
         struct ws_reader ws;     /* from OPEN on */
     };
     uint8_t *kept;        /* while paused: what came and was not read; from request_buffers or, when

@@ -63,22 +63,33 @@ static void reclaim(struct conn *conn, bool even_if_used)
         pool_give(&conn->shared->message_buffers, buffer.data);
 }
 
-/* `data` may be nullptr: nothing was lent. */
-static void give_request_buffer(struct conn_shared *shared, uint8_t *data)
+static bool is_wide(const struct conn *conn)
 {
-    if (data != nullptr) pool_give(&shared->request_buffers, data);
+    const struct conn_config *config = &conn->shared->config;
+    return config->wide_body_size_max > 0 && conn->listener == config->wide_listener;
+}
+
+static struct pool *request_buffers(const struct conn *conn)
+{
+    return is_wide(conn) ? &conn->shared->wide_request_buffers : &conn->shared->request_buffers;
+}
+
+/* `data` may be nullptr: nothing was lent. */
+static void give_request_buffer(struct conn *conn, uint8_t *data)
+{
+    if (data != nullptr) pool_give(request_buffers(conn), data);
 }
 
 void conn_return_buffers(struct conn *conn)
 {
     struct conn_shared *shared = conn->shared;
     if (conn->kept != nullptr)
-        pool_give(conn->answered ? &shared->kept_buffers : &shared->request_buffers, conn->kept);
+        pool_give(conn->answered ? &shared->kept_buffers : request_buffers(conn), conn->kept);
     conn->kept = nullptr;
     if (conn->upgraded) {
         reclaim(conn, true);
     } else {
-        give_request_buffer(shared, conn->http.buffer.data);
+        give_request_buffer(conn, conn->http.buffer.data);
         conn->http.buffer.data = nullptr;
     }
 }
@@ -97,10 +108,11 @@ static void keep(struct conn *conn, uint8_t *buffer, struct bytes *rest)
 static bool lend_request_buffer(struct conn *conn)
 {
     struct conn_shared *shared = conn->shared;
-    uint8_t *memory = pool_take(&shared->request_buffers);
+    const struct http_limits *limits =
+        is_wide(conn) ? &shared->wide_http_limits : &shared->http_limits;
+    uint8_t *memory = pool_take(request_buffers(conn));
     if (memory == nullptr) return false;
-    struct bytes buffer = {memory, http_buffer_size(&shared->http_limits)};
-    http_reader_init(&conn->http, &shared->http_limits, buffer);
+    http_reader_init(&conn->http, limits, (struct bytes){memory, http_buffer_size(limits)});
     return true;
 }
 
@@ -123,7 +135,7 @@ static void answer_request(struct conn *conn, enum http_step step, struct bytes 
     if (conn->paused)
         keep(conn, buffer, input);
     else
-        give_request_buffer(shared, buffer);
+        give_request_buffer(conn, buffer);
 }
 
 static void read_request(struct conn *conn, struct bytes *input)
@@ -167,7 +179,7 @@ static void read_proxy_header(struct conn *conn, struct bytes *input)
     if (step == HTTP_PROXY_BROKEN) conn_drain(conn, CLOSE_PROXY_HEADER);
     if (step != HTTP_PROXY_WHOLE) return;
     conn->prefaced = false;
-    give_request_buffer(shared, conn->http.buffer.data); /* its client may be silent for long */
+    give_request_buffer(conn, conn->http.buffer.data); /* its client may be silent for long */
     conn->http.buffer.data = nullptr;
     shared->hooks->on_proxy(shared->hub, conn, &proxy);
 }
@@ -376,12 +388,11 @@ void conn_pause(struct conn *conn)
 void conn_unpause(struct conn *conn)
 {
     if (!conn->paused || conn->phase != CONN_OPEN) return;
-    struct conn_shared *shared = conn->shared;
     uint8_t *kept = conn->kept; /* closing must not give it back while it is read */
     conn->kept = nullptr;
     conn->paused = false;
     conn_resume(conn, (struct bytes){kept, kept != nullptr ? conn->kept_size : 0});
-    give_request_buffer(shared, kept);
+    give_request_buffer(conn, kept);
 }
 
 /* After a goodbye its input is read for the peer's answer only; what was kept does not matter. */
@@ -389,7 +400,7 @@ void conn_stop_pause(struct conn *conn)
 {
     if (!conn->paused || conn->answered) return; /* the latter is read on by conn_read_stopped */
     conn->paused = false;
-    give_request_buffer(conn->shared, conn->kept);
+    give_request_buffer(conn, conn->kept);
     conn->kept = nullptr;
     conn_arm_recv(conn);
 }

@@ -39,6 +39,21 @@ void canonical_write(struct writer *out, const char *key, struct text value)
     write_byte(out, '"');
 }
 
+void canonical_write_number(struct writer *out, const char *key, uint64_t value)
+{
+    write_byte(out, '"');
+    write_text(out, text_of(key));
+    write_text(out, TEXT("\":"));
+    write_u64(out, value);
+}
+
+void canonical_write_flag(struct writer *out, const char *key, bool value)
+{
+    write_byte(out, '"');
+    write_text(out, text_of(key));
+    write_text(out, value ? TEXT("\":true") : TEXT("\":false"));
+}
+
 static void write_person(struct writer *out, struct text player, struct text name)
 {
     write_byte(out, '{');

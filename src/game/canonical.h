@@ -30,6 +30,10 @@ void canonical_end(struct game_words *words, struct text correlation, uint64_t s
 /* "key":"value", escaped. `key` needs no escapes. */
 void canonical_write(struct writer *out, const char *key, struct text value);
 
+/* "key":7 and "key":true. */
+void canonical_write_number(struct writer *out, const char *key, uint64_t value);
+void canonical_write_flag(struct writer *out, const char *key, bool value);
+
 /* To one member: the first words of all, which say where and who it is. */
 void canonical_welcome(struct game_words *words, uint32_t member, struct text room,
                        const char *kind, struct text player, struct text name);

@@ -57,16 +57,18 @@ struct game_options {
     bool require_host;     /* vote: starting and releasing take the host's token */
     uint32_t lobby_ms;     /* vote: how long nobody may touch a room before voting starts */
     uint32_t voting_ms;    /* vote: and afterwards */
-    uint32_t players_max;  /* avalon: places in a room; lobby: people, spectators included */
-    uint32_t chat_max;     /* avalon, lobby: code points of one message */
+    uint32_t players_max;  /* avalon: places in a room; lobby: people, spectators included;
+                            * relay: people, unless the room is opened for another number */
+    uint32_t chat_max;     /* avalon, lobby, relay: code points of one message */
     uint32_t place_ms;     /* avalon: how long a place is kept for whoever took it: while its token
                             * is valid */
     uint32_t unclaimed_ms; /* avalon: the same while nobody has ever come to it */
     uint32_t warning_ms;   /* how long before a token expires its member is warned; 0: never */
     uint32_t leeway_ms;    /* how long a token is good beyond that */
-    uint32_t leave_ms;     /* avalon, lobby: how long a player may be away before others are told */
+    uint32_t leave_ms;     /* avalon, lobby, relay: how long a player may be away before others are
+                            * told */
     uint32_t seat_ms;      /* lobby: how long a player may be away before the game is lost */
-    uint32_t empty_ms;     /* avalon, lobby: how long a room stays in which nobody is */
+    uint32_t empty_ms;     /* avalon, lobby, relay: how long a room stays in which nobody is */
     bool chat_echo;        /* avalon: who says something gets it, too */
     struct game_rates rates; /* avalon: how often members may do what others pay for */
 };
@@ -77,8 +79,8 @@ struct game_opening {
     uint64_t seed;                      /* its only source of chance */
     struct text id;     /* what members call the room: [A-Za-z0-9_-]{1,64}; empty: it has no name */
     struct text secret; /* vote: what shows that a request is the host's; empty: nothing does.
-                         * avalon: the id of this room, which tells it from an earlier or a later
-                         * one of the same name */
+                         * avalon, relay: the id of this room, which tells it from an earlier or a
+                         * later one of the same name */
     struct game_time now;
 };
 
@@ -101,7 +103,9 @@ enum game_answer : uint8_t {
 /* Whether somebody who has a place may come in. */
 enum game_admission : uint8_t {
     GAME_ADMITTED,
-    GAME_FULL, /* as many are here as may be */
+    GAME_FULL,   /* as many are here as may be */
+    GAME_LOCKED, /* only those who were here before may come */
+    GAME_BANNED, /* it was sent away for good */
 };
 
 /* What somebody asks a room to do by HTTP. All of it is borrowed for the call. */
@@ -113,8 +117,7 @@ struct game_request {
 };
 
 /* One room kind. What a kind with leave says goes by events. Every function is called on one
- * thread; `state` is `state_size` bytes, zero before open. Functions that the kind has no use
- * for are nullptr.
+ * thread; `state` is `state_size` bytes. Functions that the kind has no use for are nullptr.
  *
  * `words` takes what the game says because of this input; it is empty, and the hub sends it in
  * order before the next input. In kinds that have none of join, arrive, leave, receive, request
@@ -122,9 +125,11 @@ struct game_request {
 constexpr size_t game_types_max = 8;
 
 struct game {
-    const char *name;          /* as in /metrics, logs and the directory of rooms */
-    struct text protocol;      /* the WebSocket subprotocol of its dialect */
-    size_t state_size;         /* bytes */
+    const char *name;     /* as in /metrics, logs and the directory of rooms */
+    struct text protocol; /* the WebSocket subprotocol of its dialect */
+    size_t state_size;    /* bytes */
+    size_t fresh_size;    /* of them, from the first on, those that are zero before open; 0: all.
+                                * The others may hold anything */
     uint32_t message_size_max; /* bytes of one inbound message */
     /* the types of messages that it understands, for counting (game_words.heard); the rest of the
      * places is empty */
@@ -189,6 +194,10 @@ struct game {
 
     /* Writes which commands are understood, as one sentence. */
     void (*help)(struct writer *out);
+
+    /* What the list of rooms tells of one beside its name: further members of a JSON object, a
+     * comma before each. */
+    void (*describe)(const void *state, struct writer *out);
 
     /* The whole state as this kind's dialect shows it, after advance. What does not fit sets
      * out->overflow. */

@@ -41,8 +41,9 @@ enum game_dismissal : uint8_t {
     /* it went on after it had been refused for its rate, again and again, or had tokens checked too
      * often (game_token_rate) */
     GAME_DISMISS_FLOODED,
+    GAME_DISMISS_KICKED, /* whoever keeps the rules does not want it here */
 };
-constexpr size_t game_dismissals = 5;
+constexpr size_t game_dismissals = 6;
 constexpr uint32_t game_flood_retry_ms = 20'000; /* when who FLOODED should come back */
 constexpr size_t game_dismissed_max = 16;        /* because of one input */
 

@@ -9,6 +9,7 @@ enum option_type : uint8_t {
     OPTION_DURATION,
     OPTION_SIZE,
     OPTION_ORIGIN,
+    OPTION_HOSTS,
     OPTION_BLOCKS,
     OPTION_LOG_LEVEL,
     OPTION_LOG_FORMAT,
@@ -36,6 +37,9 @@ static const struct option options[] = {
      "where clients connect"},
     {"admin", "ADDR", "127.0.0.1:9090", nullptr, 0, 0, AT(admin), OPTION_ADDRESS,
      "the internal listener: /metrics, /healthz, /readyz, commands"},
+    {"admin-host", "NAME", nullptr, nullptr, 0, 0, AT(admin_hosts), OPTION_HOSTS,
+     "names by which backends call the internal listener's /v1, beside addresses and localhost; "
+     "may be repeated, or separated by commas"},
     {"workers", "N", "0", nullptr, 0, 64, AT(workers), OPTION_COUNT,
      "threads that serve; 0: one a core"},
     {"connections", "N", "0", nullptr, 0, 1'000'000, AT(connections), OPTION_COUNT,
@@ -162,6 +166,14 @@ static const struct option options[] = {
     {"lobby-auth-fail", "HOW", "http", nullptr, 0, 0, AT(lobby_fail_by_close), OPTION_AUTH_FAIL,
      "who shows a lobby no good token gets: http (401 in place of the WebSocket) or close (the "
      "WebSocket, an error message and 4401)"},
+    {"relay-members", "N", "32", nullptr, 1, relay_members_most, AT(relay_members), OPTION_COUNT,
+     "people in a backend's room, unless it opens the room for another number"},
+    {"relay-chat", "N", "500", nullptr, 1, 1200, AT(relay_chat), OPTION_COUNT,
+     "characters of one chat message, which has at most 1200 bytes"},
+    {"relay-leave", "TIME", "5s", nullptr, 0, 3'600'000, AT(relay_leave_ms), OPTION_DURATION,
+     "who is back in a backend's room within this was never gone for the others"},
+    {"relay-empty", "TIME", "10m", nullptr, 100, 86'400'000, AT(relay_empty_ms), OPTION_DURATION,
+     "how long a backend's room stays in which nobody is, unless it opens the room otherwise"},
     {"jwt-keys", "FILE", nullptr, nullptr, 0, 0, AT(jwt_keys), OPTION_TEXT,
      "a JWK set (RFC 7517): the public keys, or secrets, that sign tokens; read again on SIGHUP"},
     {"jwt-issuer", "TEXT", nullptr, nullptr, 0, 0, AT(jwt_issuer), OPTION_TEXT,
@@ -278,6 +290,31 @@ static bool set_origins(struct config *config, struct text list)
     return true;
 }
 
+/* Names of letters, digits, '-' and '.': no port, and nothing for everything. */
+static bool is_host_name(struct text name)
+{
+    for (size_t i = 0; i < name.size; i++) {
+        char c = name.data[i];
+        bool allowed = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                       c == '-' || c == '.';
+        if (!allowed) return false;
+    }
+    return name.size > 0;
+}
+
+static bool add_hosts(struct config *config, struct text list)
+{
+    while (list.size > 0) {
+        const char *comma = memchr(list.data, ',', list.size);
+        size_t size = comma != nullptr ? (size_t)(comma - list.data) : list.size;
+        struct text name = text_trim((struct text){list.data, size});
+        if (!is_host_name(name) || config->admin_host_count == config_admin_hosts_max) return false;
+        config->admin_hosts[config->admin_host_count++] = name;
+        list = text_skip(list, comma != nullptr ? size + 1 : size);
+    }
+    return true;
+}
+
 static bool add_blocks(struct address_blocks *blocks, struct text list)
 {
     while (list.size > 0) {
@@ -314,6 +351,7 @@ static bool set(struct config *config, const struct option *option, struct text 
         /* Port 0 would be one that nobody knows. */
         return address_parse(value, field) && ((struct address *)field)->port != 0;
     case OPTION_ORIGIN: return set_origins(config, value);
+    case OPTION_HOSTS: return add_hosts(config, value);
     case OPTION_BLOCKS: return add_blocks(field, value);
     case OPTION_LOG_LEVEL: return set_choice(field, value, levels, 4);
     case OPTION_LOG_FORMAT: return set_choice(field, value, formats, 3);

@@ -7,11 +7,14 @@
 #include "outbox/policy.h"
 
 constexpr uint32_t config_origins_max = 32;
+constexpr uint32_t config_admin_hosts_max = 16;
 
 struct config {
-    bool dev;                     /* a demo: any origin, a known key, a race that runs by itself */
-    struct address listen;        /* the public listener */
-    struct address admin;         /* the internal one: metrics, health, commands */
+    bool dev;              /* a demo: any origin, a known key, a race that runs by itself */
+    struct address listen; /* the public listener */
+    struct address admin;  /* the internal one: metrics, health, commands */
+    struct text admin_hosts[config_admin_hosts_max]; /* names that backends call it by */
+    uint32_t admin_host_count;
     uint32_t connections;         /* clients at once; 0: as many as descriptors permit */
     uint32_t workers;             /* threads; 0: one a core */
     uint32_t rooms;               /* at once, of all kinds, beside the race at /ws */
@@ -60,6 +63,10 @@ struct config {
     uint32_t lobby_seat_ms;    /* how long a player may be away before the game is lost */
     uint32_t lobby_empty_ms;   /* how long a room stays in which nobody is */
     bool lobby_fail_by_close;  /* who shows no good token is let in to be told so */
+    uint32_t relay_members;    /* in a room at once, unless it is opened for another number */
+    uint32_t relay_chat;       /* code points of one message */
+    uint32_t relay_leave_ms;   /* how long somebody may be away before the others are told */
+    uint32_t relay_empty_ms; /* how long a room stays in which nobody is, unless opened otherwise */
     bool enable_echo;
     uint32_t echo_message; /* bytes of one message, at most */
     uint32_t echo_memory;  /* bytes, per worker */

@@ -13,20 +13,22 @@
 /* Why somebody does not get in, beside what is wrong with a token by itself (JWT_ERRORS).
  * name, code, status, the close reason where --avalon-auth-fail=close and its like speak of it
  * (NONE: the status says it always), sentence with the remedy */
-#define DOOR_REFUSALS(X)                                                                      \
-    X(NO_TOKEN, "no_token", 401, UNAUTHORIZED,                                                \
-      "Send the token: Authorization: Bearer, a subprotocol bearer.TOKEN, or ?token=.")       \
-    X(TOKEN_TWICE, "token_twice", 401, UNAUTHORIZED,                                          \
-      "The query names the token or the player more than once.")                              \
-    X(WRONG_PLAYER, "wrong_player", 401, UNAUTHORIZED,                                        \
-      "player_id is not the player whose token this is.")                                     \
-    X(UNKNOWN_PLAYER, "unknown_player", 401, UNAUTHORIZED,                                    \
-      "The room has no place for this player; join it again.")                                \
-    X(NO_ROOM, "room_not_found", 404, ROOM_CLOSED,                                            \
-      "There is no room of this code; it may be over.")                                       \
-    X(FULL, "room_full", 409, NONE, "All places in the room are taken.")                      \
-    X(ADDRESS_ROOMS, "address_rooms", 429, NONE, "Your address has as many rooms as it may.") \
-    X(ADDRESS_TOO_FAST, "address_acquires", 429, NONE, "Your address makes rooms too often.") \
+#define DOOR_REFUSALS(X)                                                                        \
+    X(NO_TOKEN, "no_token", 401, UNAUTHORIZED,                                                  \
+      "Send the token: Authorization: Bearer, a subprotocol bearer.TOKEN, or ?token=.")         \
+    X(TOKEN_TWICE, "token_twice", 401, UNAUTHORIZED,                                            \
+      "The query names the token or the player more than once.")                                \
+    X(WRONG_PLAYER, "wrong_player", 401, UNAUTHORIZED,                                          \
+      "player_id is not the player whose token this is.")                                       \
+    X(UNKNOWN_PLAYER, "unknown_player", 401, UNAUTHORIZED,                                      \
+      "The room has no place for this player; join it again.")                                  \
+    X(NO_ROOM, "room_not_found", 404, ROOM_CLOSED,                                              \
+      "There is no room of this code; it may be over.")                                         \
+    X(FULL, "room_full", 409, NONE, "All places in the room are taken.")                        \
+    X(KICKED, "kicked", 403, KICKED, "You were sent away from this room for good.")             \
+    X(LOCKED, "room_locked", 423, NONE, "The room takes nobody who has not been in it before.") \
+    X(ADDRESS_ROOMS, "address_rooms", 429, NONE, "Your address has as many rooms as it may.")   \
+    X(ADDRESS_TOO_FAST, "address_acquires", 429, NONE, "Your address makes rooms too often.")   \
     X(ROOMS, "too_many_rooms", 503, NONE, "No further room can be made now; try again later.")
 
 struct refusal {
@@ -203,9 +205,14 @@ static struct refusal judge(const struct hub_room *room, const struct game_guest
     const struct game *game = games[room->room.kind];
     if (game->knows != nullptr && !game->knows(room->state, guest))
         return refusals[REFUSE_UNKNOWN_PLAYER];
-    enum game_admission admission =
-        game->admits != nullptr ? game->admits(room->state, guest) : GAME_ADMITTED;
-    return admission == GAME_FULL ? refusals[REFUSE_FULL] : (struct refusal){};
+    if (game->admits == nullptr) return (struct refusal){};
+    switch (game->admits(room->state, guest)) {
+    case GAME_FULL: return refusals[REFUSE_FULL];
+    case GAME_LOCKED: return refusals[REFUSE_LOCKED];
+    case GAME_BANNED: return refusals[REFUSE_KICKED];
+    case GAME_ADMITTED: break;
+    }
+    return (struct refusal){};
 }
 
 /* Whether it tells what rooms there are and who is in them. */
@@ -221,7 +228,7 @@ static void enter(struct worker *worker, struct conn *conn, const struct door *d
 {
     struct refusal refusal = refusals[REFUSE_NO_ROOM];
     struct hub_room *room = events_find(worker, name);
-    bool made = room == nullptr && door->opens;
+    bool made = room == nullptr && door->opens && worker->config->lobby;
     if (made) room = open_room(worker, conn, door->kind, name, &refusal);
     if (room != nullptr) refusal = judge(room, guest);
     if (is_miss(refusal))
@@ -277,7 +284,8 @@ bool door_avalon(struct worker *worker, struct conn *conn, const struct http_req
 bool door_lobby(struct worker *worker, struct conn *conn, const struct http_request *request,
                 struct text tail, struct bytes rest)
 {
-    bool is_on = worker->config->lobby && worker->key_set->keys.count > 0;
+    bool has_rooms = worker->config->lobby || worker->config->api_key.size > 0;
+    bool is_on = has_rooms && worker->key_set->keys.count > 0;
     if (!is_on || !routes_is_room_id(tail)) return false;
     on_request(worker, conn, &lobbys_door, request, tail, rest);
     return true;

@@ -3,18 +3,19 @@
  * You are here: ring > tls > http > ws > [hub] > room > game > outbox > conn > ring
  *
  *   GET /ws/rooms/{code}  GET /ws/rooms/{code}/connect      avalon's: the room has been made before
- *   GET /ws/games/{id}                                      a lobby's: the first who comes makes it
+ *   GET /ws/games/{id}                       a lobby's: the first who comes makes it,
+ *                                            unless a backend has (hub/backend.h)
  *
  * The token comes as Authorization: Bearer TOKEN, else as a subprotocol bearer.TOKEN beside a
- * dialect, else as ?token=TOKEN. It is the only word on who comes: a player_id in the query must be
- * its own (D21); hub/verify.h says which claims name the player.
+ * dialect, else as ?token=TOKEN. It is the only word on who comes: a player_id in the query must
+ * be its own (D21); hub/verify.h says which claims name the player.
  *
  * What is wrong with a token is answered with 401 and {"error":{"code","message"}} before the
  * upgrade, or with --avalon-auth-fail=close and --lobby-auth-fail=close after it, by an error
  * message and close code 4401.
  *
- * A room of that name may be of another kind than the path's own: who comes is seated in it by the
- * kind that it has. */
+ * A room of that name may be of another kind than the path's own: who comes is seated in it by
+ * the kind that it has. */
 #pragma once
 #include "hub/worker.h"
 

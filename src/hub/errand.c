@@ -1,6 +1,7 @@
 #include "hub/errand.h"
 #include "hub/api.h"
 #include "hub/avalon_routes.h"
+#include "hub/backend_routes.h"
 #include "hub/events.h"
 #include "hub/rooms.h"
 #include <assert.h>
@@ -90,6 +91,89 @@ static void do_request(struct worker *worker, struct errand *errand)
     errand->request.reply_size = (uint32_t)reply.size;
 }
 
+bool errand_backend(struct worker *worker, struct conn *conn, uint32_t home,
+                    const struct backend_request *request)
+{
+    struct errand *errand = make(worker, conn, ERRAND_BACKEND);
+    if (errand == nullptr) return false;
+    assert(request->name.size <= sizeof errand->backend.name);
+    assert(request->key.size <= sizeof errand->backend.key);
+    assert(request->body.size <= sizeof errand->backend.body);
+    errand->backend.verb = request->verb;
+    errand->backend.name_size = (uint8_t)keep(errand->backend.name, request->name);
+    errand->backend.key_size = (uint8_t)keep(errand->backend.key, request->key);
+    errand->backend.body_size = (uint32_t)keep(errand->backend.body, request->body);
+    if (hub_post(worker->hub, home, (struct mail){.kind = MAIL_ERRAND, .pointer = errand})) {
+        conn_hold(conn);
+        return true;
+    }
+    pool_give(&worker->errands, errand);
+    return false;
+}
+
+static void do_backend(struct worker *worker, struct errand *errand)
+{
+    const struct backend_request request = {
+        .verb = errand->backend.verb,
+        .name = {errand->backend.name, errand->backend.name_size},
+        .key = {errand->backend.key, errand->backend.key_size},
+        .body = {errand->backend.body, errand->backend.body_size}};
+    struct writer reply = writer_over(errand->backend.reply, sizeof errand->backend.reply);
+    struct backend_answer answer = {.body = &reply};
+    backend_do(worker, &request, &answer);
+    errand->backend.refusal = answer.refusal;
+    errand->backend.status = answer.status;
+    errand->backend.reply_size = (uint32_t)reply.size;
+}
+
+/* Adds this worker's rooms. True when the next worker is to add its own. */
+static bool list_on(struct worker *worker, struct errand *errand)
+{
+    struct backend_page *page = &errand->rooms.page;
+    struct writer text = writer_over(errand->rooms.text, sizeof errand->rooms.text);
+    text.size = errand->rooms.text_size;
+    if (page->cursor.worker == worker->index) {
+        bool all = backend_list(worker, page, &text);
+        assert(!text.overflow);
+        errand->rooms.text_size = (uint32_t)text.size;
+        if (!all) return false;
+        page->cursor = (struct backend_cursor){.worker = worker->index + 1};
+    }
+    return page->left > 0 && page->cursor.worker < worker->hub->worker_count;
+}
+
+static void answer_list(struct worker *worker, const struct errand *errand, struct conn *conn)
+{
+    backend_routes_answer_list(
+        worker, conn, &errand->rooms.page,
+        (struct text){(const char *)errand->rooms.text, errand->rooms.text_size});
+}
+
+bool errand_rooms(struct worker *worker, struct conn *conn, const struct backend_page *page)
+{
+    struct errand *errand = make(worker, conn, ERRAND_ROOMS);
+    if (errand == nullptr) return false;
+    errand->rooms.page = *page;
+    errand->rooms.text_size = 0;
+    if (list_on(worker, errand)) {
+        uint32_t next = errand->rooms.page.cursor.worker;
+        conn_hold(conn);
+        if (hub_post(worker->hub, next, (struct mail){.kind = MAIL_ERRAND, .pointer = errand}))
+            return true;
+    }
+    answer_list(worker, errand, conn); /* it has a cursor for the rest */
+    pool_give(&worker->errands, errand);
+    return true;
+}
+
+/* True when the next worker has it; else it goes home with what there is. */
+static bool do_rooms(struct worker *worker, struct errand *errand)
+{
+    return list_on(worker, errand) &&
+           hub_post(worker->hub, errand->rooms.page.cursor.worker,
+                    (struct mail){.kind = MAIL_ERRAND, .pointer = errand});
+}
+
 static void do_command(struct worker *worker, struct errand *errand)
 {
     struct text name = {errand->command.name, errand->command.name_size};
@@ -110,6 +194,10 @@ void errand_do(struct worker *worker, struct errand *errand)
     switch (errand->kind) {
     case ERRAND_COMMAND: do_command(worker, errand); break;
     case ERRAND_REQUEST: do_request(worker, errand); break;
+    case ERRAND_BACKEND: do_backend(worker, errand); break;
+    case ERRAND_ROOMS:
+        if (do_rooms(worker, errand)) return;
+        break;
     case ERRAND_METRICS: metrics_collect(worker, &errand->metrics.tally); break;
     }
     mailbox_return(&asker->returns, &errand->back);
@@ -188,6 +276,15 @@ void errand_on_return(struct worker *worker, struct errand *errand)
     switch (errand->kind) {
     case ERRAND_METRICS: on_share(worker, errand, conn); break;
     case ERRAND_REQUEST: on_requested(worker, errand, conn); break;
+    case ERRAND_BACKEND:
+        if (conn == nullptr) break;
+        backend_routes_answer(
+            worker, conn, errand->backend.refusal, errand->backend.status,
+            (struct text){(const char *)errand->backend.reply, errand->backend.reply_size});
+        break;
+    case ERRAND_ROOMS:
+        if (conn != nullptr) answer_list(worker, errand, conn);
+        break;
     case ERRAND_COMMAND:
         if (conn == nullptr) break;
         struct text reply = {errand->command.reply, errand->command.reply_size};

@@ -59,7 +59,8 @@ static void fail(struct worker *worker, struct hub_room *room, const struct game
         LOG(&worker->log, worker->now, LOG_ERROR, "event_failed",
             LOG_T("room", room_name(&room->room)), LOG_U("frames", worker->frames.live),
             LOG_U("failed", worker->metrics.snapshots_failed));
-    const struct seat *named = seat_of(worker, message->member);
+    bool is_for_all = message->audience == GAME_TO_ALL; /* then it names nobody */
+    const struct seat *named = is_for_all ? nullptr : seat_of(worker, message->member);
     list_each (link, &room->room.seats) {
         bool is_named = list_entry(link, struct seat, link) == named;
         if (message->audience == GAME_TO_OTHERS && is_named) continue;
@@ -132,6 +133,7 @@ static bool part_with_one(struct hub_room *room)
         [GAME_DISMISS_REPLACED] = CLOSE_REPLACED,
         [GAME_DISMISS_FORBIDDEN] = CLOSE_FORBIDDEN,
         [GAME_DISMISS_FLOODED] = CLOSE_RATE_LIMITED,
+        [GAME_DISMISS_KICKED] = CLOSE_KICKED,
     };
     struct list *link;
     for (size_t i = 0; i < game_dismissals; i++) {

@@ -324,33 +324,33 @@ void metrics_collect(const struct worker *worker, struct tally *tally)
 {
     const struct conn_shared *conns = &worker->conns;
     const struct ring_stats *ring = &worker->ring.stats;
-    *tally =
-        (struct tally){.metrics = worker->metrics,
-                       .conns = conns->counters,
-                       .outboxes = worker->outboxes.counters,
-                       .twins = worker->outboxes.twins.counters,
-                       .connections_open = conns->conns.in_use,
-                       .connections_max = worker->index == 0 ? worker->config->connections : 0,
-                       .frames_live = worker->frames.live,
-                       .frame_bytes = worker->frames.bytes_in_use,
-                       .reply_bytes = worker->frames.reply_bytes,
-                       .bytes_owed = worker->outboxes.bytes_owed + worker->outboxes.bytes_leaving,
-                       .storage_in_use = worker->outboxes.storage.in_use,
-                       .message_buffers = conns->message_buffers.in_use,
-                       .request_buffers = conns->request_buffers.in_use,
-                       .receive_buffers_free = ring_receive_buffers - ring->buffers_out,
-                       .ring_out_of_buffers = ring->out_of_buffers,
-                       .ring_queue_full = ring->queue_full,
-                       .ring_overflows = ring->overflows,
-                       .ring_waits = ring->waits,
-                       .accept_pauses = worker->listeners[LISTENER_PUBLIC].pauses +
-                                        worker->listeners[LISTENER_ADMIN].pauses,
-                       .log_dropped = worker->log.dropped,
-                       .timers = worker->wheel.count,
-                       .memory = worker->arena.used,
-                       .token_hits = worker->token_cache.hits,
-                       .token_misses = worker->token_cache.misses,
-                       .refusal_count = conns->refusal_count};
+    *tally = (struct tally){
+        .metrics = worker->metrics,
+        .conns = conns->counters,
+        .outboxes = worker->outboxes.counters,
+        .twins = worker->outboxes.twins.counters,
+        .connections_open = conns->conns.in_use,
+        .connections_max = worker->index == 0 ? worker->config->connections : 0,
+        .frames_live = worker->frames.live,
+        .frame_bytes = worker->frames.bytes_in_use,
+        .reply_bytes = worker->frames.reply_bytes,
+        .bytes_owed = worker->outboxes.bytes_owed + worker->outboxes.bytes_leaving,
+        .storage_in_use = worker->outboxes.storage.in_use,
+        .message_buffers = conns->message_buffers.in_use,
+        .request_buffers = conns->request_buffers.in_use + conns->wide_request_buffers.in_use,
+        .receive_buffers_free = ring_receive_buffers - ring->buffers_out,
+        .ring_out_of_buffers = ring->out_of_buffers,
+        .ring_queue_full = ring->queue_full,
+        .ring_overflows = ring->overflows,
+        .ring_waits = ring->waits,
+        .accept_pauses =
+            worker->listeners[LISTENER_PUBLIC].pauses + worker->listeners[LISTENER_ADMIN].pauses,
+        .log_dropped = worker->log.dropped,
+        .timers = worker->wheel.count,
+        .memory = worker->arena.used,
+        .token_hits = worker->token_cache.hits,
+        .token_misses = worker->token_cache.misses,
+        .refusal_count = conns->refusal_count};
     memcpy(tally->refusals, conns->refusals, sizeof tally->refusals);
 }
 

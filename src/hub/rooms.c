@@ -29,7 +29,7 @@ static struct hub_room *add_room(struct worker *worker, enum game_kind kind, str
     assert(tick_ms == 0 || games[kind]->due == nullptr); /* they would share the timer */
     /* A static room's snapshots have the same key on every worker: the first ones. */
     uint32_t key = is_static ? kind + 1u : ++worker->state_keys;
-    *room = (struct hub_room){.home = worker->index};
+    *room = (struct hub_room){.home = worker->index, .created_wall_ms = worker->now.wall_ms};
     list_init(&room->waiting);
     list_init(&room->left_behind);
     list_init(&room->unserved);
@@ -60,7 +60,8 @@ static struct hub_room *open_room(struct worker *worker, enum game_kind kind, st
         if (!is_static) quota_give(&worker->hub->rooms);
         return nullptr;
     }
-    memset(room->state, 0, games[kind]->state_size);
+    size_t fresh_size = games[kind]->fresh_size;
+    memset(room->state, 0, fresh_size > 0 ? fresh_size : games[kind]->state_size);
     const struct game_opening opening = {.options = &worker->game_options[kind],
                                          .seed = hash_text(worker->hub->hash_key, name),
                                          .id = id_of(name),

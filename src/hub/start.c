@@ -1,4 +1,5 @@
 /* hub/start.c: a worker's memory, and everything between that and its first turn. */
+#include "game/relay.h"
 #include "hub/echo.h"
 #include "hub/errand.h"
 #include "hub/handoff.h"
@@ -47,6 +48,8 @@ static struct conn_config conn_config_of(const struct config *config)
                                 .goodbye_ms = goodbye_ms,
                                 .goodbye_bytes = goodbye_bytes,
                                 .restart_retry_ms = config->drain_ms,
+                                .wide_listener = LISTENER_ADMIN,
+                                .wide_body_size_max = backend_body_size_max,
                                 .message_size_max = message_size_largest(),
                                 .inflated_size_max = inflated_size_largest(config),
                                 .answered_max = echo.clients,
@@ -90,6 +93,11 @@ static void reserve(struct worker *worker, struct arena *arena, const struct con
     pool_init(&worker->parcels, arena, sizeof(struct parcel), parcels_max);
     pool_init(&worker->errands, arena, sizeof(struct errand), errands_max);
     pool_init(&worker->gathers, arena, sizeof(struct gather), gathers_max);
+    idempotency_init(&worker->done, arena, idempotency_records, idempotency_kept_ms);
+    worker->backend_memory =
+        (struct bytes){arena_take(arena, relay_memory_size), relay_memory_size};
+    worker->backend_reply =
+        (struct bytes){arena_take(arena, relay_reply_size_max), relay_reply_size_max};
 }
 
 static size_t measure(const struct config *config)
@@ -141,6 +149,7 @@ static void ready_parts(struct worker *worker)
     wheel_init(&worker->wheel, instant_ms(worker->now));
     ring_entropy(&worker->ring, (struct bytes){(uint8_t *)&worker->random, sizeof worker->random});
     worker->rooms_by_name.hash_key = worker->hub->hash_key;
+    idempotency_set_key(&worker->done, worker->hub->hash_key);
     worker->state_keys = game_kinds; /* the first ones are the static rooms' */
     worker->conns.ring = &worker->ring;
     worker->conns.wheel = &worker->wheel;
@@ -186,6 +195,11 @@ static void ready_parts(struct worker *worker)
                                                              .seat_ms = config->lobby_seat_ms,
                                                              .empty_ms = config->lobby_empty_ms};
     worker->policies[GAME_LOBBY] = OUTBOX_CLOSE;
+    worker->game_options[GAME_RELAY] = (struct game_options){.players_max = config->relay_members,
+                                                             .chat_max = config->relay_chat,
+                                                             .leave_ms = config->relay_leave_ms,
+                                                             .empty_ms = config->relay_empty_ms};
+    worker->policies[GAME_RELAY] = OUTBOX_CLOSE;
     worker->deflate[GAME_VOTE] = config->vote_deflate;
     for (size_t i = 0; i < game_kinds; i++)
         worker->ws_limits[i] = (struct ws_limits){

@@ -97,6 +97,7 @@ static bool is_home(const struct worker *worker)
     return worker->conns.conns.in_use == 0 && worker->members.in_use == 0 &&
            worker->frames.live == 0 && worker->outboxes.storage.in_use == 0 &&
            worker->conns.message_buffers.in_use == 0 && worker->conns.request_buffers.in_use == 0 &&
+           worker->conns.wide_request_buffers.in_use == 0 &&
            worker->conns.kept_buffers.in_use == 0 && worker->outboxes.bytes_owed == 0 &&
            worker->ring.stats.buffers_out == 0;
 }

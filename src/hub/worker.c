@@ -285,6 +285,7 @@ static void trim(struct worker *worker)
 {
     if (!pool_trim(&worker->conns.conns) && worker->conns.conns.in_use > 0) return;
     (void)!pool_trim(&worker->conns.request_buffers);
+    (void)!pool_trim(&worker->conns.wide_request_buffers);
     (void)!pool_trim(&worker->conns.message_buffers);
     (void)!pool_trim(&worker->conns.kept_buffers);
     (void)!pool_trim(&worker->members);

@@ -6,6 +6,7 @@
  *   entrance.c  who may come in                   wiring.c   news of connections, for rooms
  *   routes.c    the public listener's paths       api.c      the internal listener's
  *   vote_routes.c   of it, vote's /api/rooms      echo.c     /echo, which is no room
+ *   backend_routes.c backends' /v1/rooms          backend.c  what is done for them
  *   avalon_routes.c avalon's                      door.c     who gets in where tokens are shown
  *   verify.c    who a token says that it is
  *   rooms.c     rooms found, ticked, closed       events.c   what their games say
@@ -22,6 +23,7 @@
 #include "conn/listener.h"
 #include "game/games.h"
 #include "hub/hub.h"
+#include "hub/idempotency.h"
 #include "hub/metrics.h"
 #include "room/room.h"
 
@@ -47,12 +49,13 @@ static inline struct conn *conn_of_seat(const struct seat *seat)
 /* A room with its game behind it. Lives in worker.room_pool. */
 struct hub_room {
     struct room room;
-    uint32_t home;        /* worker; where it is not this one, this is a replica without a game */
-    uint64_t subscribers; /* home: a bit for each other worker that has members */
-    struct list waiting;  /* replica: seats that were shown nothing yet, not in room.seats */
-    bool asked;           /* replica: a state has been asked for and has not come */
-    bool must_ask;        /* replica: the question found home's mailbox full */
-    bool must_leave;      /* replica: so did the farewell */
+    uint32_t home; /* worker; where it is not this one, this is a replica without a game */
+    uint64_t created_wall_ms; /* since 1970 */
+    uint64_t subscribers;     /* home: a bit for each other worker that has members */
+    struct list waiting;      /* replica: seats that were shown nothing yet, not in room.seats */
+    bool asked;               /* replica: a state has been asked for and has not come */
+    bool must_ask;            /* replica: the question found home's mailbox full */
+    bool must_leave;          /* replica: so did the farewell */
     /* Of a kind that says things (hub/events.c): */
     bool busy;      /* an input is being handled, and those that it leads to */
     bool over;      /* its game is at its end: nothing is told to it any more */
@@ -91,6 +94,9 @@ struct worker {
     struct pool parcels;                   /* connections on their way to other workers */
     struct pool errands;                   /* questions put to other workers */
     struct pool gathers;                   /* metrics questions under way */
+    struct idempotency done;               /* what backends had done in rooms that live here */
+    struct bytes backend_memory;           /* for one request of theirs at a time */
+    struct bytes backend_reply;            /* and its answer */
     struct mailbox_returns returns;        /* those of the four that have come home */
     struct game_options game_options[game_kinds];
     struct ws_limits ws_limits[game_kinds];

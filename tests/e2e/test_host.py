@@ -65,7 +65,7 @@ def test_two_authorizations():
         body = b'{"command":"/host bonus 1"}'
         for first, second in (("dev", "wrong"), ("wrong", "dev")):
             response = exchange(server.admin, (
-                f"POST {COMMANDS} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {first}\r\n"
+                f"POST {COMMANDS} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {first}\r\n"
                 f"Authorization: Bearer {second}\r\nContent-Length: {len(body)}\r\n\r\n"
             ).encode() + body)
             assert response.status in (400, 401), response.status
@@ -172,7 +172,7 @@ def test_body_size():
     with Server("--dev") as server:
         assert server.post(COMMANDS, b'{"command":"/host help"}'.ljust(4096)).status == 200
         expect_error(server.post(COMMANDS, b'{"command":"/host help"}'.ljust(4097)), 413)
-        head = (f"POST {COMMANDS} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer dev\r\n"
+        head = (f"POST {COMMANDS} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer dev\r\n"
                 "Content-Length: 1000000000\r\n\r\n")
         expect_error(exchange(server.admin, head.encode()), 413)
 
@@ -196,7 +196,7 @@ def test_body_in_pieces():
     """head and body may come in pieces, byte by byte"""
     body = b'{"command":"/host pot 44"}'
     with Server("--dev") as server, Client(server.admin, handshake=False) as client:
-        data = (f"POST {COMMANDS} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer dev\r\n"
+        data = (f"POST {COMMANDS} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer dev\r\n"
                 f"Content-Length: {len(body)}\r\n\r\n").encode() + body
         for index in range(len(data)):
             client.send_bytes(data[index:index + 1])
@@ -207,7 +207,7 @@ def test_body_in_pieces():
 def test_no_chunks():
     """a chunked body is refused, and one with a length beside it as well (THREATS H14)"""
     chunked = b"1a\r\n{\"command\":\"/host pot 4\"}\r\n0\r\n\r\n"
-    head = f"POST {COMMANDS} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer dev\r\n"
+    head = f"POST {COMMANDS} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer dev\r\n"
     with Server("--dev") as server:
         before = server.do("/host reset")
         expect_error(exchange(server.admin, (head + "Transfer-Encoding: chunked\r\n\r\n").encode() +

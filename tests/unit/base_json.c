@@ -137,3 +137,149 @@ TEST("a document over the limit is refused")
     write_fill(&out, ' ', document_max);
     EXPECT(!accepts((struct text){document, document_max + 1}));
 }
+
+/* --- Writing --------------------------------------------------------------------------------- */
+
+static uint8_t second_memory[json_memory_per_byte * document_max + json_memory_fixed];
+static uint8_t work_memory[json_merge_memory_per_byte * 2 * document_max + json_merge_memory_fixed];
+static uint8_t out_memory[8 * document_max];
+
+static struct text rewrite(struct text document)
+{
+    struct writer out = writer_over(out_memory, sizeof out_memory);
+    json_write(&out, read_json(document),
+               (struct bytes){work_memory, json_memory_size(document.size)});
+    EXPECT(!out.overflow);
+    return text_from(writer_bytes(&out));
+}
+
+TEST("what was read is written without white space, strings escaped where they must be")
+{
+    EXPECT_TEXT(rewrite(TEXT(" { \"a\" : [ 1 , -2.5 , true , null ] , \"b\\n\" : {\n} } ")),
+                "{\"a\":[1,-2.5,true,null],\"b\\n\":{}}");
+    EXPECT_TEXT(rewrite(TEXT(" \"\\u0041\\u0000\\\"\" ")), "\"A\\u0000\\\"\"");
+    EXPECT_TEXT(rewrite(TEXT("18446744073709551615")), "18446744073709551615");
+    EXPECT_TEXT(rewrite(TEXT("[]")), "[]");
+}
+
+/* `piece` as often as it fits between two brackets. */
+static struct text filled(uint8_t memory_of[static document_max], struct text piece, size_t size)
+{
+    struct writer out = writer_over(memory_of, document_max);
+    write_byte(&out, '[');
+    while (out.size + piece.size + 2 < size) {
+        if (out.size > 1) write_byte(&out, ',');
+        write_text(&out, piece);
+    }
+    write_byte(&out, ']');
+    EXPECT(!out.overflow);
+    return text_from(writer_bytes(&out));
+}
+
+static const char *const pieces[] = {
+    "0", "1e20", "-1e-307", "[]", "\"\\u0001\"", "{\"a\":\"\\u0001\\u0002\"}", "\"\"", "[0,[0]]",
+};
+
+TEST("the memory that writing and merging are said to take is enough for any document")
+{
+    static uint8_t target_text[document_max], patch_text[document_max];
+    for (size_t i = 0; i < sizeof pieces / sizeof *pieces; i++) {
+        struct text target = filled(target_text, text_of(pieces[i]), document_max - 64);
+        EXPECT(rewrite(target).size >= target.size / 2);
+        struct writer patch = writer_over(patch_text, sizeof patch_text);
+        write_text(&patch, TEXT("{\"a\":"));
+        write_text(&patch, (struct text){target.data, target.size});
+        write_byte(&patch, '}');
+        struct text problem, document = text_from(writer_bytes(&patch));
+        const struct json *value_read =
+            json_read((struct bytes){second_memory, sizeof second_memory}, document, &problem);
+        struct writer out = writer_over(out_memory, sizeof out_memory);
+        json_merge(&out, read_json(TEXT("{\"b\":1}")), value_read,
+                   (struct bytes){work_memory, json_merge_memory_size(document.size + 7)});
+        EXPECT(!out.overflow && text_starts(text_from(writer_bytes(&out)), TEXT("{\"b\":1,\"a\"")));
+    }
+}
+
+TEST("what does not fit is not written at all")
+{
+    struct writer out = writer_over(out_memory, 6);
+    json_write(&out, read_json(TEXT("[1,2,3]")), (struct bytes){work_memory, 4096});
+    EXPECT(out.overflow && out.size == 0);
+    out = writer_over(out_memory, sizeof out_memory);
+    json_write(&out, read_json(TEXT("[1,2,3]")), (struct bytes){work_memory, 64});
+    EXPECT(out.overflow && out.size == 0);
+    out = writer_over(out_memory, sizeof out_memory);
+    json_merge(&out, nullptr, read_json(TEXT("[1,2,3]")), (struct bytes){work_memory, 512});
+    EXPECT(out.overflow && out.size == 0);
+}
+
+TEST("members are met in the order of the document")
+{
+    struct text name = {};
+    int64_t number = 0;
+    const struct json *root = read_json(TEXT("{\"b\":{\"x\":[1]},\"a\":7,\"\":null}"));
+    EXPECT(json_is_object(json_member_at(root, 0, &name)));
+    EXPECT_TEXT(name, "b");
+    EXPECT(json_to_integer(json_member_at(root, 1, &name), &number));
+    EXPECT_TEXT(name, "a");
+    EXPECT_EQ(number, 7);
+    EXPECT(json_is_null(json_member_at(root, 2, &name)));
+    EXPECT_EQ(name.size, 0);
+    EXPECT(!json_is_null(root) && !json_is_null(nullptr));
+}
+
+static bool merges(const char *target, const char *patch, const char *wanted)
+{
+    struct text problem = {};
+    const struct json *patch_value =
+        json_read((struct bytes){second_memory, sizeof second_memory}, text_of(patch), &problem);
+    struct writer out = writer_over(out_memory, sizeof out_memory);
+    json_merge(&out, target != nullptr ? read_json(text_of(target)) : nullptr, patch_value,
+               (struct bytes){work_memory, sizeof work_memory});
+    bool right = !out.overflow && text_equal(text_from(writer_bytes(&out)), text_of(wanted));
+    if (!right)
+        check_failed(__FILE__, __LINE__, "%s with %s is %.*s, wanted %s", target, patch,
+                     (int)out.size, (char *)out.data, wanted);
+    return right;
+}
+
+TEST("a merge patch does what RFC 7396, appendix A, says for each of its cases")
+{
+    EXPECT(merges("{\"a\":\"b\"}", "{\"a\":\"c\"}", "{\"a\":\"c\"}"));
+    EXPECT(merges("{\"a\":\"b\"}", "{\"b\":\"c\"}", "{\"a\":\"b\",\"b\":\"c\"}"));
+    EXPECT(merges("{\"a\":\"b\"}", "{\"a\":null}", "{}"));
+    EXPECT(merges("{\"a\":\"b\",\"b\":\"c\"}", "{\"a\":null}", "{\"b\":\"c\"}"));
+    EXPECT(merges("{\"a\":[\"b\"]}", "{\"a\":\"c\"}", "{\"a\":\"c\"}"));
+    EXPECT(merges("{\"a\":\"c\"}", "{\"a\":[\"b\"]}", "{\"a\":[\"b\"]}"));
+    EXPECT(merges("{\"a\":{\"b\":\"c\"}}", "{\"a\":{\"b\":\"d\",\"c\":null}}",
+                  "{\"a\":{\"b\":\"d\"}}"));
+    EXPECT(merges("{\"a\":[{\"b\":\"c\"}]}", "{\"a\":[1]}", "{\"a\":[1]}"));
+    EXPECT(merges("[\"a\",\"b\"]", "[\"c\",\"d\"]", "[\"c\",\"d\"]"));
+    EXPECT(merges("{\"a\":\"b\"}", "[\"c\"]", "[\"c\"]"));
+    EXPECT(merges("{\"a\":\"foo\"}", "null", "null"));
+    EXPECT(merges("{\"a\":\"foo\"}", "\"bar\"", "\"bar\""));
+    EXPECT(merges("{\"e\":null}", "{\"a\":1}", "{\"e\":null,\"a\":1}"));
+    EXPECT(merges("[1,2]", "{\"a\":\"b\",\"c\":null}", "{\"a\":\"b\"}"));
+    EXPECT(merges("{}", "{\"a\":{\"bb\":{\"ccc\":null}}}", "{\"a\":{\"bb\":{}}}"));
+}
+
+TEST("a merge patch is the example of RFC 7396 §3, and applies to nothing at all as to {}")
+{
+    EXPECT(merges("{\"title\":\"Goodbye!\",\"author\":{\"givenName\":\"John\",\"familyName\":"
+                  "\"Doe\"},\"tags\":[\"example\",\"sample\"],\"content\":\"This will be "
+                  "unchanged\"}",
+                  "{\"title\":\"Hello!\",\"phoneNumber\":\"+01-123-456-7890\",\"author\":{"
+                  "\"familyName\":null},\"tags\":[\"example\"]}",
+                  "{\"content\":\"This will be unchanged\",\"title\":\"Hello!\",\"phoneNumber\":"
+                  "\"+01-123-456-7890\",\"author\":{\"givenName\":\"John\"},\"tags\":"
+                  "[\"example\"]}"));
+    EXPECT(merges(nullptr, "{\"a\":{\"b\":null,\"c\":1}}", "{\"a\":{\"c\":1}}"));
+}
+
+TEST("keys that mean something to somebody's language are keys like any other (THREATS.md J6)")
+{
+    EXPECT(merges("{\"__proto__\":{\"a\":1},\"b\":1}",
+                  "{\"__proto__\":{\"a\":null,\"c\":2},\"constructor\":3}",
+                  "{\"b\":1,\"__proto__\":{\"c\":2},\"constructor\":3}"));
+    EXPECT(merges("{\"a\\u0000b\":1,\"a\":1}", "{\"a\\u0000b\":null}", "{\"a\":1}"));
+}

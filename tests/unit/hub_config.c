@@ -196,3 +196,17 @@ TEST("addresses and clients are limited unless told otherwise; loopback is not, 
     EXPECT_EQ(config.message_rate, 7);
     EXPECT(!reads(WORDS("--limit-exempt", "everybody"), WORDS()));
 }
+
+TEST("names of the internal listener are names, by flag or environment (THREATS.md A19)")
+{
+    EXPECT(reads(WORDS(), WORDS()));
+    EXPECT_EQ(config.admin_host_count, 0);
+    EXPECT(reads(WORDS("--admin-host", "ringcast.internal, Hub-2", "--admin-host=x"), WORDS()));
+    EXPECT_EQ(config.admin_host_count, 3);
+    EXPECT_TEXT(config.admin_hosts[1], "Hub-2");
+    EXPECT(reads(WORDS(), WORDS("RINGCAST_ADMIN_HOST=ringcast.internal")));
+    EXPECT_EQ(config.admin_host_count, 1);
+    EXPECT(!reads(WORDS("--admin-host=*"), WORDS()));
+    EXPECT(!reads(WORDS("--admin-host=hub:9090"), WORDS()));
+    EXPECT(!reads(WORDS("--admin-host=a,,b"), WORDS()));
+}
