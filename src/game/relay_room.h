@@ -45,10 +45,11 @@ struct relay {
     uint32_t state_size;
     char id[room_id_size_max];
     char epoch[game_id_size_max]; /* tells this room from another of its name */
-    /* Of each of these only so much is ever looked at as has been written. */
+    /* Of each of these only so much is ever looked at as has been written; so a room of few and with
+     * a small state takes few pages. */
+    char state[relay_state_size_max];                    /* a JSON object */
     struct participant participants[relay_members_most]; /* in the order of coming */
     struct kicked kicked[relay_kicked_most];
-    char state[relay_state_size_max]; /* a JSON object */
 };
 
 static inline struct text participant_id(const struct participant *participant)
