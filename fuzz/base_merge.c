@@ -1,5 +1,5 @@
-/* fuzz/base_merge.c: what was read is written again, as it is and with a merge patch applied. Input:
- * two documents with a NUL between them.
+/* fuzz/base_merge.c: what was read is written again, as it is and with a merge patch applied.
+ * Input: two documents with a NUL between them.
  *
  * What is written of a document is read as the same values. The outcome of a merge is the one that
  * RFC 7396 §2 describes, member by member; and the memory that base/json.h asks for is enough for

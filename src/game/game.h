@@ -172,8 +172,8 @@ struct game {
     /* Writes which commands are understood, as one sentence. */
     void (*help)(struct writer *out);
 
-    /* What the list of rooms tells of one beside its name: further members of a JSON object, a comma
-     * before each. */
+    /* What the list of rooms tells of one beside its name: further members of a JSON object, a
+     * comma before each. */
     void (*describe)(const void *state, struct writer *out);
 
     /* The whole state as this kind's dialect shows it, after advance. What does not fit sets

@@ -1,5 +1,5 @@
-/* game/relay.h: what a room whose rules live in a backend is asked by it (game/relay.c), beside what
- * struct game says.
+/* game/relay.h: what a room whose rules live in a backend is asked by it (game/relay.c), beside
+ * what struct game says.
  * You are here: ring > tls > http > ws > hub > room > [game] > outbox > conn > ring
  *
  * The verbs of its requests, each with a JSON body (game/relay_body.h) and the answer in `reply`:

@@ -3,7 +3,7 @@
  * You are here: ring > tls > http > ws > [hub] > room > game > outbox > conn > ring
  *
  *   GET /ws/rooms/{code}  GET /ws/rooms/{code}/connect      avalon's: the room has been made before
- *   GET /ws/games/{id}                                      a lobby's: the first who comes makes it,
+ *   GET /ws/games/{id}                                      a lobby's: the first who comes makes it
  *                                                           unless a backend has (hub/backend.h)
  *
  * The token comes as Authorization: Bearer TOKEN, else as a subprotocol bearer.TOKEN beside a
