@@ -47,8 +47,8 @@ enum backend_refusal : uint8_t {
 #undef X
 };
 
-/* What a backend asks of one room. Borrowed for the call. Without a name "open" makes up an id,
- * of a room that lives here. */
+/* What a backend asks of one room. Borrowed for the call. Without a name "open" makes up an id, of
+ * a room that lives here. */
 struct backend_request {
     struct text verb; /* of game/relay.h, static text; "open" makes the room */
     struct text name; /* "lobby/ID" */

@@ -3,19 +3,22 @@
  * You are here: ring > tls > http > ws > [hub] > room > game > outbox > conn > ring
  *
  *   GET /ws/rooms/{code}  GET /ws/rooms/{code}/connect      avalon's: the room has been made before
- *   GET /ws/games/{id}                       a lobby's: the first who comes makes it,
- *                                            unless a backend has (hub/backend.h)
+ *   GET /ws/games/{id}                                      a lobby's: the first who comes makes it
+ *                                                           unless a backend has (hub/backend.h)
  *
  * The token comes as Authorization: Bearer TOKEN, else as a subprotocol bearer.TOKEN beside a
- * dialect, else as ?token=TOKEN. It is the only word on who comes: a player_id in the query must
- * be its own (D21); hub/verify.h says which claims name the player.
+ * dialect, else as ?token=TOKEN. It is the only word on who comes: a player_id in the query must be
+ * its own (D21). Which claims name the player is the kind's (door.c):
+ *
+ *   avalon   room_id and room_player_id; code, where there is one, must be the path's
+ *   lobby    sub; name is what others see; room, where there is one, must be the path's
  *
  * What is wrong with a token is answered with 401 and {"error":{"code","message"}} before the
  * upgrade, or with --avalon-auth-fail=close and --lobby-auth-fail=close after it, by an error
  * message and close code 4401.
  *
- * A room of that name may be of another kind than the path's own: who comes is seated in it by
- * the kind that it has. */
+ * A room of that name may be of another kind than the path's own: who comes is seated in it by the
+ * kind that it has. */
 #pragma once
 #include "hub/worker.h"
 
