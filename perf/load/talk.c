@@ -11,9 +11,10 @@ static void write_message(char *out, struct talk talk, size_t text_size)
     static const char rest[] = " the quick brown fox jumps over the lazy dog, and says it again;";
     int size = snprintf(out, text_size + 1, "r%" PRIu32 " n%" PRIu64 " t%" PRIu64, talk.room,
                         talk.number, talk.due_ns);
-    assert(size > 0 && (size_t)size <= text_size);
+    assert(size > 0 && (size_t)size < text_size);
     for (size_t at = (size_t)size; at < text_size; at++)
         out[at] = rest[(at - (size_t)size) % (sizeof rest - 1)];
+    out[text_size - 1] = '.'; /* a blank would be trimmed */
 }
 
 size_t talk_write(uint8_t out[static talk_size_max], struct talk talk, size_t text_size)
