@@ -11,8 +11,18 @@ static yyjson_val *inner(const struct json *value)
     return (yyjson_val *)(uintptr_t)value; /* yyjson's readers take no const, and change nothing */
 }
 
+/* Many documents have fewer brackets than may lie in each other, and counting needs no branch. */
+static bool has_few_brackets(struct text document)
+{
+    uint32_t count = 0;
+    for (size_t i = 0; i < document.size; i++)
+        count += (document.data[i] | 0x20) == '{'; /* '[' is 0x5B, '{' is 0x7B */
+    return count <= json_depth_max;
+}
+
 bool json_is_shallow(struct text document)
 {
+    if (has_few_brackets(document)) return true;
     uint32_t depth = 0;
     bool in_string = false;
     for (size_t i = 0; i < document.size; i++) {
