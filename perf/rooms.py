@@ -8,6 +8,7 @@ take turns, and while one is measured the other is stopped.
 import contextlib
 import os
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -59,7 +60,12 @@ class Floor:
         self.address = f"127.0.0.1:{common.free_ports(1)[0]}"
         self.process = common.start_on(core, [
             options.bench, "floor", "--server", self.address, "--members", options.members,
-            "--clients", options.rooms * options.members])
+            "--clients", options.rooms * options.members], stderr=subprocess.PIPE, text=True)
+
+    def wait_until_ready(self):
+        said = self.process.stderr.readline()
+        if "listening" not in said:
+            raise common.NotMeasured(f"the bare loop ended: {said}")
 
 
 def end_stopped(process):
@@ -140,6 +146,7 @@ def measure(options, cores, folder, stack):
     ours = Side(options, server, targets, cores, False, stack)
     floor = Floor(options, cores[0])
     stack.callback(end_stopped, floor.process)
+    floor.wait_until_ready()
     bare = Side(options, floor, targets, cores, True, stack)
     pairs, complaints, before = [], [], None
     show_head(options)

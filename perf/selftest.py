@@ -6,33 +6,21 @@ the same time. The last line is `ringcast-bench, its own test: N passed, N faile
 """
 import argparse
 import asyncio
-import base64
-import hashlib
 import json
 import pathlib
 import struct
 import tempfile
 import time
 
+import frames
+import selftest_chat
+from frames import close, header, text
+
 TICK = 0.1
 CLIENTS = 3
 SECONDS = 1
 DUE = CLIENTS * SECONDS * 10
 WINDOW = 29  # the sequence number around which habits show: surely inside the window
-
-
-def header(first, size):
-    if size < 126:
-        return struct.pack(">BB", first, size)
-    return struct.pack(">BBH", first, 126, size)
-
-
-def text(payload):
-    return header(0x81, len(payload)) + payload
-
-
-def close(code, reason=b""):
-    return header(0x88, 2 + len(reason)) + struct.pack(">H", code) + reason
 
 
 class Habit:
@@ -48,8 +36,7 @@ class Habit:
     # What may be changed
 
     def accept(self, key):
-        digest = hashlib.sha1(key + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest()
-        return base64.b64encode(digest)
+        return frames.accept_of(key)
 
     def late(self, sequence):
         """Seconds from the due time to the encode."""
@@ -77,11 +64,8 @@ class Habit:
         self.clients.append(writer)
         try:
             head = await reader.readuntil(b"\r\n\r\n")
-            key = next(line for line in head.split(b"\r\n")
-                       if line.lower().startswith(b"sec-websocket-key:")).split(b": ")[1]
-            writer.write(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
-                         b"Connection: Upgrade\r\nSec-WebSocket-Accept: " + self.accept(key)
-                         + b"\r\n\r\n")
+            key = frames.fields_of(head)[b"sec-websocket-key"]
+            writer.write(frames.switching(self.accept(key)))
             ticking = asyncio.create_task(self.push(index, writer))
             try:
                 await self.listen(reader, writer)
@@ -94,11 +78,7 @@ class Habit:
 
     async def listen(self, reader, writer):
         while True:
-            first, second = await reader.readexactly(2)
-            assert second & 0x80, "a client's frame is masked (RFC 6455 §5.1)"
-            mask = await reader.readexactly(4)
-            payload = await reader.readexactly(second & 0x7F)
-            payload = bytes(byte ^ mask[i % 4] for i, byte in enumerate(payload))
+            first, payload = await frames.read_frame(reader)
             if first == 0x8A:
                 self.pongs.append(payload)
             if first == 0x88:
@@ -427,7 +407,8 @@ async def main():
     parser.add_argument("--bench", required=True, type=lambda path: pathlib.Path(path).resolve())
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        results = await asyncio.gather(*(judge(case, arguments.bench, folder) for case in CASES))
+        cases = [*CASES, *selftest_chat.CASES]
+        results = await asyncio.gather(*(judge(case, arguments.bench, folder) for case in cases))
     passed = sum(results)
     print(f"ringcast-bench, its own test: {passed} passed, {len(results) - passed} failed")
     return 0 if all(results) else 1

@@ -196,6 +196,7 @@ int floor_main(int argc, char **argv)
         }
     }
     open_floor(&floor, &address);
+    fputs("ringcast-bench: listening\n", stderr);
     for (;;) {
         struct epoll_event events[events_max];
         int count = epoll_wait(floor.epoll_fd, events, events_max, -1);

@@ -6,5 +6,5 @@
  * the program. */
 #pragma once
 
-/* The whole program. */
+/* The whole program. Says "listening" on stderr when it does, and ends by a signal. */
 int floor_main(int argc, char **argv);

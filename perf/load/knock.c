@@ -32,7 +32,7 @@ static void on_wish(void *run, const struct client *client, struct handshake_wis
                                         .player = target->words[1],
                                         .name = target->words[2],
                                         .expires_s = knock->expires_s,
-                                        .id = knock->came};
+                                        .id = client->index};
     token_write(wish->token, knock->options->secret, &claims);
 }
 

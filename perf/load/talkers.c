@@ -63,10 +63,9 @@ static void on_chat(struct talkers *talkers, struct client *client, const struct
 {
     const struct talk *talk = &heard->talk;
     const char *why = fault_of_owner(talkers, client, heard);
-    if (talk->room != client->room) why = "a chat of another room";
-    if (talk->room < talkers->room_count && talk->number > talkers->said[talk->room])
-        why = "a chat that nobody said yet";
     if (talk->due_ns > now_ns) why = "a chat from the future";
+    if (talk->number > talkers->said[client->room]) why = "a chat that nobody said yet";
+    if (talk->room != client->room) why = "a chat of another room";
     if (why != nullptr) {
         fault(talkers, client, FAULT_TALK, why);
         return;
