@@ -1,8 +1,9 @@
-"""perf/selftest.py --bench PATH: sees that ringcast-bench measures, and that it forgives nothing.
+"""perf/selftest.py --bench PATH --micro PATH: sees that ringcast-bench measures, and that it forgives
+nothing, and that ringcast-micro measures at all.
 
 Small servers of our own push states every 100 ms, each with one habit: late, slow, dropping, or
 breaking one rule. The bench must find exactly that, and find nothing where all is right. All run at
-the same time. The last line is `ringcast-bench, its own test: N passed, N failed`.
+the same time. The last line is `the load client and the single measurements: N passed, N failed`.
 """
 import argparse
 import asyncio
@@ -14,6 +15,7 @@ import time
 
 import frames
 import selftest_chat
+import selftest_micro
 from frames import close, header, text
 
 TICK = 0.1
@@ -393,9 +395,9 @@ CASES = [
 ]
 
 
-async def judge(case, bench, folder):
+async def judge(case, program, folder):
     try:
-        await case().run(bench, folder)
+        await case().run(program, folder)
     except (AssertionError, asyncio.TimeoutError, OSError) as error:
         print(f"FAILED {case.sentence}: {error or repr(error)}", flush=True)
         return False
@@ -404,13 +406,15 @@ async def judge(case, bench, folder):
 
 async def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--bench", required=True, type=lambda path: pathlib.Path(path).resolve())
+    for option in ("--bench", "--micro"):
+        parser.add_argument(option, required=True, type=lambda path: pathlib.Path(path).resolve())
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        cases = [*CASES, *selftest_chat.CASES]
-        results = await asyncio.gather(*(judge(case, arguments.bench, folder) for case in cases))
+        cases = [(case, arguments.bench) for case in [*CASES, *selftest_chat.CASES]]
+        cases += [(case, arguments.micro) for case in selftest_micro.CASES]
+        results = await asyncio.gather(*(judge(case, program, folder) for case, program in cases))
     passed = sum(results)
-    print(f"ringcast-bench, its own test: {passed} passed, {len(results) - passed} failed")
+    print(f"the load client and the single measurements: {passed} passed, {len(results) - passed} failed")
     return 0 if all(results) else 1
 
 
