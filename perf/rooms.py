@@ -77,6 +77,7 @@ def end_stopped(process):
 def start_ours(options, core, folder, stack):
     """(server, the file of its places)"""
     server = common.Server(options.server, core, folder, "--workers", "1", "--ping", options.ping,
+                           "--pong", "10m",  # an answer may have to wait until it goes on
                            *avalon.options(options.rooms, options.members),
                            environment=avalon.environment())
     stack.callback(end_stopped, server.process)
