@@ -42,8 +42,8 @@ static const char *fault_of_owner(const struct talkers *talkers, const struct cl
     return nullptr;
 }
 
-/* Compares with what the client heard before. True when it is the next one. */
-static bool is_next(struct talkers *talkers, const struct client *client, uint64_t number)
+/* Compares with what the client heard before. True when it is newer. */
+static bool is_newer(struct talkers *talkers, const struct client *client, uint64_t number)
 {
     if (number == client->sequence + 1) return true;
     if (number == client->sequence) {
@@ -63,6 +63,8 @@ static void on_chat(struct talkers *talkers, struct client *client, const struct
 {
     const struct talk *talk = &heard->talk;
     const char *why = fault_of_owner(talkers, client, heard);
+    bool is_last = talk->number == talkers->said[client->room];
+    if (is_last && talk->due_ns != talkers->last_ns[client->room]) why = "a chat of another time";
     if (talk->due_ns > now_ns) why = "a chat from the future";
     if (talk->number > talkers->said[client->room]) why = "a chat that nobody said yet";
     if (talk->room != client->room) why = "a chat of another room";
@@ -70,7 +72,7 @@ static void on_chat(struct talkers *talkers, struct client *client, const struct
         fault(talkers, client, FAULT_TALK, why);
         return;
     }
-    if (!is_next(talkers, client, talk->number)) return;
+    if (!is_newer(talkers, client, talk->number)) return;
     client->sequence = talk->number;
     if (talk->due_ns < talkers->begin_ns || talk->due_ns >= talkers->end_ns) return;
     client->delivered += 1;
@@ -119,6 +121,7 @@ static void say_one(struct talkers *talkers, uint64_t due_ns, uint64_t now_ns)
     uint32_t members = talkers->options->members;
     uint32_t room = talkers->rooms[talkers->spoken++ % talkers->room_count].index;
     uint64_t number = ++talkers->said[room];
+    talkers->last_ns[room] = due_ns;
     struct client *client = &talkers->clients[room * members + number % members];
     if (client->phase != CLIENT_OPEN) return; /* counted where it ended */
     uint8_t text[talk_size_max];
@@ -368,6 +371,7 @@ static void make_rooms(struct talkers *talkers)
     talkers->room_count = talkers->targets.count / members;
     talkers->rooms = net_memory(talkers->room_count, sizeof *talkers->rooms);
     talkers->said = net_memory(talkers->room_count, sizeof *talkers->said);
+    talkers->last_ns = net_memory(talkers->room_count, sizeof *talkers->last_ns);
     for (uint32_t i = 0; i < talkers->room_count; i++)
         talkers->rooms[i] =
             (struct talk_room){.index = i, .phase_ns = scatter(i) % talkers->options->period_ns};
@@ -395,6 +399,7 @@ static void end(struct talkers *talkers)
     for (uint32_t i = 0; i < talkers->targets.count; i++)
         client_drop(&talkers->clients[i]);
     net_close(&talkers->net);
+    free(talkers->last_ns);
     free(talkers->said);
     free(talkers->rooms);
     free(talkers->clients);

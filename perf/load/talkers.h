@@ -42,7 +42,9 @@ struct talkers {
     struct client *clients;
     uint32_t room_count;
     struct talk_room *rooms;
-    uint64_t *said; /* how often each room has spoken, by its index */
+    /* of each room, by its index: */
+    uint64_t *said;    /* how often it has spoken */
+    uint64_t *last_ns; /* when its last message was due */
     enum talk_phase phase;
     uint32_t asked; /* clients that were told to open */
     uint64_t started_ns;

@@ -16,8 +16,8 @@ static inline bool opens(char c)
     return (c | 0x20) == '{'; /* '[' is 0x5B, '{' is 0x7B */
 }
 
-/* Many documents have fewer brackets than may lie in each other. A block's are counted in a byte and
- * without a branch, so that the compiler takes it in one piece. */
+/* Many documents have fewer brackets than may lie in each other. A block's are counted in a byte
+ * and without a branch, so that the compiler takes it in one piece. */
 static bool has_few_brackets(struct text document)
 {
     constexpr size_t block = 32;
