@@ -25,7 +25,7 @@ class Side:
     """A server and its crowd. `server` has process and address."""
 
     def __init__(self, options, server, targets, cores, bare, stack):
-        self.server, self.name = server, "bare" if bare else "ours"
+        self.server, self.name, self.pings = server, "bare" if bare else "ours", 0
         self.crowd = common.Steered(cores[1], [
             options.bench, "talk", "--server", server.address, "--targets", targets, "--members",
             options.members, "--period", options.period, "--periods", options.seconds, "--text",
@@ -46,7 +46,8 @@ class Side:
         self.go_on()
         figures = self.crowd.window()
         self.stop()
-        return figures
+        self.pings, before = figures["pings_answered"], self.pings
+        return figures | {"pings": self.pings - before}
 
     def finish(self):
         self.go_on()
@@ -60,7 +61,8 @@ class Floor:
         self.address = f"127.0.0.1:{common.free_ports(1)[0]}"
         self.process = common.start_on(core, [
             options.bench, "floor", "--server", self.address, "--members", options.members,
-            "--clients", options.rooms * options.members], stderr=subprocess.PIPE, text=True)
+            "--clients", options.rooms * options.members, "--ping", f"{options.ping * 1000}ms"],
+            stderr=subprocess.PIPE, text=True)
 
     def wait_until_ready(self):
         said = self.process.stderr.readline()
@@ -76,7 +78,7 @@ def end_stopped(process):
 
 def start_ours(options, core, folder, stack):
     """(server, the file of its places)"""
-    server = common.Server(options.server, core, folder, "--workers", "1", "--ping", options.ping,
+    server = common.Server(options.server, core, folder, "--workers", "1", "--ping", f"{options.ping or 3600}s",
                            "--pong", "10m",  # an answer may have to wait until it goes on
                            *avalon.options(options.rooms, options.members),
                            environment=avalon.environment())
@@ -95,7 +97,8 @@ def cost(figures):
 
 def show_head(options):
     print(f"\n  {options.rooms} rooms of {options.members}, a chat message of {options.payload} bytes every "
-          f"{options.period} in each; windows of {options.seconds} messages\n\n"
+          f"{options.period} in each; windows of {options.seconds} messages"
+          + (f"; each client pinged every {options.ping} s" if options.ping else "") + "\n\n"
           "  CPU per delivered message, us           server CPU %    client CPU %   latency p99, ms\n"
           "  pair       bare      ours     ratio      bare   ours     bare   ours      bare     ours",
           flush=True)
@@ -119,14 +122,16 @@ def complaints_of_window(name, figures):
         yield f"{name}: the client used {figures['client_load'] * 100:.0f} % of its core"
 
 
-def complaints_of_count(server, said):
-    """Whether the server has counted the same."""
+def complaints_of_count(options, server, said):
+    """Whether the server has counted the same. What was pinged while the server was stopped answers at
+    once, which may well be more than its queue holds."""
     metrics = server.metrics()
     heard = metrics.get('ringcast_messages_received_total{kind="avalon",type="text"}', 0)
     if heard != said:
         yield f"the server counts {heard:.0f} messages, the crowd said {said}"
+    overflow = () if options.ping else ("ringcast_uring_cq_overflow_total",)
     for name in ("ringcast_disconnects_total", "ringcast_dropped_total", "ringcast_snapshots_failed_total",
-                 "ringcast_uring_cq_overflow_total"):
+                 *overflow):
         if metrics.get(name, 0) > 0:
             yield f"{name} is {metrics[name]:.0f}"
 
@@ -137,7 +142,8 @@ def show(pairs, ratio, low, high):
               f"{sum(w['due'] for w in windows)} / {sum(w['delivered'] for w in windows)}, "
               f"{sum(w['bytes'] for w in windows) / max(sum(w['delivered'] for w in windows), 1):.0f} bytes a "
               f"frame; said late, p99: {max(w['said_late_ns']['p99'] for w in windows) / 1e6:.3f} ms; "
-              f"waited for the core {max(w['server_waited'] for w in windows) * 100:.1f} % at most")
+              f"{sum(w['pings'] for w in windows)} pings, those between windows too; waited for the core "
+              f"{max(w['server_waited'] for w in windows) * 100:.1f} % at most")
     print(f"\n  ours / bare: {ratio:.3f} [{low:.3f}, {high:.3f}], the median of {len(pairs)} pairs")
 
 
@@ -161,7 +167,7 @@ def measure(options, cores, folder, stack):
     server.process.send_signal(signal.SIGCONT)
     warming = options.rooms * len(pairs)  # a period of talk before each window
     said = sum(window["said"] for _, window in pairs) + warming
-    complaints += complaints_of_count(server, said)
+    complaints += complaints_of_count(options, server, said)
     for side in (ours, bare):
         if side.finish() != 0:
             complaints.append(f"{side.name}: the crowd ended with exit code {side.crowd.process.returncode}: "

@@ -52,7 +52,8 @@ def arguments():
     add("--slow-rate", type=int, default=1024, help="bytes a second of each of them [1024]")
     add("--members", type=int, default=10, help="rooms, handshakes: of a room [10]")
     add("--period", default="1000ms", help="rooms: from one message of a room to the next [1000ms]")
-    add("--ping", default="1h", help="rooms: the server's --ping; the bare loop has none [1h]")
+    add("--ping", type=int, default=0, help="rooms: seconds from one ping of a client to the next, by both "
+                                            "servers; 0: none [0]")
     add("--json", type=pathlib.Path, help="write all figures there, too")
     options = parser.parse_args()
     for name, value in STANDARD[options.scenario].items():

@@ -229,15 +229,21 @@ def with_payload(event, **changes):
 class Floor(Chat):
     sentence = "the bare loop gives what one says to all of its group, and to nobody else"
 
+    ping = "0ms"
+
     def command(self, bench, folder, port):
         return [*super().command(bench, folder, self.port), "--bare"]
+
+    def judge(self, report):
+        super().judge(report)
+        assert (report["pings_answered"] > 0) == (self.ping != "0ms"), report["pings_answered"]
 
     async def run(self, bench, folder):
         async with self.listening() as port:
             self.port = port
         process = await asyncio.create_subprocess_exec(
             bench, "floor", "--server", f"127.0.0.1:{self.port}", "--members", str(MEMBERS), "--clients",
-            str(ROOMS * MEMBERS), stderr=asyncio.subprocess.PIPE)
+            str(ROOMS * MEMBERS), "--ping", self.ping, stderr=asyncio.subprocess.PIPE)
         try:
             assert b"listening" in await process.stderr.readline()
             with tempfile.TemporaryDirectory(dir=folder) as own:
@@ -247,6 +253,11 @@ class Floor(Chat):
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
             await process.wait()
+
+
+class FloorPings(Floor):
+    sentence = "the bare loop pings when it shall, and is answered"
+    ping = "100ms"
 
 
 class Knock(Case):
@@ -310,7 +321,7 @@ class NoGoodbye(Knock):
 
 
 CASES = [
-    Chat, SlowChat, LeavesOut, ClosesOneChat, Floor, Knock, WrongGreeting, NoGoodbye,
+    Chat, SlowChat, LeavesOut, ClosesOneChat, Floor, FloorPings, Knock, WrongGreeting, NoGoodbye,
     odd("a chat message that comes twice is a fault", "came twice", 1, lambda e: as_text(e) * 2),
     odd("a chat message of another room is a fault", "of another room", 1,
         lambda e: with_payload(e, message=e["payload"]["message"].replace("r1", "r0"))),

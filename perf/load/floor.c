@@ -24,6 +24,10 @@ struct floor {
     uint32_t count; /* who has come, ever */
     int *fds;       /* by the order of coming; -1: gone */
     bool *upgraded;
+    uint64_t ping_ns;    /* from one ping of a client to the next; 0: none */
+    uint64_t looked_ns;  /* when pings were last looked after */
+    uint64_t elapsed_ns; /* while it was not stopped */
+    uint64_t pinged;     /* pings, ever */
     uint8_t buffer[buffer_size + 1];
 };
 
@@ -149,6 +153,24 @@ static void serve(struct floor *floor, uint32_t number)
         at += serve_frame(floor, number, floor->buffer + at, (size_t)size - at);
 }
 
+/* By turns, those who are due at once, as ringcast does. While the program was stopped nothing fell
+ * due. */
+static void ping_due(struct floor *floor)
+{
+    constexpr uint64_t grid_ns = 16'000'000, stopped_ns = 200'000'000;
+    static const uint8_t ping[] = {0x89, 0};
+    uint64_t now_ns = net_now_ns(), turn_ns = now_ns - floor->looked_ns;
+    if (turn_ns < grid_ns) return;
+    floor->looked_ns = now_ns;
+    floor->elapsed_ns += turn_ns < stopped_ns ? turn_ns : 0;
+    uint64_t due = floor->elapsed_ns / 1000 * floor->count / (floor->ping_ns / 1000);
+    for (; floor->pinged < due; floor->pinged++) {
+        uint32_t number = (uint32_t)(floor->pinged % floor->count);
+        if (floor->fds[number] >= 0 && floor->upgraded[number])
+            send_all(floor->fds[number], ping, sizeof ping);
+    }
+}
+
 static void open_floor(struct floor *floor, const struct sockaddr_in *address)
 {
     constexpr int backlog = 4096, one = 1;
@@ -174,15 +196,15 @@ static const char help[] =
     "\n"
     "  --server ADDR  where to listen [127.0.0.1:8080]\n"
     "  --members N    of a group: who comes is grouped in the order of coming [10]\n"
-    "  --clients N    that may come [15000]\n";
+    "  --clients N    that may come [15000]\n"
+    "  --ping TIME    ping each client so often, as in 25000ms [0ms: never]\n";
 
 int floor_main(int argc, char **argv)
 {
-    static const struct option known[] = {{"server", required_argument, nullptr, 's'},
-                                          {"members", required_argument, nullptr, 'm'},
-                                          {"clients", required_argument, nullptr, 'c'},
-                                          {"help", no_argument, nullptr, 'h'},
-                                          {}};
+    static const struct option known[] = {
+        {"server", required_argument, nullptr, 's'},  {"members", required_argument, nullptr, 'm'},
+        {"clients", required_argument, nullptr, 'c'}, {"ping", required_argument, nullptr, 'p'},
+        {"help", no_argument, nullptr, 'h'},          {}};
     constexpr int events_max = 512;
     static struct floor floor = {.members = 10, .capacity = 15'000};
     struct sockaddr_in address = address_of("127.0.0.1:8080");
@@ -191,6 +213,7 @@ int floor_main(int argc, char **argv)
         case 's': address = address_of(optarg); break;
         case 'm': floor.members = (uint32_t)number_of("members", optarg, 2, 1000, ""); break;
         case 'c': floor.capacity = (uint32_t)number_of("clients", optarg, 2, 1'000'000, ""); break;
+        case 'p': floor.ping_ns = number_of("ping", optarg, 0, 86'400'000, "ms") * 1'000'000; break;
         case 'h': fputs(help, stdout); return 0;
         default: give_up("floor --help lists the options");
         }
@@ -199,12 +222,13 @@ int floor_main(int argc, char **argv)
     fputs("ringcast-bench: listening\n", stderr);
     for (;;) {
         struct epoll_event events[events_max];
-        int count = epoll_wait(floor.epoll_fd, events, events_max, -1);
+        int count = epoll_wait(floor.epoll_fd, events, events_max, floor.ping_ns > 0 ? 16 : -1);
         for (int i = 0; i < count; i++) {
             if (events[i].data.u32 == listener_number)
                 accept_all(&floor);
             else
                 serve(&floor, events[i].data.u32);
         }
+        if (floor.ping_ns > 0) ping_due(&floor);
     }
 }
