@@ -63,8 +63,9 @@ static void on_chat(struct talkers *talkers, struct client *client, const struct
 {
     const struct talk *talk = &heard->talk;
     const char *why = fault_of_owner(talkers, client, heard);
-    bool is_last = talk->number == talkers->said[client->room];
-    if (is_last && talk->due_ns != talkers->last_ns[client->room]) why = "a chat of another time";
+    bool is_recent = talk->number + talkers_dues > talkers->said[client->room];
+    if (is_recent && talk->due_ns != talkers->last_ns[client->room][talk->number % talkers_dues])
+        why = "a chat of another time";
     if (talk->due_ns > now_ns) why = "a chat from the future";
     if (talk->number > talkers->said[client->room]) why = "a chat that nobody said yet";
     if (talk->room != client->room) why = "a chat of another room";
@@ -121,7 +122,7 @@ static void say_one(struct talkers *talkers, uint64_t due_ns, uint64_t now_ns)
     uint32_t members = talkers->options->members;
     uint32_t room = talkers->rooms[talkers->spoken++ % talkers->room_count].index;
     uint64_t number = ++talkers->said[room];
-    talkers->last_ns[room] = due_ns;
+    talkers->last_ns[room][number % talkers_dues] = due_ns;
     struct client *client = &talkers->clients[room * members + number % members];
     if (client->phase != CLIENT_OPEN) return; /* counted where it ended */
     uint8_t text[talk_size_max];

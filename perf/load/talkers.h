@@ -28,6 +28,8 @@ enum talk_phase : uint8_t {
     TALKERS_OVER,
 };
 
+constexpr uint32_t talkers_dues = 16; /* messages of a room whose due times are kept */
+
 /* A room, at its place in the order in which rooms speak. */
 struct talk_room {
     uint32_t index;
@@ -43,8 +45,8 @@ struct talkers {
     uint32_t room_count;
     struct talk_room *rooms;
     /* of each room, by its index: */
-    uint64_t *said;    /* how often it has spoken */
-    uint64_t *last_ns; /* when its last message was due */
+    uint64_t *said;                    /* how often it has spoken */
+    uint64_t (*last_ns)[talkers_dues]; /* when its last messages were due, by their numbers */
     enum talk_phase phase;
     uint32_t asked; /* clients that were told to open */
     uint64_t started_ns;
