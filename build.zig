@@ -99,10 +99,6 @@ pub fn build(b: *std.Build) void {
     const bench = program(b, "ringcast-bench", fast);
     addOurs(b, bench.root_module, "perf/load");
     check.dependOn(&bench.step);
-    tests.addArg("--bench");
-    tests.addArtifactArg(bench);
-    tests.addArg("--");
-    tests.addArgs(b.args orelse &.{});
 
     const fuzz = python(b, "fuzz/run.py");
     fuzz.addArgs(b.args orelse &.{});
@@ -115,6 +111,12 @@ pub fn build(b: *std.Build) void {
     const tools = b.step("micro", "Build ringcast-micro and ringcast-bench into zig-out/bin; see perf/");
     tools.dependOn(&b.addInstallArtifact(micro, .{}).step);
     tools.dependOn(&b.addInstallArtifact(bench, .{}).step);
+    tests.addArg("--bench");
+    tests.addArtifactArg(bench);
+    tests.addArg("--micro");
+    tests.addArtifactArg(micro);
+    tests.addArg("--");
+    tests.addArgs(b.args orelse &.{});
 
     const measure = python(b, "perf/run.py");
     measure.addArg("--server");

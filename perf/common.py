@@ -84,7 +84,7 @@ def end(process):
 
 
 class Server:
-    def __init__(self, path, core, folder, *options, log_level="warn"):
+    def __init__(self, path, core, folder, *options, log_level="warn", environment=None):
         port, admin = free_ports(2)
         self.port, self.address, self.admin = port, f"127.0.0.1:{port}", f"127.0.0.1:{admin}"
         self.log = pathlib.Path(folder) / f"server-{port}.log"
@@ -92,7 +92,8 @@ class Server:
                    "--log-level", log_level, "--log-format", "logfmt", "--limit-exempt", "127.0.0.0/8",
                    *options]
         with self.log.open("wb") as log:
-            self.process = start_on(core, command, stdout=log, stderr=log)
+            self.process = start_on(core, command, stdout=log, stderr=log,
+                                    env={**os.environ, **(environment or {})})
 
     def get(self, path):
         with urllib.request.urlopen(f"http://{self.admin}{path}", timeout=5) as answer:
@@ -125,21 +126,23 @@ class Server:
             time.sleep(0.1)
 
 
-class SteeredBench:
-    """ringcast-bench with its crowd connected, which measures a window when it is asked to."""
+class Steered:
+    """A ringcast-bench that measures a window when it is asked to."""
 
-    def __init__(self, path, core, server, clients, seconds, tick):
-        self.process = start_on(core, [
-            path, "--steered", "--server", server.address, "--clients", clients, "--seconds", seconds,
-            "--tick", tick, "--server-pid", server.process.pid],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    def __init__(self, core, command, **how):
+        self.process = start_on(core, command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                stderr=subprocess.PIPE, text=True, **how)
+        self.said = []
+
+    def wait_until_asking(self):
         for line in self.process.stderr:
             if "asking" in line:
                 break
+            self.said.append(line)
         else:
-            raise NotMeasured(f"ringcast-bench ended with exit code {self.process.wait()}")
-        self.said = []
+            raise NotMeasured(f"ringcast-bench ended with exit code {self.process.wait()}: {self.said}")
         threading.Thread(target=self.listen, daemon=True).start()
+        return self
 
     def listen(self):
         self.said.extend(line for line in self.process.stderr if not re.search(r": [a-z]+$", line))
@@ -159,6 +162,16 @@ class SteeredBench:
         """Everybody says goodbye; the exit code of that."""
         self.process.stdin.close()
         return self.process.wait(30)
+
+
+class SteeredBench(Steered):
+    """Its crowd receives a room's states."""
+
+    def __init__(self, path, core, server, clients, seconds, tick):
+        super().__init__(core, [
+            path, "--steered", "--server", server.address, "--clients", clients, "--seconds", seconds,
+            "--tick", tick, "--server-pid", server.process.pid])
+        self.wait_until_asking()
 
 
 # ---- figures

@@ -1,38 +1,28 @@
-"""perf/selftest.py --bench PATH: sees that ringcast-bench measures, and that it forgives nothing.
+"""perf/selftest.py --bench PATH --micro PATH: sees that ringcast-bench measures, and that it forgives
+nothing, and that ringcast-micro measures at all.
 
 Small servers of our own push states every 100 ms, each with one habit: late, slow, dropping, or
-breaking one rule. The bench must find exactly that, and find nothing where all is right. All run at
-the same time. The last line is `ringcast-bench, its own test: N passed, N failed`.
+breaking one rule. The bench must find exactly that, and find nothing where all is right. Those of one
+kind run at the same time. The last line is `the load client and the single measurements: N passed, N failed`.
 """
 import argparse
 import asyncio
-import base64
-import hashlib
 import json
 import pathlib
 import struct
 import tempfile
 import time
 
+import frames
+import selftest_chat
+import selftest_micro
+from frames import close, header, text
+
 TICK = 0.1
 CLIENTS = 3
 SECONDS = 1
 DUE = CLIENTS * SECONDS * 10
 WINDOW = 29  # the sequence number around which habits show: surely inside the window
-
-
-def header(first, size):
-    if size < 126:
-        return struct.pack(">BB", first, size)
-    return struct.pack(">BBH", first, 126, size)
-
-
-def text(payload):
-    return header(0x81, len(payload)) + payload
-
-
-def close(code, reason=b""):
-    return header(0x88, 2 + len(reason)) + struct.pack(">H", code) + reason
 
 
 class Habit:
@@ -48,8 +38,7 @@ class Habit:
     # What may be changed
 
     def accept(self, key):
-        digest = hashlib.sha1(key + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest()
-        return base64.b64encode(digest)
+        return frames.accept_of(key)
 
     def late(self, sequence):
         """Seconds from the due time to the encode."""
@@ -77,11 +66,8 @@ class Habit:
         self.clients.append(writer)
         try:
             head = await reader.readuntil(b"\r\n\r\n")
-            key = next(line for line in head.split(b"\r\n")
-                       if line.lower().startswith(b"sec-websocket-key:")).split(b": ")[1]
-            writer.write(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
-                         b"Connection: Upgrade\r\nSec-WebSocket-Accept: " + self.accept(key)
-                         + b"\r\n\r\n")
+            key = frames.fields_of(head)[b"sec-websocket-key"]
+            writer.write(frames.switching(self.accept(key)))
             ticking = asyncio.create_task(self.push(index, writer))
             try:
                 await self.listen(reader, writer)
@@ -94,11 +80,7 @@ class Habit:
 
     async def listen(self, reader, writer):
         while True:
-            first, second = await reader.readexactly(2)
-            assert second & 0x80, "a client's frame is masked (RFC 6455 §5.1)"
-            mask = await reader.readexactly(4)
-            payload = await reader.readexactly(second & 0x7F)
-            payload = bytes(byte ^ mask[i % 4] for i, byte in enumerate(payload))
+            first, payload = await frames.read_frame(reader)
             if first == 0x8A:
                 self.pongs.append(payload)
             if first == 0x88:
@@ -413,9 +395,9 @@ CASES = [
 ]
 
 
-async def judge(case, bench, folder):
+async def judge(case, program, folder):
     try:
-        await case().run(bench, folder)
+        await case().run(program, folder)
     except (AssertionError, asyncio.TimeoutError, OSError) as error:
         print(f"FAILED {case.sentence}: {error or repr(error)}", flush=True)
         return False
@@ -424,12 +406,16 @@ async def judge(case, bench, folder):
 
 async def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--bench", required=True, type=lambda path: pathlib.Path(path).resolve())
+    for option in ("--bench", "--micro"):
+        parser.add_argument(option, required=True, type=lambda path: pathlib.Path(path).resolve())
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        results = await asyncio.gather(*(judge(case, arguments.bench, folder) for case in CASES))
+        results = []
+        for cases, program in ((CASES, arguments.bench), (selftest_chat.CASES, arguments.bench),
+                               (selftest_micro.CASES, arguments.micro)):  # one group must not slow another
+            results += await asyncio.gather(*(judge(case, program, folder) for case in cases))
     passed = sum(results)
-    print(f"ringcast-bench, its own test: {passed} passed, {len(results) - passed} failed")
+    print(f"the load client and the single measurements: {passed} passed, {len(results) - passed} failed")
     return 0 if all(results) else 1
 
 

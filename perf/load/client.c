@@ -10,26 +10,9 @@
 #include <sys/epoll.h>
 #include <sys/random.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 constexpr uint32_t source_addresses = 250;
-
-uint64_t net_now_ns(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (uint64_t)time.tv_sec * 1'000'000'000 + (uint64_t)time.tv_nsec;
-}
-
-/* A masking key need only be unpredictable to others (§5.3); here nobody attacks. */
-static uint32_t next_key(struct net *net)
-{
-    net->random ^= net->random << 13;
-    net->random ^= net->random >> 7;
-    net->random ^= net->random << 17;
-    return (uint32_t)(net->random >> 32);
-}
 
 void client_drop(struct client *client)
 {
@@ -102,18 +85,14 @@ static void send_control(struct client *client, struct net *net, enum wire_opcod
                          const uint8_t *payload, size_t size)
 {
     uint8_t frame[wire_control_max];
-    send_whole(client, net, frame, wire_write_control(frame, opcode, payload, size, next_key(net)));
+    send_whole(client, net, frame, wire_write_control(frame, opcode, payload, size, net_key(net)));
 }
 
-/* The path with the room's number, from 1, in place of its #. */
-static void write_path(char *out, size_t capacity, const struct net *net, uint32_t room)
+bool client_say(struct client *client, struct net *net, const uint8_t *text, size_t size)
 {
-    const char *mark = strchr(net->path, '#');
-    if (mark == nullptr)
-        snprintf(out, capacity, "%s", net->path);
-    else
-        snprintf(out, capacity, "%.*s%" PRIu32 "%s", (int)(mark - net->path), net->path, room + 1,
-                 mark + 1);
+    assert(client->phase == CLIENT_OPEN && size <= client_text_max);
+    uint8_t frame[wire_header_max + client_text_max];
+    return send_whole(client, net, frame, wire_write_text(frame, text, size, net_key(net)));
 }
 
 static void on_connected(struct client *client, struct net *net)
@@ -127,11 +106,12 @@ static void on_connected(struct client *client, struct net *net)
     }
     uint8_t nonce[16];
     if (getrandom(nonce, sizeof nonce, 0) != sizeof nonce) give_up("getrandom failed");
-    char host[32], path[256], request[handshake_request_max];
+    char host[32], request[handshake_request_max];
+    struct handshake_wish wish = {};
     snprintf(host, sizeof host, "%s:%u", inet_ntoa(net->server.sin_addr),
              (unsigned)ntohs(net->server.sin_port));
-    write_path(path, sizeof path, net, client->room);
-    size_t request_size = handshake_write(request, host, path, nonce, client->accept);
+    net->hooks->wish(net->run, client, &wish);
+    size_t request_size = handshake_write(request, host, &wish, nonce, client->accept);
     client->phase = CLIENT_UPGRADING;
     if (send_whole(client, net, request, request_size)) watch(client, net, EPOLL_CTL_MOD, EPOLLIN);
 }
@@ -150,23 +130,6 @@ static void on_close_frame(struct client *client, struct net *net, const struct 
     send_control(client, net, WIRE_CLOSE, frame->payload, code_size); /* §5.5.1: answer it */
 }
 
-static void on_message(struct client *client, struct net *net, const struct wire_frame *frame,
-                       uint64_t now_ns)
-{
-    struct state_stamp stamp = {};
-    const char *fault = frame->opcode != WIRE_TEXT
-                            ? "a binary message"
-                            : state_read(frame->payload, frame->payload_size, &stamp);
-    if (fault == nullptr && stamp.sequence == 0) fault = "a state with the number 0";
-    if (fault != nullptr) {
-        tally_fault(net->tally, FAULT_STATE, "client %" PRIu32 ": %s", client->index, fault);
-        return;
-    }
-    client->delivered += tally_state(net->tally, &net->rooms[client->room], stamp, client->sequence,
-                                     frame->size, now_ns);
-    if (stamp.sequence > client->sequence) client->sequence = stamp.sequence;
-}
-
 static void on_frame(struct client *client, struct net *net, const struct wire_frame *frame,
                      uint64_t now_ns)
 {
@@ -176,7 +139,7 @@ static void on_frame(struct client *client, struct net *net, const struct wire_f
     }
     switch (frame->opcode) {
     case WIRE_TEXT:
-    case WIRE_BINARY: on_message(client, net, frame, now_ns); break;
+    case WIRE_BINARY: net->hooks->on_message(net->run, client, frame, now_ns); break;
     case WIRE_CLOSE: on_close_frame(client, net, frame); break;
     case WIRE_PING:
         if (client->phase != CLIENT_OPEN) break; /* after a close frame nothing may follow */

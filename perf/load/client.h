@@ -1,9 +1,6 @@
 /* perf/load/client.h: one connection to the server, from its socket to its last frame. */
 #pragma once
-#include "handshake.h"
-#include "tally.h"
-#include "wire.h"
-#include <netinet/in.h>
+#include "net.h"
 
 /*   IDLE > CONNECTING > UPGRADING > OPEN > LEAVING > GONE
  *   client_open    IDLE to CONNECTING      the socket exists, watched for writing
@@ -29,29 +26,13 @@ struct client {
     bool asked;         /* LEAVING: by our own wish */
     bool close_seen;    /* the server's close frame has come */
     uint32_t room;      /* index */
-    uint32_t delivered; /* states of the window */
-    uint64_t sequence;  /* of the last state; 0: none yet */
+    uint32_t delivered; /* states or chat messages of the window */
+    uint64_t sequence;  /* of the last one; 0: none yet */
     uint8_t *rest;      /* the beginning of something that is not whole yet */
     size_t rest_size;
     size_t rest_capacity;
     char accept[handshake_accept_size];
 };
-
-/* What all clients share. */
-struct net {
-    int epoll_fd;
-    struct sockaddr_in server;
-    const char *path; /* with its # */
-    struct room *rooms;
-    struct tally *tally;
-    uint64_t random;
-    uint8_t *scratch; /* scratch_size bytes; what one recv brings, after the client's rest */
-};
-
-/* A rest is never as long as the largest frame, so there is always room to receive. */
-constexpr size_t scratch_size = 2 * wire_payload_max;
-
-uint64_t net_now_ns(void);
 
 /* Starts to connect, from a source address of its own when the server is on loopback: 250 addresses
  * have ports for millions. */
@@ -59,6 +40,11 @@ void client_open(struct client *client, struct net *net);
 
 /* Its socket can be read or written. */
 void client_ready(struct client *client, struct net *net);
+
+/* Sends a text message, of client_text_max bytes at most. False when that failed, and then the
+ * connection is gone. */
+constexpr size_t client_text_max = 4096;
+bool client_say(struct client *client, struct net *net, const uint8_t *text, size_t size);
 
 /* Says goodbye (1000). The server answers and ends the connection (§7.1.1). */
 void client_leave(struct client *client, struct net *net);

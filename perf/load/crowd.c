@@ -1,65 +1,63 @@
 #include "crowd.h"
 #include "trouble.h"
 #include <assert.h>
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <sys/random.h>
-#include <sys/resource.h>
-#include <unistd.h>
 
 constexpr uint64_t second_ns = 1'000'000'000;
 constexpr uint64_t patience_ns = 10 * second_ns; /* for a handshake, for goodbyes */
 constexpr uint64_t settle_ticks = 4;
-constexpr int events_max = 512;
 
-static void *take_memory(size_t count, size_t size)
+/* The path with the room's number, from 1, in place of its #. */
+static void on_wish(void *run, const struct client *client, struct handshake_wish *wish)
 {
-    void *memory = calloc(count, size);
-    if (memory == nullptr) give_up("no memory");
-    return memory;
+    const struct crowd *crowd = run;
+    const char *path = crowd->options->path, *mark = strchr(path, '#');
+    if (mark == nullptr)
+        snprintf(wish->path, sizeof wish->path, "%s", path);
+    else
+        snprintf(wish->path, sizeof wish->path, "%.*s%" PRIu32 "%s", (int)(mark - path), path,
+                 client->room + 1, mark + 1);
 }
 
-/* One descriptor a client, and a few more. */
-static void raise_descriptor_limit(uint32_t clients)
+static void on_message(void *run, struct client *client, const struct wire_frame *frame,
+                       uint64_t now_ns)
 {
-    struct rlimit limit;
-    getrlimit(RLIMIT_NOFILE, &limit);
-    limit.rlim_cur = limit.rlim_max;
-    setrlimit(RLIMIT_NOFILE, &limit);
-    if (limit.rlim_max < clients + 32ULL)
-        give_up("%" PRIu32 " clients need more than the %" PRIu64 " descriptors that this process "
-                "may have; raise them with ulimit -Hn as root",
-                clients, (uint64_t)limit.rlim_max);
+    struct crowd *crowd = run;
+    struct tally *tally = &crowd->tally;
+    struct state_stamp stamp = {};
+    const char *fault = frame->opcode != WIRE_TEXT
+                            ? "a binary message"
+                            : state_read(frame->payload, frame->payload_size, &stamp);
+    if (fault == nullptr && stamp.sequence == 0) fault = "a state with the number 0";
+    if (fault != nullptr) {
+        tally_fault(tally, FAULT_STATE, "client %" PRIu32 ": %s", client->index, fault);
+        return;
+    }
+    client->delivered += tally_state(tally, &crowd->rooms[client->room], stamp, client->sequence,
+                                     frame->size, now_ns);
+    if (stamp.sequence > client->sequence) client->sequence = stamp.sequence;
 }
+
+static const struct net_hooks hooks = {.wish = on_wish, .on_message = on_message};
 
 void crowd_init(struct crowd *crowd, const struct options *options)
 {
-    raise_descriptor_limit(options->clients);
     *crowd = (struct crowd){.options = options};
-    crowd->clients = take_memory(options->clients, sizeof *crowd->clients);
-    crowd->rooms = take_memory(options->rooms, sizeof *crowd->rooms);
+    crowd->clients = net_memory(options->clients, sizeof *crowd->clients);
+    crowd->rooms = net_memory(options->rooms, sizeof *crowd->rooms);
     for (uint32_t i = 0; i < options->clients; i++)
         crowd->clients[i] = (struct client){.fd = -1, .index = i, .room = i % options->rooms};
     for (uint32_t i = 0; i < options->rooms; i++)
         grid_init(&crowd->rooms[i].grid, options->tick_ns);
-    crowd->net = (struct net){.epoll_fd = epoll_create1(EPOLL_CLOEXEC),
-                              .server = options->server,
-                              .path = options->path,
-                              .rooms = crowd->rooms,
-                              .tally = &crowd->tally,
-                              .scratch = take_memory(1, scratch_size)};
-    if (crowd->net.epoll_fd < 0) give_up("epoll_create1: %s", strerror(errno));
-    if (getrandom(&crowd->net.random, sizeof crowd->net.random, 0) < 0) give_up("getrandom failed");
-    crowd->net.random |= 1; /* a xorshift must not start at 0 */
+    net_open(&crowd->net, &options->server, options->clients);
+    crowd->net.hooks = &hooks;
+    crowd->net.run = crowd;
+    crowd->net.tally = &crowd->tally;
     usage_open(&crowd->source, options->server_pid);
-    if (!options->steered) return;
-    struct epoll_event event = {.events = EPOLLIN, .data.ptr = crowd};
-    if (epoll_ctl(crowd->net.epoll_fd, EPOLL_CTL_ADD, STDIN_FILENO, &event) != 0)
-        give_up("--steered: stdin is no pipe: %s", strerror(errno));
+    if (options->steered) net_steer(&crowd->net);
 }
 
 void crowd_deinit(struct crowd *crowd)
@@ -68,8 +66,7 @@ void crowd_deinit(struct crowd *crowd)
         client_drop(&crowd->clients[i]);
     for (uint32_t i = 0; i < crowd->options->rooms; i++)
         grid_deinit(&crowd->rooms[i].grid);
-    close(crowd->net.epoll_fd);
-    free(crowd->net.scratch);
+    net_close(&crowd->net);
     free(crowd->rooms);
     free(crowd->clients);
 }
@@ -199,10 +196,10 @@ static void close_all(struct crowd *crowd, uint64_t now_ns)
 
 static void ask_step(struct crowd *crowd, uint64_t now_ns)
 {
-    if (crowd->told && is_between_ticks(&crowd->rooms[0].grid, now_ns)) {
-        crowd->told = false;
+    if (crowd->net.told && is_between_ticks(&crowd->rooms[0].grid, now_ns)) {
+        crowd->net.told = false;
         begin_window(crowd, now_ns);
-    } else if (crowd->told_to_end && !crowd->told) {
+    } else if (crowd->net.told_to_end && !crowd->net.told) {
         close_all(crowd, now_ns);
     }
 }
@@ -267,56 +264,25 @@ static void show_progress(struct crowd *crowd, uint64_t now_ns)
             tally_fault_sum(tally));
 }
 
-/* Until something can be read, or the next step may be due. */
-static int wait_for_events(const struct crowd *crowd, struct epoll_event *events)
+/* Until the next step may be due. */
+static uint64_t step_ns(const struct crowd *crowd)
 {
-    uint64_t step_ns = 1'000'000;
-    if (crowd->phase == CROWD_MEASURING) {
-        uint64_t now_ns = net_now_ns();
-        step_ns = crowd->end_ns > now_ns ? crowd->end_ns - now_ns : 0;
-        if (step_ns > second_ns / 10) step_ns = second_ns / 10;
-    }
-    struct timespec timeout = {.tv_nsec = (long)step_ns};
-    int count = epoll_pwait2(crowd->net.epoll_fd, events, events_max, &timeout, nullptr);
-    if (count < 0 && errno != EINTR) give_up("epoll_pwait2: %s", strerror(errno));
-    return count;
-}
-
-/* A line asks for one window; how long it is does not matter. */
-static void hear_stdin(struct crowd *crowd)
-{
-    char line[256];
-    ssize_t size = read(STDIN_FILENO, line, sizeof line);
-    if (size > 0) {
-        crowd->told = memchr(line, '\n', (size_t)size) != nullptr;
-        return;
-    }
-    crowd->told_to_end = true;
-    epoll_ctl(crowd->net.epoll_fd, EPOLL_CTL_DEL, STDIN_FILENO, nullptr);
-}
-
-static void read_all(struct crowd *crowd, const struct epoll_event *events, int count)
-{
-    if (count <= 0) return;
-    uint64_t begin_ns = net_now_ns();
-    for (int i = 0; i < count; i++) {
-        if (events[i].data.ptr == crowd)
-            hear_stdin(crowd);
-        else
-            client_ready(events[i].data.ptr, &crowd->net);
-    }
-    if (crowd->phase == CROWD_MEASURING) histogram_add(&crowd->tally.pass, net_now_ns() - begin_ns);
+    if (crowd->phase != CROWD_MEASURING) return 1'000'000;
+    uint64_t now_ns = net_now_ns();
+    uint64_t left_ns = crowd->end_ns > now_ns ? crowd->end_ns - now_ns : 0;
+    return left_ns < second_ns / 10 ? left_ns : second_ns / 10;
 }
 
 void crowd_run(struct crowd *crowd)
 {
-    struct epoll_event events[events_max];
     crowd->started_ns = net_now_ns();
     crowd->progress_ns = crowd->started_ns + second_ns;
     note_usage(crowd, &crowd->before);
     enter(crowd, CROWD_OPENING, crowd->started_ns);
     while (crowd->phase != CROWD_OVER) {
-        read_all(crowd, events, wait_for_events(crowd, events));
+        bool measuring = crowd->phase == CROWD_MEASURING;
+        uint64_t pass_ns = net_turn(&crowd->net, step_ns(crowd));
+        if (measuring && pass_ns > 0) histogram_add(&crowd->tally.pass, pass_ns);
         uint64_t now_ns = net_now_ns();
         advance(crowd, now_ns);
         show_progress(crowd, now_ns);

@@ -42,8 +42,6 @@ struct crowd {
     struct usage end;
     bool server_ended;                            /* it was gone when its usage was read */
     uint32_t stayed;                              /* clients open at the end of the window */
-    bool told;                                    /* steered: a window was asked for */
-    bool told_to_end;                             /* steered: stdin has ended */
     void (*on_window)(const struct crowd *crowd); /* steered: a window is complete */
 };
 

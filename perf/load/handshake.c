@@ -1,4 +1,5 @@
 #include "handshake.h"
+#include <assert.h>
 #include <bearssl.h>
 #include <stdio.h>
 #include <string.h>
@@ -19,8 +20,7 @@ static void write_base64(char *out, const uint8_t *data, size_t size)
     *out = '\0';
 }
 
-/* §4.2.2: the hash of the key and a fixed text. */
-static void write_accept(char *out, const char *key)
+void handshake_accept(char accept[static handshake_accept_size], const char *key)
 {
     static const char fixed[] = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
     uint8_t hash[br_sha1_SIZE];
@@ -29,21 +29,24 @@ static void write_accept(char *out, const char *key)
     br_sha1_update(&context, key, strlen(key));
     br_sha1_update(&context, fixed, sizeof fixed - 1);
     br_sha1_out(&context, hash);
-    write_base64(out, hash, sizeof hash);
+    write_base64(accept, hash, sizeof hash);
 }
 
 size_t handshake_write(char request[static handshake_request_max], const char *host,
-                       const char *path, const uint8_t nonce[static 16],
+                       const struct handshake_wish *wish, const uint8_t nonce[static 16],
                        char accept[static handshake_accept_size])
 {
     char key[25];
     write_base64(key, nonce, 16);
-    write_accept(accept, key);
+    handshake_accept(accept, key);
+    bool shows = wish->token[0] != '\0';
     int size = snprintf(request, handshake_request_max,
                         "GET %s HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\n"
                         "Connection: Upgrade\r\nSec-WebSocket-Key: %s\r\n"
-                        "Sec-WebSocket-Version: 13\r\n\r\n",
-                        path, host, key);
+                        "Sec-WebSocket-Version: 13\r\n%s%s%s\r\n",
+                        wish->path, host, key, shows ? "Authorization: Bearer " : "", wish->token,
+                        shows ? "\r\n" : "");
+    assert(size > 0 && (size_t)size < handshake_request_max);
     return (size_t)size;
 }
 

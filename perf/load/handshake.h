@@ -5,14 +5,25 @@
 
 /* Base64 of 20 bytes and a zero. */
 constexpr size_t handshake_accept_size = 29;
-constexpr size_t handshake_request_max = 640;
+constexpr size_t handshake_path_max = 256;   /* with its zero */
+constexpr size_t handshake_token_max = 1024; /* with its zero */
+constexpr size_t handshake_request_max = 384 + handshake_path_max + handshake_token_max;
 constexpr size_t handshake_response_max = 4096;
+
+/* Where to, and what to show there. */
+struct handshake_wish {
+    char path[handshake_path_max];
+    char token[handshake_token_max]; /* of Authorization: Bearer; empty: none */
+};
 
 /* Writes a request with the key that `nonce` makes, and into `accept` what the server must answer
  * to it. Returns the request's size. */
 size_t handshake_write(char request[static handshake_request_max], const char *host,
-                       const char *path, const uint8_t nonce[static 16],
+                       const struct handshake_wish *wish, const uint8_t nonce[static 16],
                        char accept[static handshake_accept_size]);
+
+/* What a server answers to a key (§4.2.2). */
+void handshake_accept(char accept[static handshake_accept_size], const char *key);
 
 enum handshake_step : uint8_t { HANDSHAKE_NEED_MORE, HANDSHAKE_DONE, HANDSHAKE_REFUSED };
 

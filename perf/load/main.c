@@ -1,7 +1,10 @@
-/* perf/load/main.c: ringcast-bench, a crowd of clients that checks all it receives and measures how
+/* perf/load/main.c: ringcast-bench, crowds of clients that check all they receive and measure how
  * late it comes. One thread, epoll, no code shared with the server. Method: perf/README.md. */
 #include "crowd.h"
+#include "floor.h"
+#include "knock.h"
 #include "report.h"
+#include "talkers.h"
 #include "trouble.h"
 #include <errno.h>
 #include <string.h>
@@ -22,7 +25,8 @@ static void write_window(const struct crowd *crowd)
     fflush(stdout);
 }
 
-int main(int argc, char **argv)
+/* A crowd that receives states. */
+static int receive_main(int argc, char **argv)
 {
     static struct crowd crowd; /* its histograms are too large for a stack */
     struct options options = options_read(argc, argv);
@@ -34,4 +38,13 @@ int main(int argc, char **argv)
     if (options.json != nullptr) write_json(&crowd, &verdict, options.json);
     crowd_deinit(&crowd);
     return verdict.kept ? 0 : 1;
+}
+
+int main(int argc, char **argv)
+{
+    const char *what = argc > 1 ? argv[1] : "";
+    if (strcmp(what, "talk") == 0) return talkers_main(argc - 1, argv + 1);
+    if (strcmp(what, "knock") == 0) return knock_main(argc - 1, argv + 1);
+    if (strcmp(what, "floor") == 0) return floor_main(argc - 1, argv + 1);
+    return receive_main(argc, argv);
 }

@@ -9,6 +9,9 @@
 
 static const char help[] =
     "usage: ringcast-bench [OPTION]...   open clients, receive for a while, report\n"
+    "       ringcast-bench talk --help    chat in rooms\n"
+    "       ringcast-bench knock --help   come, be greeted, leave\n"
+    "       ringcast-bench floor --help   a bare server, to measure beside\n"
     "\n"
     "  --server ADDR     the server's IPv4 address and port [127.0.0.1:8080]\n"
     "  --path PATH       where to connect; # stands for the room's number [/ws]\n"
@@ -27,8 +30,7 @@ static const char help[] =
     "none\n"
     "was closed, 1 not so, 2 nothing could be measured.\n";
 
-static uint64_t number_of(const char *name, const char *text, uint64_t min, uint64_t max,
-                          const char *unit)
+uint64_t number_of(const char *name, const char *text, uint64_t min, uint64_t max, const char *unit)
 {
     char *end = nullptr;
     errno = 0;
@@ -40,7 +42,7 @@ static uint64_t number_of(const char *name, const char *text, uint64_t min, uint
     return value;
 }
 
-static struct sockaddr_in address_of(const char *text)
+struct sockaddr_in address_of(const char *text)
 {
     char host[INET_ADDRSTRLEN] = "";
     const char *colon = strrchr(text, ':');

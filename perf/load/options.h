@@ -17,5 +17,13 @@ struct options {
     bool steered;       /* windows are asked for on stdin */
 };
 
+/* The value of --NAME: a whole number within bounds and its unit ("" or "ms"), or the end of the
+ * program with a sentence. */
+uint64_t number_of(const char *name, const char *text, uint64_t min, uint64_t max,
+                   const char *unit);
+
+/* An IPv4 address and a port, or the end of the program. */
+struct sockaddr_in address_of(const char *text);
+
 /* Ends the program where the line makes no sense, and after --help. */
 struct options options_read(int argc, char **argv);

@@ -1,12 +1,8 @@
 #include "report.h"
+#include "figures.h"
 #include <inttypes.h>
 
-constexpr double client_load_max = 0.8; /* of a core; above it the client is what is measured */
-constexpr double waited_max = 0.01;     /* of the window; above it others were in the way */
-
-static const double shares[] = {0.5, 0.9, 0.99, 0.999};
-static const char *const share_names[] = {"p50", "p90", "p99", "p99_9"};
-constexpr size_t share_count = sizeof shares / sizeof *shares;
+constexpr double waited_max = 0.01; /* of the window; above it others were in the way */
 
 static uint64_t ticks_seen(const struct crowd *crowd)
 {
@@ -34,25 +30,22 @@ static uint32_t fewest_delivered(const struct crowd *crowd)
     return fewest;
 }
 
-/* The kernel's softirq thread on the same core works for the process; waiting for it is no harm of
- * others. */
-static double waited_share(uint64_t waited_ns, uint64_t softirq_ns, double wall_ns)
+static bool with_server(const struct crowd *crowd)
 {
-    return waited_ns > softirq_ns ? (double)(waited_ns - softirq_ns) / wall_ns : 0;
+    return crowd->options->server_pid != 0 && !crowd->server_ended;
 }
 
 static void add_usage(struct verdict *verdict, const struct crowd *crowd)
 {
     struct usage used = usage_between(&crowd->begin, &crowd->end);
-    double wall = (double)used.wall_ns;
-    double server = (double)(used.server_ns + used.server_softirq_ns);
-    verdict->client_load = (double)(used.client_ns + used.client_softirq_ns) / wall;
-    verdict->client_waited = waited_share(used.client_waited_ns, used.client_softirq_ns, wall);
-    if (crowd->options->server_pid == 0 || crowd->server_ended) return;
-    verdict->server_load = server / wall;
-    verdict->server_waited = waited_share(used.server_waited_ns, used.server_softirq_ns, wall);
-    if (crowd->tally.delivered > 0)
-        verdict->cost_us = server / 1e3 / (double)crowd->tally.delivered;
+    struct figures_load load = figures_load(&used, with_server(crowd));
+    verdict->client_load = load.client;
+    verdict->client_waited = load.client_waited;
+    verdict->server_load = load.server;
+    verdict->server_waited = load.server_waited;
+    if (with_server(crowd) && crowd->tally.delivered > 0)
+        verdict->cost_us = (double)(used.server_ns + used.server_softirq_ns) / 1e3 /
+                           (double)crowd->tally.delivered;
 }
 
 struct verdict report_verdict(const struct crowd *crowd)
@@ -81,8 +74,8 @@ struct verdict report_verdict(const struct crowd *crowd)
 static void table_histogram(const char *name, const struct histogram *histogram, FILE *out)
 {
     fprintf(out, "  %-32s", name);
-    for (size_t i = 0; i < share_count; i++)
-        fprintf(out, " %9.3f", (double)histogram_at(histogram, shares[i]) / 1e6);
+    for (size_t i = 0; i < figure_shares; i++)
+        fprintf(out, " %9.3f", (double)histogram_at(histogram, figure_share[i]) / 1e6);
     fprintf(out, " %9.3f\n", (double)histogram->max / 1e6);
 }
 
@@ -101,7 +94,7 @@ static void table_latencies(const struct crowd *crowd, const struct verdict *ver
 static void table_server(const struct crowd *crowd, const struct verdict *verdict, FILE *out)
 {
     if (crowd->server_ended) fputs("  the server's process ended during the run\n", out);
-    if (crowd->options->server_pid == 0 || crowd->server_ended) return;
+    if (!with_server(crowd)) return;
     struct usage used = usage_between(&crowd->begin, &crowd->end);
     fprintf(out, "  %-32s %.2f us (ksoftirqd: %.2f us)\n", "server CPU per delivered state",
             verdict->cost_us,
@@ -131,7 +124,7 @@ static void table_notes(const struct crowd *crowd, const struct verdict *verdict
                 "it cannot keep up, or --tick is not its --kart-tick\n",
                 (double)crowd->options->tick_ns / 1e6 * (double)verdict->ticks_due /
                     (double)verdict->ticks_seen);
-    if (verdict->client_load > client_load_max)
+    if (verdict->client_load > figures_client_load_max)
         fputs("  NOTE the client is the bottleneck: it used more than 80 % of a core, so latencies "
               "are partly its own\n",
               out);
@@ -190,63 +183,15 @@ void report_table(const struct crowd *crowd, const struct verdict *verdict, FILE
                           : "NOT KEPT: see above what is missing");
 }
 
-/* As the inside of a JSON string; what a server may put into a close reason is valid UTF-8, but the
- * table may have cut it, so only ASCII goes through. */
-static void json_text(const char *text, FILE *out)
-{
-    for (; *text != '\0'; text++) {
-        unsigned char byte = (unsigned char)*text;
-        if (byte == '"' || byte == '\\') fputc('\\', out);
-        fputc(byte >= 0x20 && byte < 0x7F ? byte : '?', out);
-    }
-}
-
-static void json_histogram(const char *name, const struct histogram *histogram, FILE *out)
-{
-    fprintf(out, "  \"%s\": {\"count\": %" PRIu64, name, histogram->count);
-    for (size_t i = 0; i < share_count; i++)
-        fprintf(out, ", \"%s\": %" PRIu64, share_names[i], histogram_at(histogram, shares[i]));
-    fprintf(out, ", \"max\": %" PRIu64 "},\n", histogram->max);
-}
-
-static void json_lists(const struct tally *tally, FILE *out)
-{
-    fputs("  \"closed\": [", out);
-    for (size_t i = 0; i < tally->ending_count; i++) {
-        const struct ending *ending = &tally->endings[i];
-        fprintf(out, "%s{\"code\": %u, \"count\": %" PRIu64 ", \"reason\": \"", i > 0 ? ", " : "",
-                ending->code, ending->count);
-        json_text(ending->reason, out);
-        fputs("\"}", out);
-    }
-    fputs("],\n  \"faults\": [", out);
-    const char *comma = "";
-    for (size_t i = 0; i < fault_count; i++) {
-        if (tally->faults[i] == 0) continue;
-        fprintf(out, "%s{\"fault\": \"%s\", \"count\": %" PRIu64 ", \"first\": \"", comma,
-                fault_sentence((enum fault)i), tally->faults[i]);
-        json_text(tally->first_fault[i], out);
-        fputs("\"}", out);
-        comma = ", ";
-    }
-    fputs("],\n", out);
-}
-
-static void json_usage(const struct crowd *crowd, const struct verdict *verdict, FILE *out)
+static void json_usage(const struct crowd *crowd, FILE *out)
 {
     struct usage used = usage_between(&crowd->begin, &crowd->end);
-    fprintf(out, "  \"client_load\": %.4f,\n  \"client_waited\": %.4f,\n", verdict->client_load,
-            verdict->client_waited);
-    fprintf(out, "  \"client_is_bottleneck\": %s,\n",
-            verdict->client_load > client_load_max ? "true" : "false");
-    if (crowd->options->server_pid == 0 || crowd->server_ended) return;
-    fprintf(out,
-            "  \"server_load\": %.4f,\n  \"server_waited\": %.4f,\n  \"server_cpu_ns\": %" PRIu64
-            ",\n  \"server_ksoftirqd_ns\": %" PRIu64
-            ",\n  \"server_cpu_us_per_delivered\": %.4f,\n  \"server_resident_before\": %" PRIu64
-            ",\n  \"server_resident_end\": %" PRIu64 ",\n",
-            verdict->server_load, verdict->server_waited, used.server_ns, used.server_softirq_ns,
-            verdict->cost_us, crowd->before.server_resident, crowd->end.server_resident);
+    figures_usage(&used, with_server(crowd), "delivered", crowd->tally.delivered, out);
+    if (with_server(crowd))
+        fprintf(out,
+                "  \"server_resident_before\": %" PRIu64 ",\n  \"server_resident_end\": %" PRIu64
+                ",\n",
+                crowd->before.server_resident, crowd->end.server_resident);
 }
 
 void report_json(const struct crowd *crowd, const struct verdict *verdict, FILE *out)
@@ -270,11 +215,11 @@ void report_json(const struct crowd *crowd, const struct verdict *verdict, FILE 
             tally->gaps, tally->states_missed, tally->pings_answered, tally->goodbyes_answered);
     fprintf(out, "  \"frames_per_second\": %.1f,\n  \"bytes_per_second\": %.1f,\n",
             (double)tally->delivered / verdict->seconds, (double)tally->bytes / verdict->seconds);
-    json_histogram("latency_ns", &tally->from_encode, out);
-    json_histogram("lateness_ns", &tally->from_due, out);
-    json_histogram("client_pass_ns", &tally->pass, out);
+    figures_histogram("latency_ns", &tally->from_encode, out);
+    figures_histogram("lateness_ns", &tally->from_due, out);
+    figures_histogram("client_pass_ns", &tally->pass, out);
     fprintf(out, "  \"due_error_ns\": %" PRIu64 ",\n", verdict->grid_moved_ns);
-    json_usage(crowd, verdict, out);
-    json_lists(tally, out);
+    json_usage(crowd, out);
+    figures_lists(tally, out);
     fprintf(out, "  \"kept\": %s\n}\n", verdict->kept ? "true" : "false");
 }

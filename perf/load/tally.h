@@ -9,6 +9,7 @@
     X(UPGRADE, "the upgrade failed")                                                      \
     X(FRAME, "a frame broke RFC 6455")                                                    \
     X(STATE, "a message was not a stamped state")                                         \
+    X(TALK, "a message was not what was to be heard")                                     \
     X(REPEATED, "a state came twice to one client")                                       \
     X(BACKWARDS, "an older state followed a newer one")                                   \
     X(ENCODED_TWICE, "one sequence number was encoded at two times")                      \

@@ -134,16 +134,36 @@ uint16_t wire_close_code(const struct wire_frame *frame)
     return (uint16_t)(frame->payload[0] << 8 | frame->payload[1]);
 }
 
+/* Behind the header; returns the bytes of key and payload. */
+static size_t write_masked(uint8_t *out, const uint8_t *payload, size_t payload_size, uint32_t key)
+{
+    uint8_t mask[4];
+    memcpy(mask, &key, sizeof mask);
+    memcpy(out, mask, sizeof mask);
+    for (size_t i = 0; i < payload_size; i++)
+        out[4 + i] = payload[i] ^ mask[i % 4];
+    return 4 + payload_size;
+}
+
 size_t wire_write_control(uint8_t *out, enum wire_opcode opcode, const uint8_t *payload,
                           size_t payload_size, uint32_t key)
 {
     assert(opcode >= WIRE_CLOSE && payload_size <= 125);
-    uint8_t mask[4];
-    memcpy(mask, &key, sizeof mask);
     out[0] = (uint8_t)(0x80 | opcode);
     out[1] = (uint8_t)(0x80 | payload_size);
-    memcpy(out + 2, mask, sizeof mask);
-    for (size_t i = 0; i < payload_size; i++)
-        out[6 + i] = payload[i] ^ mask[i % 4];
-    return 6 + payload_size;
+    return 2 + write_masked(out + 2, payload, payload_size, key);
+}
+
+size_t wire_write_text(uint8_t *out, const uint8_t *payload, size_t payload_size, uint32_t key)
+{
+    assert(payload_size <= UINT16_MAX);
+    out[0] = 0x80 | WIRE_TEXT;
+    if (payload_size < 126) {
+        out[1] = (uint8_t)(0x80 | payload_size);
+        return 2 + write_masked(out + 2, payload, payload_size, key);
+    }
+    out[1] = 0x80 | 126;
+    out[2] = (uint8_t)(payload_size >> 8);
+    out[3] = (uint8_t)payload_size;
+    return 4 + write_masked(out + 4, payload, payload_size, key);
 }

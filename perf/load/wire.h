@@ -48,3 +48,10 @@ constexpr size_t wire_control_max = 131;
 /* Writes a masked control frame into `out`, of wire_control_max bytes; returns its size. */
 size_t wire_write_control(uint8_t *out, enum wire_opcode opcode, const uint8_t *payload,
                           size_t payload_size, uint32_t key);
+
+/* A client's text header: 4 bytes for up to 65,535 of payload, and the key. */
+constexpr size_t wire_header_max = 8;
+
+/* Writes a masked text frame, of at most 65,535 bytes, into `out`, which has wire_header_max more;
+ * returns its size. */
+size_t wire_write_text(uint8_t *out, const uint8_t *payload, size_t payload_size, uint32_t key);

@@ -85,6 +85,34 @@ size_t text_code_point(struct text text, uint32_t *code_point)
     return more + 1;
 }
 
+static inline bool is_printable(uint8_t byte)
+{
+    return (uint8_t)(byte - 0x20) <= 0x7E - 0x20;
+}
+
+/* How many bytes at the start are of a kind. Without an early end in the inner loop the compiler
+ * makes one comparison of all its bytes. */
+[[gnu::always_inline]] static inline size_t size_of_run(struct text text, bool (*is)(uint8_t byte))
+{
+    constexpr size_t block = 16;
+    const uint8_t *data = (const uint8_t *)text.data;
+    size_t at = 0;
+    for (; text.size - at >= block; at += block) {
+        bool all = true;
+        for (size_t i = 0; i < block; i++)
+            all &= is(data[at + i]);
+        if (!all) break;
+    }
+    while (at < text.size && is(data[at]))
+        at += 1;
+    return at;
+}
+
+size_t text_printable(struct text text)
+{
+    return size_of_run(text, is_printable);
+}
+
 /* Room for `count` more bytes, or nullptr and the overflow is noted. */
 static uint8_t *writer_grow(struct writer *writer, size_t count)
 {
@@ -184,11 +212,17 @@ static void write_json_escape(struct writer *writer, uint32_t code_point)
     write_text(writer, (struct text){.data = escape, .size = sizeof escape});
 }
 
+/* ASCII that goes out as it is. */
+static inline bool is_json_plain(uint8_t byte)
+{
+    return is_printable(byte) && byte != '"' && byte != '\\';
+}
+
 /* The size of the longest start of `text` that goes out as it is. */
 static size_t json_plain_size(struct text text)
 {
     size_t at = 0;
-    while (at < text.size) {
+    while ((at += size_of_run(text_skip(text, at), is_json_plain)) < text.size) {
         uint32_t code_point;
         size_t step = text_code_point(text_skip(text, at), &code_point);
         if (step == 0 || json_needs_escape(code_point)) break;

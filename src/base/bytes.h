@@ -81,6 +81,10 @@ struct text text_trim(struct text text);
  * are not valid UTF-8 (RFC 3629). */
 [[nodiscard]] size_t text_code_point(struct text text, uint32_t *code_point);
 
+/* How many bytes at the start are printable ASCII, 0x20 to 0x7E: all of most texts, and found
+ * many at a time, so that only the others are looked at one by one. */
+[[nodiscard]] size_t text_printable(struct text text);
+
 /* Appends to memory that somebody else owns. What does not fit is left out whole and `overflow` is
  * set; it stays set, so one check at the end is enough. */
 struct writer {

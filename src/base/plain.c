@@ -40,8 +40,8 @@ static bool is_forbidden(uint32_t code_point)
 
 size_t plain_length(struct text text)
 {
-    size_t count = 0;
-    for (size_t i = 0; i < text.size; i++) // each begins with a byte that continues none
+    size_t count = text_printable(text);
+    for (size_t i = count; i < text.size; i++) // each begins with a byte that continues none
         if (((uint8_t)text.data[i] & 0xc0) != 0x80) count += 1;
     return count;
 }
@@ -86,7 +86,7 @@ struct text plain_trim(struct text text)
 bool plain_is_clean(struct text text)
 {
     uint32_t code_point = 0;
-    while (text.size > 0) {
+    while ((text = text_skip(text, text_printable(text))).size > 0) {
         size_t size = text_code_point(text, &code_point);
         if (size == 0 || is_forbidden(code_point)) return false;
         text = text_skip(text, size);
@@ -97,7 +97,11 @@ bool plain_is_clean(struct text text)
 void write_plain(struct writer *out, struct text text)
 {
     uint32_t code_point = 0;
-    while (text.size > 0) {
+    for (;;) {
+        size_t plain = text_printable(text);
+        write_text(out, (struct text){text.data, plain});
+        text = text_skip(text, plain);
+        if (text.size == 0) return;
         size_t size = text_code_point(text, &code_point);
         assert(size > 0);
         if (!is_forbidden(code_point))

@@ -411,6 +411,15 @@ static void write_chat(struct game_words *words, const struct player *from, stru
     said(words, correlation);
 }
 
+/* What was just said, once more: to one member, as the answer to its own message. */
+static void say_again(struct game_words *words, uint32_t member, struct text correlation)
+{
+    struct text last = words_text(words, &words->messages[words->count - 1]);
+    last.size -= sizeof "}}" - 1; // said() ends it anew
+    write_text(words_begin(words, GAME_TO_ONE, member), last);
+    said(words, correlation);
+}
+
 /* To some: each that is there gets the same frame. */
 static void chat_to_some(const struct avalon *avalon, struct game_words *words,
                          const struct player *from, struct text message, uint32_t places,
@@ -440,13 +449,17 @@ static void deliver_chat(struct avalon *avalon, struct game_words *words, struct
         refuse_rate(avalon, from, verdict, correlation, now, words);
         return;
     }
+    uint32_t before = words->count;
     bool one_for_all = places == 0 && correlation.size == 0 && avalon->options->chat_echo;
     if (places != 0)
         chat_to_some(avalon, words, from, message, places, now);
     else
         write_chat(words, from, message, one_for_all ? GAME_TO_ALL : GAME_TO_OTHERS, from->member,
                    now, (struct text){});
-    if (avalon->options->chat_echo && !one_for_all)
+    if (!avalon->options->chat_echo || one_for_all) return;
+    if (words->count > before)
+        say_again(words, from->member, correlation);
+    else // nobody else is there
         write_chat(words, from, message, GAME_TO_ONE, from->member, now, correlation);
 }
 

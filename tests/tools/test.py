@@ -46,8 +46,9 @@ def stages(arguments):
          True, 3600 if arguments.words else 600),
         ("workers under churn, ThreadSanitizer",
          [*python, tools.root() / "tests" / "e2e" / "run.py", "--binary", arguments.server_tsan, "churn"], False, 300),
-        ("the load client, its own test",
-         [*python, tools.root() / "perf" / "selftest.py", "--bench", arguments.bench], False, 120),
+        ("the load client and the single measurements",
+         [*python, tools.root() / "perf" / "selftest.py", "--bench", arguments.bench, "--micro", arguments.micro],
+         False, 120),
         ("fuzzing, briefly", [*python, tools.root() / "fuzz" / "selftest.py"], True, 900),
     ]
 
@@ -92,7 +93,8 @@ def judge(name, command, seconds, words):
 
 def main():
     parser = argparse.ArgumentParser()
-    for option in ("--unit-ubsan", "--unit-release", "--server-ubsan", "--server-static", "--server-tsan", "--bench"):
+    for option in ("--unit-ubsan", "--unit-release", "--server-ubsan", "--server-static", "--server-tsan", "--bench",
+                   "--micro"):
         parser.add_argument(option, required=True, type=os.path.abspath)
     parser.add_argument("words", nargs="*")
     arguments = parser.parse_args()

@@ -225,6 +225,37 @@ TEST("escaped text that does not fit leaves nothing behind, at any capacity")
     EXPECT_EQ(writer.size, whole);
 }
 
+TEST("printable ASCII ends at the first byte of another kind, wherever that stands")
+{
+    char text[40];
+    EXPECT_EQ(text_printable((struct text){}), 0);
+    for (size_t at = 0; at < sizeof text; at++) {
+        for (unsigned byte = 0; byte < 256; byte++) {
+            memset(text, byte % 2 == 0 ? ' ' : '~', sizeof text);
+            text[at] = (char)byte;
+            bool printable = byte >= 0x20 && byte <= 0x7E;
+            EXPECT_EQ(text_printable((struct text){text, sizeof text}),
+                      printable ? sizeof text : at);
+            EXPECT_EQ(text_printable((struct text){text, at}), at);
+        }
+    }
+}
+
+TEST("a JSON string escapes a byte wherever it stands")
+{
+    char text[40];
+    for (size_t at = 0; at < sizeof text; at++) {
+        for (unsigned byte = 0; byte < 128; byte++) {
+            memset(text, 'x', sizeof text);
+            text[at] = (char)byte;
+            size_t alone = escaped((struct text){text + at, 1}).size;
+            struct bytes whole = escaped((struct text){text, sizeof text});
+            EXPECT_EQ(whole.size, sizeof text - 1 + alone);
+            EXPECT(whole.data[at] == (alone == 1 ? byte : '\\'));
+        }
+    }
+}
+
 /* UTF-8 of any number below 2^21 in the shortest form that holds it, valid or not. */
 static struct text encode(char *out, uint32_t code_point)
 {

@@ -71,6 +71,19 @@ TEST("sixteen levels are read, seventeen are refused before the parser sees them
     EXPECT(json_is_shallow(TEXT("{\"a\":\"[[[[[[[[[[[[[[[[[[[[\\\"[[[[[[\"}")));
 }
 
+TEST("what lies beside each other is not deep, however much of it there is")
+{
+    char text[64];
+    EXPECT(json_is_shallow(TEXT("")));
+    for (size_t pairs = 1; pairs < sizeof text / 2; pairs++) {
+        for (size_t i = 0; i < pairs; i++)
+            memcpy(text + 2 * i, i % 2 == 0 ? "[]" : "{}", 2);
+        EXPECT(json_is_shallow((struct text){text, 2 * pairs}));
+        memset(text, pairs % 2 == 0 ? '[' : '{', pairs);
+        EXPECT_EQ(json_is_shallow((struct text){text, pairs}), pairs <= json_depth_max);
+    }
+}
+
 TEST("the largest document, made of the smallest values, is read without running out of memory")
 {
     static char document[document_max];

@@ -71,3 +71,18 @@ TEST("control characters, overrides of direction and invisible ones are not clea
     EXPECT_TEXT(cleaned(TEXT("one\r\ntwo\tthree")), "one  two three");
     EXPECT(!plain_is_clean(TEXT("not UTF-8: \xff")));
 }
+
+TEST("what has no place is found and left out wherever it stands (J8)")
+{
+    char text[40];
+    for (size_t at = 0; at < sizeof text; at++) {
+        memset(text, 'x', sizeof text);
+        text[at] = '\x1b';
+        EXPECT(!plain_is_clean((struct text){text, sizeof text}));
+        EXPECT(plain_is_clean((struct text){text, at}));
+        EXPECT_EQ(cleaned((struct text){text, sizeof text}).size, sizeof text - 1);
+        text[at] = '\n';
+        struct text clean = cleaned((struct text){text, sizeof text});
+        EXPECT(clean.size == sizeof text && clean.data[at] == ' ');
+    }
+}

@@ -607,9 +607,16 @@ TEST("chat to some reaches those and its sender, in one frame but for the sender
     EXPECT_EQ(room.words.count, 3);
     EXPECT_EQ(room.words.messages[0].start, room.words.messages[1].start);
     EXPECT_EQ(room.words.messages[0].member + room.words.messages[1].member, 5);
+    SAY(1, "{\"type\":\"chat\",\"correlation_id\":\"c\",\"payload\":{\"message\":\"hi\",\"to\":"
+           "[\"p3\",\"p2\"]}}");
+    EXPECT_TEXT(words_text(&room.words, &room.words.messages[2]),
+                "{\"type\":\"event\",\"event\":\"chat\",\"payload\":{\"player_id\":\"p1\","
+                "\"display_name\":\"Ann\",\"message\":\"hi\",\"ts\":1700000000000},"
+                "\"correlation_id\":\"c\"}");
     leave(3);
-    SAY(1, "{\"type\":\"chat\",\"payload\":{\"message\":\"hi\",\"to\":[\"p3\"]}}");
-    (void)only(GAME_TO_ONE, 1);
+    SAY(1, "{\"type\":\"chat\",\"correlation_id\":\"c\",\"payload\":{\"message\":\"hi\",\"to\":"
+           "[\"p3\"]}}");
+    EXPECT(only_holds(1, "\"ts\":1700000000000},\"correlation_id\":\"c\"}"));
 }
 
 TEST("chat to somebody who is not of the room reaches nobody")
