@@ -108,10 +108,14 @@ const struct json *json_read(struct bytes memory, struct text document, struct t
         return nullptr;
     }
     /* Without YYJSON_READ_INSITU the document is only read, in spite of the parameter's type. */
+    yyjson_read_err error;
     yyjson_doc *parsed = yyjson_read_opts((char *)(uintptr_t)document.data, document.size,
-                                          YYJSON_READ_NOFLAG, &allocator, nullptr);
+                                          YYJSON_READ_NOFLAG, &allocator, &error);
     if (parsed == nullptr) {
-        *problem = TEXT("is not valid JSON");
+        /* 1e999 is JSON, but no double holds it (THREATS.md J3). */
+        *problem = error.code == YYJSON_READ_ERROR_INVALID_NUMBER
+                       ? TEXT("has a number that is malformed or too large")
+                       : TEXT("is not valid JSON");
         return nullptr;
     }
     *problem = check_objects(parsed);

@@ -357,13 +357,28 @@ static bool read_display_name(struct worker *worker, struct conn *conn,
     return true;
 }
 
-/* The kind of room that a POST asks for; empty when it does not say. */
-static struct text wanted_kind(struct worker *worker, const struct http_request *request)
+/* Finds the kind of room that a POST asks for; empty when it does not say. False when that was
+ * refused: what cannot be read may have meant any kind. */
+static bool read_kind(struct worker *worker, struct conn *conn, const struct http_request *request,
+                      struct text origin, struct text *kind)
 {
-    struct text kind, problem;
+    uint8_t memory[256];
+    struct text problem = {};
     const struct json *root = json_read(
         (struct bytes){worker->json_memory, sizeof worker->json_memory}, request->body, &problem);
-    return json_to_text(json_member(root, TEXT("kind")), &kind) ? kind : (struct text){};
+    const struct json *member = json_member(root, TEXT("kind"));
+    *kind = (struct text){};
+    if (root != nullptr && !json_is_object(root)) problem = TEXT("is not a JSON object");
+    if (member != nullptr && (!json_to_text(member, kind) || kind->size == 0))
+        problem = TEXT("has a kind that is no name");
+    if (problem.size == 0) return true;
+    struct writer sentence = writer_over(memory, sizeof memory);
+    write_text(&sentence, TEXT("The body "));
+    write_text(&sentence, problem);
+    write_text(&sentence,
+               TEXT(". Send {\"kind\":\"avalon\",\"display_name\":\"...\"}, or for vote none."));
+    refuse_saying(conn, REFUSE_BAD_KIND, text_from(writer_bytes(&sentence)), origin);
+    return false;
 }
 
 /* What a browser asks before it posts, where nobody else answers that. */
@@ -385,9 +400,9 @@ static bool on_collection_alone(struct worker *worker, struct conn *conn,
 static bool on_collection(struct worker *worker, struct conn *conn,
                           const struct http_request *request, struct text origin)
 {
-    struct text display_name;
+    struct text kind, display_name;
     if (!text_equal(request->method, TEXT("POST")) || request->body.size == 0) return false;
-    struct text kind = wanted_kind(worker, request);
+    if (!read_kind(worker, conn, request, origin, &kind)) return true;
     if (kind.size == 0 || text_equal(kind, TEXT("vote"))) return false;
     if (!text_equal(kind, TEXT("avalon")))
         refuse(conn, REFUSE_BAD_KIND, origin);

@@ -118,6 +118,15 @@ static void show_other(const struct hub_room *room, struct backend_answer *answe
     answer->status = 200;
 }
 
+/* Also of who came to the id before its backend did: else that one would have it for as long as it
+ * likes (THREATS.md R7). */
+static void close_other(struct worker *worker, struct hub_room *room, struct backend_answer *answer)
+{
+    write_format(answer->body, "{\"closed\":true,\"members\":%u}", room->room.seat_count);
+    answer->status = 200;
+    events_end(worker, room);
+}
+
 static void do_new(struct worker *worker, const struct backend_request *request,
                    struct backend_answer *answer)
 {
@@ -125,13 +134,15 @@ static void do_new(struct worker *worker, const struct backend_request *request,
         open_room(worker, request, answer);
         return;
     }
-    const struct hub_room *room = events_find(worker, request->name);
+    struct hub_room *room = events_find(worker, request->name);
     if (room == nullptr)
         answer->refusal = BACKEND_NO_ROOM;
     else if (room->room.kind == GAME_RELAY)
         ask_room(worker, request->name, request, answer);
     else if (text_equal(request->verb, TEXT("show")))
         show_other(room, answer);
+    else if (text_equal(request->verb, TEXT("close")))
+        close_other(worker, room, answer);
     else
         answer->refusal = BACKEND_NOT_A_BACKENDS;
 }

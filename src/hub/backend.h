@@ -23,7 +23,7 @@
       "A room is asked to publish, state, kick or lock, by POST, or to go, by DELETE.")      \
     X(EXISTS, 409, "room_exists", "There is a room of this id already.")                     \
     X(NOT_A_BACKENDS, 409, "not_a_backend_room",                                             \
-      "The rules of this room are the server's own; a backend can only look at it.")         \
+      "The rules of this room are the server's own; a backend may see or delete it.")        \
     X(SEQ_MISMATCH, 409, "seq_mismatch",                                                     \
       "The state is not the one of if_seq any more; get the room and decide anew.")          \
     X(TOO_MANY_KICKED, 409, "too_many_kicked",                                               \

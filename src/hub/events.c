@@ -159,8 +159,10 @@ static void part(struct hub_room *room)
         continue;
 }
 
-static void end(struct worker *worker, struct hub_room *room)
+void events_end(struct worker *worker, struct hub_room *room)
 {
+    assert(!room->busy);
+    room->over = true; /* those who leave because of it are no input any more */
     while (!list_is_empty(&room->room.seats)) {
         struct list *first = room->room.seats.next;
         conn_close(conn_of_seat(list_entry(first, struct seat, link)), CLOSE_ROOM_CLOSED);
@@ -192,7 +194,7 @@ static bool finish(struct worker *worker, struct hub_room *room, const struct ga
     part(room);
     room->busy = false;
     if (room->over) {
-        end(worker, room);
+        events_end(worker, room);
         return false;
     }
     if (rooms_close_if_empty(worker, room)) return false;

@@ -46,5 +46,8 @@ void events_on_timer(struct worker *worker, struct hub_room *room);
                                   const struct game_request *request, struct writer *reply,
                                   enum game_answer *answer);
 
+/* Closes all members with 4410, and the room. */
+void events_end(struct worker *worker, struct hub_room *room);
+
 /* Sets the timer for when the game wants to be asked again. */
 void events_schedule(struct worker *worker, struct hub_room *room);

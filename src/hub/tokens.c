@@ -31,6 +31,15 @@ static bool refuse_file(struct writer *why, struct text path, struct text proble
     return false;
 }
 
+/* `error` is what errno said. */
+static bool refuse_unread(struct writer *why, struct text path, int error)
+{
+    uint8_t memory[256];
+    struct writer problem = writer_over(memory, sizeof memory);
+    write_format(&problem, "cannot be read: %s", strerror(error));
+    return refuse_file(why, path, text_from(writer_bytes(&problem)));
+}
+
 static bool load_file(struct auth_keys *keys, struct text path, struct writer *why)
 {
     static uint8_t document[key_file_max + 1];
@@ -41,11 +50,11 @@ static bool load_file(struct auth_keys *keys, struct text path, struct writer *w
     write_byte(&zero_terminated, '\0');
     if (zero_terminated.overflow) return refuse_file(why, path, TEXT("has too long a path"));
     int fd = open(name, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return refuse_file(why, path, text_of(strerror(errno)));
+    if (fd < 0) return refuse_unread(why, path, errno);
     ssize_t size = read_all(fd, (struct bytes){document, sizeof document});
     int error = errno;
     close(fd);
-    if (size < 0) return refuse_file(why, path, text_of(strerror(error)));
+    if (size < 0) return refuse_unread(why, path, error);
     if (size > (ssize_t)key_file_max) return refuse_file(why, path, TEXT("is over 64 KiB"));
     struct text problem = auth_keys_add_jwks(keys, (struct text){(char *)document, (size_t)size},
                                              (struct bytes){memory, sizeof memory});

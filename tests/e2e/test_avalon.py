@@ -260,6 +260,9 @@ def test_http_errors():
         expect(400, "bad_display_name", "POST", "", {"kind": "avalon"})
         expect(400, "bad_display_name", "POST", "", {"kind": "avalon", "display_name": "\t"})
         expect(400, "unknown_kind", "POST", "", {"kind": "chess", "display_name": "Ann"})
+        for body in (b'{"kind":"avalon"', b'{"kind":7}', b'{"kind":""}', b'{"kind":"vote","kind":"vote"}', b'"avalon"',
+                     b'kind=avalon', b"[" * 20):  # no vote's room is made of what may have been meant for another (J5)
+            expect(400, "unknown_kind", "POST", "", body)
         expect(404, "room_not_found", "POST", "/ZZZZZZ/join", {"display_name": "Bob"})
         expect(404, "room_not_found", "POST", "/nope/join", {"display_name": "Bob"})
         expect(404, "room_not_found", "GET", "/ZZZZZZ")

@@ -352,18 +352,31 @@ def test_draining():
 # ---- beside other rooms
 
 def test_kinds_side_by_side():
-    """a lobby of that name is not a backend's, which can look at it and no more; and the other way round"""
+    """a lobby of that name is not a backend's, which can look at it and end it; and the other way round (R7)"""
     with every_worker(2) as server:
         with come(server, "ann", "g1") as one:
             assert json.loads(read(one))["payload"]["kind"] == "lobby"
             refused(server, 409, "room_exists", "POST", "", {"id": "g1"})
             shown = ask(server, "GET", "/g1")["room"]
             assert (shown["id"], shown["kind"], shown["members"], shown["locked"]) == ("g1", "lobby", 1, False)
-            for method, path, value in (("POST", "/g1/publish", {"event": "x"}), ("DELETE", "/g1", None),
+            for method, path, value in (("POST", "/g1/publish", {"event": "x"}),
                                         ("POST", "/g1/state", {"replace": {}}), ("POST", "/g1/lock", {"locked": True}),
                                         ("POST", "/g1/kick", {"player": "ann"})):
                 refused(server, 409, "not_a_backend_room", method, path, value)
             assert one.is_alive()
+        for room in ("g1", "g3", "g4", "g5"):  # on any worker: who was there first does not keep the id
+            with come(server, "ann", room) as one:
+                assert [json.loads(read(one))["type"] for _ in range(2)] == ["system", "state"]
+                with come(server, "bob", room) as two:
+                    assert [json.loads(read(two))["type"] for _ in range(2)] == ["system", "state"]
+                    assert [json.loads(read(one))["type"] for _ in range(2)] == ["event", "state"]
+                    assert ask(server, "DELETE", f"/{room}") == {"closed": True, "members": 2}
+                    make(server, room)
+                    expect_closed(two, 4410, "room_closed")
+                expect_closed(one, 4410, "room_closed")
+            with enter(server, "ann", room) as member:
+                assert member.seq == 1
+            refused(server, 409, "room_exists", "POST", "", {"id": room})
         make(server, "g2")
         with enter(server, "ann", "g2") as member:
             say(member, {"type": "action", "correlation_id": "a", "payload": {"move": 3}})

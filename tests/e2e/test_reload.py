@@ -114,7 +114,7 @@ def test_bad_key_files():
             assert len(server.log_lines(event="reload_failed")) == count
             come_and_go(server, place)
         file.path.unlink()
-        assert "No such file" in file.hang_up("reload_failed")["why"]
+        assert "cannot be read: No such file" in file.hang_up("reload_failed")["why"]
         come_and_go(server, place)
         assert not server.log_lines(event="keys_reloaded")
         assert OLD not in server.log_text() and part(OLD.encode()) not in server.log_text()

@@ -111,7 +111,7 @@ def test_bad_keys():
             done = run("check-token", "--jwt-keys", str(file), token)
             assert done.returncode == 1 and word in done.stderr and str(file) in done.stderr, (content[:20], done.stderr)
         done = run("check-token", "--jwt-keys", folder + "/none", token)
-        assert done.returncode == 1 and "No such file" in done.stderr, done.stderr
+        assert done.returncode == 1 and "cannot be read: No such file" in done.stderr, done.stderr
         done = run("check-token", "--jwt-keys", folder, token)
         assert done.returncode == 1 and "directory" in done.stderr, done.stderr
     for secret, word in (("short", "32 bytes"), (None, "RINGCAST_JWT_SECRET")):

@@ -59,6 +59,19 @@ TEST("what is no such object is refused with a sentence (THREATS.md J1 to J5)")
         if (accepts(text_of(wrong[i]))) check_failed(__FILE__, __LINE__, "accepted: %s", wrong[i]);
 }
 
+TEST("a number that no double holds is told apart from what is no JSON (J3)")
+{
+    static uint8_t scratch[json_memory_per_byte * 64 + json_memory_fixed];
+    const struct bytes lent = {scratch, sizeof scratch};
+    struct text problem = {};
+    EXPECT(json_read(lent, TEXT("{\"n\":1e999}"), &problem) == nullptr);
+    EXPECT_TEXT(problem, "has a number that is malformed or too large");
+    EXPECT(json_read(lent, TEXT("{\"n\":01}"), &problem) == nullptr);
+    EXPECT_TEXT(problem, "has a number that is malformed or too large");
+    EXPECT(json_read(lent, TEXT("{\"n\":nil}"), &problem) == nullptr);
+    EXPECT_TEXT(problem, "is not valid JSON");
+}
+
 TEST("a key is the same however it is escaped")
 {
     EXPECT(!accepts(TEXT("{\"command\":\"a\",\"comm\\u0061nd\":\"b\"}")));
