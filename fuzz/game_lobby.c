@@ -1,12 +1,13 @@
-/* fuzz/game_lobby.c: a lobby by any inputs in any order, as the hub would give them.
- * Input: steps of a byte each, with what the step needs behind it (see `steps` below).
+/* fuzz/game_lobby.c: a lobby by any inputs in any order, as the hub would give them. Input:
+ * steps of a byte each, with what the step needs behind it (see `steps` below).
  *
- * The target keeps its own book of who sits where, as the hub does, and judges each state itself:
- * discs stand on each other, colours alternate, a game goes on while there is no line and ends with
- * the first. Every message is JSON, goes to members who sit there, and is at its end; what is told
- * to everybody is numbered without a gap; a wish with a correlation_id has one answer, and the same
- * one when it comes again, and then nothing is done (but a chat message that was refused may be said
- * after all); a room says no more than its rate lets pass; who is dismissed sits there, once. */
+ * The target keeps its own book of who sits where, as the hub does, and judges each state
+ * itself: discs stand on each other, colours alternate, a game goes on while there is no line
+ * and ends with the first. Every message is JSON, goes to members who sit there, and is at its
+ * end; what is told to everybody is numbered without a gap; a wish with a correlation_id has one
+ * answer, and the same one when it comes again, and then nothing is done (but a chat message
+ * that was refused may be said after all); a room says no more than its rate lets pass; who is
+ * dismissed sits there, once. */
 #include "base/json.h"
 #include "base/plain.h"
 #include "game/envelope.h"

@@ -2,12 +2,13 @@
  * Input: steps of a byte each, with what the step needs behind it (see `steps` below).
  *
  * The target keeps its own book of who sits where, as the hub does. Every message is JSON in the
- * canonical envelope, goes to members who sit there, and is at its end; what everybody is told is
- * numbered without a gap; who joins and leaves does so by turns; who is dismissed sits there, once;
- * who was kicked is never let in again, nobody new while the room is locked, and never more than
- * there are places. Nobody who speaks is left without an answer; a room says no more than its rate
- * lets pass; a token of somebody else's ends a connection, and none of its own. What a backend is answered is JSON, what it is refused has a reason; the state
- * is one that the next merge reads. */
+ * canonical envelope, goes to members who sit there, and is at its end; what everybody is told
+ * is numbered without a gap; who joins and leaves does so by turns; who is dismissed sits there,
+ * once; who was kicked is never let in again, nobody new while the room is locked, and never
+ * more than there are places. Nobody who speaks is left without an answer; a room says no more
+ * than its rate lets pass; a token of somebody else's ends a connection, and none of its own.
+ * What a backend is answered is JSON, what it is refused has a reason; the state is one that the
+ * next merge reads. */
 #include "game/games.h"
 #include "game/relay.h"
 #include "script.h"

@@ -126,8 +126,8 @@ void company_verified(struct company *company, struct person *person,
 
 /* Types that mean the same in each kind (company_type.receive). */
 
-/* To everybody. Who is refused was not heard, and may say it again under its correlation_id; who was
- * heard gets an ack before everybody gets the message, remembered as verdict 0. */
+/* To everybody. Who is refused was not heard, and may say it again under its correlation_id; who
+ * was heard gets an ack before everybody gets the message, remembered as verdict 0. */
 struct text company_chat(struct company *company, struct person *person,
                          const struct envelope *envelope, struct game_time now,
                          struct game_words *words);

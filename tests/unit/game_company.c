@@ -1,6 +1,6 @@
-/* tests/unit/game_company.c: what people may say in rooms of the canonical dialect, and how often; how
- * long their tokens let them stay. Each test is of every such kind (C16; THREATS.md A11, A16, J5, R9,
- * R11). */
+/* tests/unit/game_company.c: what people may say in rooms of the canonical dialect, and how
+ * often; how long their tokens let them stay. Each test is of every such kind (C16; THREATS.md
+ * A11, A16, J5, R9, R11). */
 #include "check.h"
 #include "game/company.h"
 #include "game/games.h"

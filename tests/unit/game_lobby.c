@@ -1,5 +1,6 @@
 /* tests/unit/game_lobby.c: lobbies: their exact words (PROTOCOL ringcast.v1), who plays and who
- * watches, what the judge says, and what time does (S3-3, S3-4). */
+ * watches, what the judge says, and what time does (S3-3, S3-4). What every kind of this dialect
+ * does with what people say is in game_company.c. */
 #include "base/json.h"
 #include "check.h"
 #include "game/games.h"
