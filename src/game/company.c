@@ -124,7 +124,7 @@ static void say_chat(struct company *company, struct person *person, struct text
         limits_chat(&person->limits, &company->chat_limit, &company->options->rates, now.ms);
     if (!is_within(verdict, company, person, correlation, now, words)) return;
     canonical_ack(words, person->member, company->sequence + 1, correlation);
-    replies_add(&person->replies, correlation, 0, company->sequence + 1);
+    replies_add(&person->replies, correlation, company_done, company->sequence + 1);
     tell_chat(company, person, message, now, words);
 }
 

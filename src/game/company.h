@@ -76,8 +76,8 @@ void company_connect(struct company *company, struct person *person, uint32_t me
 /* Its connection is not its own any more. */
 void company_disconnect(struct company *company, struct person *person, uint64_t at_ms);
 
-/* token_due of a person who is connected has come: one message, and it goes when its time is over.
- */
+/* The token of somebody who is connected is due (token_due): it is warned, or told that its time is
+ * over, and goes. One message. */
 void company_heed_token(struct company *company, struct person *person, uint64_t due_ms,
                         struct game_words *words);
 
@@ -87,12 +87,15 @@ void company_say_presence(struct company *company, struct game_words *words, str
 
 /* --- What people say ------------------------------------------------------------------------- */
 
+/* reply.verdict of what was done; of what was not it is the kind's own. */
+constexpr uint8_t company_done = 0;
+
 /* One type of messages. */
 struct company_type {
     struct text name;
-    bool once; /* what was done is not done again when it comes again under its correlation_id */
+    bool once; /* what person.replies has is repeated, and not done again */
     /* Handles a message, or returns what is wrong with it, in words that continue "The message ".
-     * `company` is that of the kind's room. */
+     * `company` is the first field of the kind's room, which it finds by that. */
     struct text (*receive)(struct company *company, struct person *person,
                            const struct envelope *envelope, struct game_time now,
                            struct game_words *words);
@@ -103,7 +106,7 @@ struct company_types {
     const struct company_type *list;
     uint32_t count;
     struct text unsupported; /* a sentence for who says something else */
-    /* Answers as `reply` says, to what comes again. */
+    /* Answers what comes again, as `reply` says. */
     void (*repeat)(struct game_words *words, uint32_t member, const struct reply *reply,
                    struct text correlation);
 };
@@ -127,7 +130,7 @@ void company_verified(struct company *company, struct person *person,
 /* Types that mean the same in each kind (company_type.receive). */
 
 /* To everybody. Who is refused was not heard, and may say it again under its correlation_id; who
- * was heard gets an ack before everybody gets the message, remembered as verdict 0. */
+ * was heard gets an ack before everybody gets the message, and the same ack when it comes again. */
 struct text company_chat(struct company *company, struct person *person,
                          const struct envelope *envelope, struct game_time now,
                          struct game_words *words);

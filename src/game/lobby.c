@@ -10,8 +10,9 @@
  *         +------arrive------+-------arrive--------+
  *
  * Everybody is told everything, under one number for each message (game/canonical.h). An action or
- * a chat that comes again under its correlation_id is not done again (game/replies.h). The room is
- * over when nobody has been connected for empty_ms. */
+ * a chat that comes again under its correlation_id is not done again (game/replies.h). What people
+ * do here that they do in every room of this dialect is in game/company.c. The room is over when
+ * nobody has been connected for empty_ms. */
 #include "game/canonical.h"
 #include "game/company.h"
 #include "game/games.h"
@@ -351,9 +352,9 @@ static void lobby_leave(void *state, uint32_t member, struct game_time now, stru
 
 /* --- What a member says ---------------------------------------------------------------------- */
 
-/* As the one of a chat message, which is DONE, and of an action, whatever became of it. */
-static_assert(DONE == 0, "company_chat remembers that");
+static_assert(DONE == company_done, "so an answer to chat is told from one to an action");
 
+/* Of chat it is only remembered that it was said, of an action whatever became of it. */
 static void answer(struct game_words *words, uint32_t member, const struct reply *reply,
                    struct text correlation)
 {
@@ -365,8 +366,7 @@ static void answer(struct game_words *words, uint32_t member, const struct reply
                         correlation);
 }
 
-/* Whatever becomes of an action, it is remembered; the answer comes before what everybody is told
- * because of it. */
+/* The answer comes before what everybody is told because of it. */
 static struct text receive_action(struct company *company, struct person *person,
                                   const struct envelope *envelope, struct game_time,
                                   struct game_words *words)

@@ -28,7 +28,7 @@ static struct text receive_chat(struct company *company, struct person *person,
 /* What is around a state, or a list of who is here; in bytes, or nearly. */
 constexpr uint32_t frame_size = 96;
 
-/* Costs as many bytes of the member's as its answer has (THREATS.md R11), like the next. */
+/* This and the next cost as many bytes of the member's as their answer has (THREATS.md R11). */
 static struct text receive_sync(struct company *company, struct person *person,
                                 const struct envelope *envelope, struct game_time now,
                                 struct game_words *words)
@@ -53,7 +53,7 @@ static struct text receive_presence(struct company *company, struct person *pers
     return (struct text){};
 }
 
-/* Of what members say only chat is remembered (FIELD T11), and that it was said. */
+/* Of what members say only chat is remembered, and only that it was said (FIELD T11). */
 static void answer_again(struct game_words *words, uint32_t member, const struct reply *reply,
                          struct text correlation)
 {
