@@ -102,7 +102,7 @@ const struct game game_relay = {
     .name = "relay",
     .protocol = CANONICAL_PROTOCOL,
     .state_size = sizeof(struct relay),
-    .fresh_size = offsetof(struct relay, people),
+    .fresh_size = offsetof(struct relay, state),
     .message_size_max = 4096,
     .types =
         {

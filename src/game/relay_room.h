@@ -1,5 +1,5 @@
-/* game/relay_room.h: what relay.c, relay_room.c and relay_request.c share and nobody else: who
- * has a place in a backend's room, and what everybody was told.
+/* game/relay_room.h: what relay.c, relay_room.c and relay_request.c share and nobody else: who has
+ * a place in a backend's room, and what everybody was told.
  * You are here: ring > tls > http > ws > hub > room > [game] > outbox > conn > ring
  *
  * Who comes has a place from then on:
@@ -29,10 +29,11 @@ struct relay {
     uint8_t epoch_size;
     uint32_t state_size;
     char epoch[game_id_size_max]; /* tells this room from another of its name */
-    /* Of each of these only so much is ever looked at as has been written. */
+    /* Of each of these only so much is ever looked at as has been written; so a room of few and
+     * with a small state takes few pages. */
+    char state[relay_state_size_max];         /* a JSON object */
     struct person people[relay_members_most]; /* in the order of coming */
     struct kicked kicked[relay_kicked_most];
-    char state[relay_state_size_max]; /* a JSON object */
 };
 static_assert(offsetof(struct relay, company) == 0, "a room is found by its company");
 
