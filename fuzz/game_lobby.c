@@ -1,11 +1,13 @@
-/* fuzz/game_lobby.c: a lobby by any inputs in any order, as the hub would give them.
- * Input: steps of a byte each, with what the step needs behind it (see `steps` below).
+/* fuzz/game_lobby.c: a lobby by any inputs in any order, as the hub would give them. Input:
+ * steps of a byte each, with what the step needs behind it (see `steps` below).
  *
- * The target keeps its own book of who sits where, as the hub does, and judges each state itself:
- * discs stand on each other, colours alternate, a game goes on while there is no line and ends with
- * the first. Every message is JSON, goes to members who sit there, and is at its end; what is told
- * to everybody is numbered without a gap; a wish with a correlation_id has one answer, and the same
- * one when it comes again, and then nothing is done; who is dismissed sits there, once. */
+ * The target keeps its own book of who sits where, as the hub does, and judges each state
+ * itself: discs stand on each other, colours alternate, a game goes on while there is no line
+ * and ends with the first. Every message is JSON, goes to members who sit there, and is at its
+ * end; what is told to everybody is numbered without a gap; a wish with a correlation_id has one
+ * answer, and the same one when it comes again, and then nothing is done (but a chat message
+ * that was refused may be said after all); a room says no more than its rate lets pass; who is
+ * dismissed sits there, once. */
 #include "base/json.h"
 #include "base/plain.h"
 #include "game/envelope.h"
@@ -17,6 +19,7 @@ constexpr uint32_t people_max = 6;
 constexpr uint32_t steps_max = 300;
 constexpr uint32_t columns = 7, rows = 6;
 constexpr uint32_t remembered_max = 16; /* answers of a connection that come again */
+constexpr uint32_t chats_a_second = 2;
 constexpr size_t said_max = 128 * 1024;
 
 /* A state as a client sees it. */
@@ -48,6 +51,7 @@ struct tabletop {
     int64_t sequence; /* of the last message to everybody */
     struct guest guests[players];
     struct sight seen; /* by the last state */
+    uint64_t chats;    /* messages of members that others were told */
     uint8_t *said;
 };
 
@@ -195,6 +199,8 @@ static void check_message(struct tabletop *table, const struct game_message *mes
     int64_t sequence = 0;
     bool numbered = json_to_integer(json_member(root, TEXT("seq")), &sequence);
     if (message->audience != GAME_TO_ONE) table->sequence += 1;
+    if (text_equal(text_member(root, "event"), TEXT("chat"))) table->chats += 1;
+    MUST(table->chats <= 2 * chats_a_second + chats_a_second * (table->now.ms - 1000) / 1000 + 1);
     MUST(numbered == (message->audience != GAME_TO_ONE || text_equal(type, TEXT("state"))));
     if (numbered) MUST(sequence == table->sequence);
     if (text_equal(type, TEXT("state"))) check_state(table, json_member(root, TEXT("payload")));
@@ -331,6 +337,9 @@ static void check_answer(struct guest *guest, const struct envelope *envelope,
         return;
     }
     if (says(answer, "\"code\":\"bad_message\"")) return; /* a strike, each time */
+    if (text_equal(envelope->type, TEXT("chat")) &&
+        text_starts(answer, TEXT("{\"type\":\"error\"")))
+        return; /* it was not said */
     struct answer *place = &guest->answers[guest->answer_count++ % remembered_max];
     free(place->text.data);
     place->text = bytes_exact(answer.data, answer.size);
@@ -424,7 +433,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                          .leeway_ms = 50,
                                          .leave_ms = 500,
                                          .seat_ms = 5000,
-                                         .empty_ms = 60'000},
+                                         .empty_ms = 60'000,
+                                         .rates = {.chat = rate_of(5),
+                                                   .room_chat = rate_of(chats_a_second),
+                                                   .state = rate_of(1024)}},
                              .now = {.ms = 1000},
                              .said = malloc(said_max)};
     memset(table.seen.cells, '.', sizeof table.seen.cells);

@@ -2,11 +2,13 @@
  * Input: steps of a byte each, with what the step needs behind it (see `steps` below).
  *
  * The target keeps its own book of who sits where, as the hub does. Every message is JSON in the
- * canonical envelope, goes to members who sit there, and is at its end; what everybody is told is
- * numbered without a gap; who joins and leaves does so by turns; who is dismissed sits there, once;
- * who was kicked is never let in again, nobody new while the room is locked, and never more than
- * there are places. What a backend is answered is JSON, what it is refused has a reason; the state
- * is one that the next merge reads. */
+ * canonical envelope, goes to members who sit there, and is at its end; what everybody is told
+ * is numbered without a gap; who joins and leaves does so by turns; who is dismissed sits there,
+ * once; who was kicked is never let in again, nobody new while the room is locked, and never
+ * more than there are places. Nobody who speaks is left without an answer; a room says no more
+ * than its rate lets pass; a token of somebody else's ends a connection, and none of its own.
+ * What a backend is answered is JSON, what it is refused has a reason; the state is one that the
+ * next merge reads. */
 #include "game/games.h"
 #include "game/relay.h"
 #include "script.h"
@@ -14,6 +16,7 @@
 constexpr uint32_t players = 12; /* ids from "a" on */
 constexpr uint32_t members_max = 4;
 constexpr uint32_t steps_max = 200;
+constexpr uint32_t chats_a_second = 2;
 constexpr size_t said_max = 128 * 1024;
 
 struct tabletop {
@@ -26,6 +29,7 @@ struct tabletop {
     uint32_t next_member;
     uint32_t member_of[players]; /* by the target's own book; game_nobody: not connected */
     int64_t sequence;            /* of the last message to everybody */
+    uint64_t chats;              /* messages of members that others were told */
 };
 
 static uint8_t said[said_max], request_memory[relay_memory_size],
@@ -83,6 +87,15 @@ static void check_message(struct tabletop *table, const struct game_message *mes
         MUST(sequence == table->sequence);
     }
     free(memory.data);
+}
+
+/* Chat is what members say; a backend may publish an event of that name, without a bound. */
+static void count_chats(struct tabletop *table, const struct game_words *words)
+{
+    const struct text chat = TEXT("{\"type\":\"event\",\"event\":\"chat\"");
+    for (uint32_t i = 0; i < words->count; i++)
+        if (text_starts(words_text(words, &words->messages[i]), chat)) table->chats += 1;
+    MUST(table->chats <= 2 * chats_a_second + chats_a_second * (table->now.ms - 1000) / 1000 + 1);
 }
 
 static struct game_words begin(void)
@@ -175,18 +188,64 @@ static void step_leave(struct tabletop *table, struct script *script)
     take_words(table, &words);
 }
 
-static void step_receive(struct tabletop *table, struct script *script)
+/* A token that a player has sent has been checked, which is answered; the step's next byte says
+ * what it is. */
+static void tell_verdict(struct tabletop *table, struct script *script, uint32_t player)
 {
-    uint32_t member = table->member_of[script_byte(script) % players];
-    struct script part = script_part(script, script_byte(script));
+    enum { OWN, BAD, OF_ANOTHER, ELSEWHERE } verdict = script_byte(script) % 4;
+    const char id = (char)('a' + player + (verdict == OF_ANOTHER));
+    uint32_t member = table->member_of[player];
+    const struct game_guest token = {.player = {&id, 1},
+                                     .room = verdict == ELSEWHERE ? TEXT("r2") : TEXT("r1"),
+                                     .until_ms = table->now.ms + script_number(script)};
+    struct game_words words = begin();
+    game_relay.verified(table->state, member, verdict == BAD ? nullptr : &token, TEXT("bad_alg"),
+                        TEXT("It is bad."), table->now, &words);
+    MUST(words.count == 1 && words.messages[0].member == member && !words.asked.is_asked);
+    MUST(words.dismissed_count <= 1);
+    if (verdict != BAD) MUST((words.dismissed_count == 0) == (verdict == OWN));
+    take_words(table, &words);
+}
+
+/* Whatever comes is answered, chat by what everybody hears. */
+static void receive(struct tabletop *table, struct script *script, uint32_t player,
+                    const void *data, size_t size)
+{
+    uint32_t member = table->member_of[player];
     if (member == game_nobody) return;
-    struct bytes text = bytes_exact(part.data, part.size);
+    struct bytes text = bytes_exact(data, size);
     struct bytes memory = {malloc(json_memory_size(text.size)), json_memory_size(text.size)};
     struct game_words words = begin();
     game_relay.receive(table->state, member, text_from(text), table->now, memory, &words);
+    bool asks = words.asked.is_asked;
+    MUST((words.count == 0) == asks);
+    if (asks) MUST(words.asked.member == member && words.asked.token.size > 0);
+    count_chats(table, &words);
     take_words(table, &words);
+    if (asks) tell_verdict(table, script, player);
     free(memory.data);
     free(text.data);
+}
+
+static void step_receive(struct tabletop *table, struct script *script)
+{
+    uint32_t player = script_byte(script) % players;
+    struct script part = script_part(script, script_byte(script));
+    receive(table, script, player, part.data, part.size);
+}
+
+/* What a fuzzer seldom finds: chat, a question and a token in the right form. */
+static void step_say(struct tabletop *table, struct script *script)
+{
+    static const struct text said_often[] = {
+        TEXT("{\"type\":\"chat\",\"correlation_id\":\"c\",\"payload\":{\"message\":\"m\"}}"),
+        TEXT("{\"type\":\"chat\",\"payload\":{\"message\":\"m\"}}"),
+        TEXT("{\"type\":\"presence\"}"),
+        TEXT("{\"type\":\"auth\",\"payload\":{\"token\":\"t\"}}"),
+    };
+    uint8_t choice = script_byte(script);
+    struct text text = said_often[choice % 4];
+    receive(table, script, choice / 4 % players, text.data, text.size);
 }
 
 static enum game_answer request(struct tabletop *table, struct text verb, struct text body)
@@ -253,7 +312,7 @@ static void step_close(struct tabletop *table, struct script *script)
 
 static void (*const steps[])(struct tabletop *, struct script *) = {
     step_time, step_arrive, step_leave, step_receive, step_ask,
-    step_kick, step_lock,   step_show,  step_close,
+    step_kick, step_lock,   step_show,  step_close,   step_say,
 };
 constexpr size_t step_count = sizeof steps / sizeof steps[0];
 
@@ -271,8 +330,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct tabletop table = {.state = malloc(game_relay.state_size),
                              .options = {.players_max = members_max,
                                          .chat_max = 500,
+                                         .warning_ms = 700,
+                                         .leeway_ms = 50,
                                          .leave_ms = 500,
-                                         .empty_ms = 60'000},
+                                         .empty_ms = 60'000,
+                                         .rates = {.chat = rate_of(5),
+                                                   .room_chat = rate_of(chats_a_second),
+                                                   .state = rate_of(1024)}},
                              .now = {.ms = 1000}};
     for (uint32_t i = 0; i < players; i++)
         table.member_of[i] = game_nobody;

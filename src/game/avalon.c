@@ -339,11 +339,7 @@ static void refuse_rate(struct avalon *avalon, struct player *player, struct lim
     struct writer *out = say(words, TEXT("error"), code, GAME_TO_ONE, player->member);
     write_string(out, "code", code);
     write_byte(out, ',');
-    write_string(out, "message",
-                 verdict.limit == GAME_LIMIT_STATE ? TEXT("You ask for the state too often; wait.")
-                 : verdict.limit == GAME_LIMIT_CHAT
-                     ? TEXT("You say too much at once; wait.")
-                     : TEXT("The room says too much at once; wait."));
+    write_string(out, "message", limits_sentence(verdict.limit));
     write_text(out, TEXT(",\"retry_ms\":"));
     write_u64(out, verdict.retry_ms);
     said(words, correlation);

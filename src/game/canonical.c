@@ -111,6 +111,21 @@ void canonical_error(struct game_words *words, uint32_t member, struct text code
     canonical_end(words, correlation, 0);
 }
 
+void canonical_rate_limited(struct game_words *words, uint32_t member, struct limit_verdict verdict,
+                            struct text correlation)
+{
+    const struct text code = TEXT("rate_limited");
+    struct writer *out = canonical_begin(words, GAME_TO_ONE, member, TEXT("error"), code);
+    write_byte(out, '{');
+    canonical_write(out, "code", code);
+    write_byte(out, ',');
+    canonical_write(out, "message", limits_sentence(verdict.limit));
+    write_byte(out, ',');
+    canonical_write_number(out, "retry_ms", verdict.retry_ms);
+    write_byte(out, '}');
+    canonical_end(words, correlation, 0);
+}
+
 void canonical_pong(struct game_words *words, uint32_t member, int64_t t0, uint64_t wall_ms,
                     struct text correlation)
 {

@@ -15,6 +15,7 @@
  * message that it includes: so who finds a gap has missed something.
  * You are here: ring > tls > http > ws > hub > room > [game] > outbox > conn > ring */
 #pragma once
+#include "game/limits.h"
 #include "game/words.h"
 
 #define CANONICAL_PROTOCOL TEXT("ringcast.v1")
@@ -50,6 +51,10 @@ void canonical_ack(struct game_words *words, uint32_t member, uint64_t sequence,
 /* To one member: {"code":C,"message":S}. */
 void canonical_error(struct game_words *words, uint32_t member, struct text code,
                      struct text sentence, struct text correlation);
+
+/* To one member: that error, with "retry_ms":MS behind it. */
+void canonical_rate_limited(struct game_words *words, uint32_t member, struct limit_verdict verdict,
+                            struct text correlation);
 
 /* To one member: {"t0":T,"t1":MS}, the time that its ping came with, and ours. */
 void canonical_pong(struct game_words *words, uint32_t member, int64_t t0, uint64_t wall_ms,

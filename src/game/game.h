@@ -70,7 +70,8 @@ struct game_options {
     uint32_t seat_ms;      /* lobby: how long a player may be away before the game is lost */
     uint32_t empty_ms;     /* avalon, lobby, relay: how long a room stays in which nobody is */
     bool chat_echo;        /* avalon: who says something gets it, too */
-    struct game_rates rates; /* avalon: how often members may do what others pay for */
+    struct game_rates rates; /* avalon, lobby, relay: how often members may do what
+                              * others pay for */
 };
 
 /* What a new room begins with. The texts are borrowed for the call. */

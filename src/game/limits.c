@@ -1,4 +1,5 @@
 #include "game/limits.h"
+#include <assert.h>
 
 static struct limit_verdict refuse(struct member_limits *member, enum game_limit limit,
                                    uint32_t retry_ms, uint64_t now_ms)
@@ -28,4 +29,15 @@ struct limit_verdict limits_state(struct member_limits *member, const struct gam
     if (bucket_take(&member->state, rates->state, now_ms, size)) return (struct limit_verdict){};
     return refuse(member, GAME_LIMIT_STATE,
                   bucket_wait_ms(member->state, rates->state, now_ms, size), now_ms);
+}
+
+struct text limits_sentence(enum game_limit limit)
+{
+    static const struct text sentences[game_limits] = {
+        [GAME_LIMIT_CHAT] = TEXT("You say too much at once; wait."),
+        [GAME_LIMIT_ROOM_CHAT] = TEXT("The room says too much at once; wait."),
+        [GAME_LIMIT_STATE] = TEXT("You ask for the state too often; wait."),
+    };
+    assert(limit != GAME_LIMIT_NONE);
+    return sentences[limit];
 }

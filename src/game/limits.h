@@ -44,3 +44,6 @@ struct limit_verdict {
 [[nodiscard]] struct limit_verdict limits_state(struct member_limits *member,
                                                 const struct game_rates *rates, uint64_t now_ms,
                                                 uint32_t size);
+
+/* What who was refused is told. */
+struct text limits_sentence(enum game_limit limit);

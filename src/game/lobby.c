@@ -10,17 +10,15 @@
  *         +------arrive------+-------arrive--------+
  *
  * Everybody is told everything, under one number for each message (game/canonical.h). An action or
- * a chat that comes again under its correlation_id is not done again (game/replies.h). The room is
- * over when nobody has been connected for empty_ms. */
+ * a chat that comes again under its correlation_id is not done again (game/replies.h). What people
+ * do here that they do in every room of this dialect is in game/company.c. The room is over when
+ * nobody has been connected for empty_ms. */
 #include "game/canonical.h"
-#include "game/chat.h"
-#include "game/envelope.h"
+#include "game/company.h"
 #include "game/games.h"
 #include "game/match.h"
-#include "game/replies.h"
-#include "game/strikes.h"
-#include "game/token.h"
 #include <assert.h>
+#include <stddef.h>
 
 constexpr uint32_t people_most = 32;
 constexpr uint8_t free_seat = UINT8_MAX;
@@ -28,13 +26,11 @@ static_assert(people_most < free_seat);
 
 #define VERDICTS(X) /* name, code, sentence: why something is not done; a match's come first */ \
     MATCH_REFUSALS(X)                                                                           \
-    CHAT_FAULTS(X)                                                                              \
     X(NOT_PLAYING, "forbidden", "Only the two who play may do this; you are watching.")         \
     X(NO_SEAT, "forbidden", "Both seats are taken.")                                            \
-    X(NO_MOVE, "illegal_move", "A move is a column, \"resign\", \"rematch\" or \"sit\".")       \
-    X(TO_SOME, "unsupported", "Chat goes to everybody here; send it without payload.to.")
+    X(NO_MOVE, "illegal_move", "A move is a column, \"resign\", \"rematch\" or \"sit\".")
 
-/* What becomes of an action, or of what is said. */
+/* What becomes of an action. */
 enum verdict : uint8_t {
     DONE,
 #define X(name, code, sentence) name,
@@ -52,47 +48,20 @@ static const struct {
 
 static_assert((int)DONE == (int)MATCH_DONE && (int)NOT_OVER == (int)MATCH_NOT_OVER);
 
-struct person {
-    uint32_t member; /* game_nobody while it is away */
-    bool visible;    /* the others think that it is here */
-    uint8_t id_size; /* 0: this place is free */
-    uint16_t name_size;
-    char id[game_player_size_max];
-    char name[game_name_size_max];
-    struct token token; /* while connected: what let it in, or came later */
-    uint64_t away_ms;   /* while away: since when */
-    struct strikes strikes;
-    struct replies replies; /* of this connection */
-};
-
 struct lobby {
-    const struct game_options *options;
-    uint64_t empty_since_ms; /* while nobody is connected */
-    uint64_t sequence;       /* of the last message to everybody */
-    uint32_t connected;
+    struct company company;
     uint32_t count;             /* of people */
     uint8_t seats[match_seats]; /* who sits there, as a place in `people` */
-    uint8_t winner_size, id_size;
+    uint8_t winner_size;
     char winner[game_player_size_max]; /* who has won, also when it has left; or empty */
-    char id[room_id_size_max];
     struct match match;
-    struct token_query query;
     struct person people[people_most]; /* as many as options->players_max are in use */
 };
-
-static struct text person_id(const struct person *person)
-{
-    return (struct text){person->id, person->id_size};
-}
-
-static struct text person_name(const struct person *person)
-{
-    return (struct text){person->name, person->name_size};
-}
+static_assert(offsetof(struct lobby, company) == 0, "a lobby is found by its company");
 
 static struct person *find_id(struct lobby *lobby, struct text id)
 {
-    for (uint32_t i = 0; i < lobby->options->players_max; i++)
+    for (uint32_t i = 0; i < lobby->company.options->players_max; i++)
         if (lobby->people[i].id_size > 0 && text_equal(person_id(&lobby->people[i]), id))
             return &lobby->people[i];
     return nullptr;
@@ -100,7 +69,7 @@ static struct person *find_id(struct lobby *lobby, struct text id)
 
 static struct person *find_member(struct lobby *lobby, uint32_t member)
 {
-    for (uint32_t i = 0; i < lobby->options->players_max; i++)
+    for (uint32_t i = 0; i < lobby->company.options->players_max; i++)
         if (lobby->people[i].id_size > 0 && lobby->people[i].member == member)
             return &lobby->people[i];
     return nullptr;
@@ -132,14 +101,11 @@ static void write_people(struct writer *out, const struct lobby *lobby)
 {
     bool first = true;
     write_text(out, TEXT(",\"people\":["));
-    for (uint32_t i = 0; i < lobby->options->players_max; i++) {
+    for (uint32_t i = 0; i < lobby->company.options->players_max; i++) {
         const struct person *person = &lobby->people[i];
         if (person->id_size == 0) continue;
-        write_text(out, first ? TEXT("{") : TEXT(",{"));
-        canonical_write(out, "player_id", person_id(person));
-        write_byte(out, ',');
-        canonical_write(out, "display_name", person_name(person));
-        write_text(out, person->visible ? TEXT(",\"present\":true}") : TEXT(",\"present\":false}"));
+        if (!first) write_byte(out, ',');
+        person_write(out, person);
         first = false;
     }
     write_byte(out, ']');
@@ -154,22 +120,14 @@ static void say_state(const struct lobby *lobby, struct game_words *words,
     write_match(out, &lobby->match, players, (struct text){lobby->winner, lobby->winner_size});
     write_people(out, lobby);
     write_byte(out, '}');
-    canonical_end(words, correlation, lobby->sequence);
+    canonical_end(words, correlation, lobby->company.sequence);
 }
 
 /* The state has changed. */
 static void tell_all(struct lobby *lobby, struct game_words *words)
 {
-    lobby->sequence += 1;
+    lobby->company.sequence += 1;
     say_state(lobby, words, GAME_TO_ALL, 0, (struct text){});
-}
-
-static void say_presence(struct lobby *lobby, struct game_words *words, struct text event,
-                         const struct person *person, enum game_audience audience)
-{
-    lobby->sequence += 1;
-    canonical_presence(words, audience, person->member, event, person_id(person),
-                       person_name(person), lobby->sequence);
 }
 
 /* --- The game -------------------------------------------------------------------------------- */
@@ -234,12 +192,9 @@ static enum verdict act(struct lobby *lobby, const struct person *person, const 
 static void lobby_open(void *state, const struct game_opening *opening)
 {
     struct lobby *lobby = state;
-    assert(opening->id.size <= sizeof lobby->id && opening->options->players_max <= people_most);
-    *lobby = (struct lobby){.options = opening->options,
-                            .empty_since_ms = opening->now.ms,
-                            .id_size = (uint8_t)opening->id.size,
-                            .seats = {free_seat, free_seat}};
-    if (lobby->id_size > 0) memcpy(lobby->id, opening->id.data, lobby->id_size);
+    assert(opening->options->players_max <= people_most);
+    *lobby = (struct lobby){.seats = {free_seat, free_seat}};
+    company_open(&lobby->company, opening);
 }
 
 /* True of who plays: it is waited for. */
@@ -251,15 +206,15 @@ static bool holds_game(const struct lobby *lobby, const struct person *person)
 static uint64_t person_due(const struct lobby *lobby, const struct person *person)
 {
     if (person->member != game_nobody) return token_due(&person->token);
-    if (person->visible) return person->away_ms + lobby->options->leave_ms;
-    return person->away_ms + (holds_game(lobby, person) ? lobby->options->seat_ms : 0);
+    if (person->visible) return person->away_ms + lobby->company.options->leave_ms;
+    return person->away_ms + (holds_game(lobby, person) ? lobby->company.options->seat_ms : 0);
 }
 
 /* Who is due first, or nullptr: nobody is here. */
 static struct person *next_person(struct lobby *lobby)
 {
     struct person *next = nullptr;
-    for (uint32_t i = 0; i < lobby->options->players_max; i++) {
+    for (uint32_t i = 0; i < lobby->company.options->players_max; i++) {
         struct person *person = &lobby->people[i];
         if (person->id_size == 0) continue;
         if (next == nullptr || person_due(lobby, person) < person_due(lobby, next)) next = person;
@@ -271,23 +226,14 @@ static uint64_t lobby_due(const void *state)
 {
     const struct lobby *lobby = state;
     uint64_t due_ms = game_never_ms;
-    if (lobby->connected == 0) due_ms = lobby->empty_since_ms + lobby->options->empty_ms;
-    for (uint32_t i = 0; i < lobby->options->players_max; i++) {
+    if (lobby->company.connected == 0)
+        due_ms = lobby->company.empty_since_ms + lobby->company.options->empty_ms;
+    for (uint32_t i = 0; i < lobby->company.options->players_max; i++) {
         if (lobby->people[i].id_size == 0) continue;
         uint64_t person_ms = person_due(lobby, &lobby->people[i]);
         if (person_ms < due_ms) due_ms = person_ms;
     }
     return due_ms;
-}
-
-/* Its connection is not its own any more. */
-static void disconnect(struct lobby *lobby, struct person *person, uint64_t at_ms)
-{
-    assert(lobby->connected > 0 && person->member != game_nobody);
-    person->member = game_nobody;
-    person->away_ms = at_ms;
-    lobby->connected -= 1;
-    if (lobby->connected == 0) lobby->empty_since_ms = at_ms;
 }
 
 /* It has gone. True when the state shows more than that: a seat is free. */
@@ -309,22 +255,13 @@ static bool forget(struct lobby *lobby, struct person *person)
 static bool advance_person(struct lobby *lobby, struct person *person, uint64_t due_ms,
                            struct game_words *words)
 {
-    if (person->member != game_nobody && token_warns(&person->token, due_ms)) {
-        canonical_expiry(words, person->member, TEXT("auth_expiring"),
-                         person->token.expires_wall_ms, (struct text){});
-        return false;
-    }
     if (person->member != game_nobody) {
-        canonical_error(words, person->member, TEXT("token_expired"),
-                        TEXT("Your token has expired; come again with a new one."),
-                        (struct text){});
-        words_dismiss(words, person->member, GAME_DISMISS_EXPIRED);
-        disconnect(lobby, person, due_ms);
+        company_heed_token(&lobby->company, person, due_ms, words);
         return false;
     }
     if (person->visible) {
         person->visible = false;
-        say_presence(lobby, words, TEXT("participant_left"), person, GAME_TO_ALL);
+        company_say_presence(&lobby->company, words, TEXT("participant_left"), person, GAME_TO_ALL);
         if (holds_game(lobby, person)) return false;
     }
     return forget(lobby, person);
@@ -344,8 +281,9 @@ static bool lobby_advance(void *state, struct game_time now, struct game_words *
         if (advance_person(lobby, next, due_ms, words)) changed = true;
     }
     if (changed) tell_all(lobby, words);
-    bool empty = lobby->connected == 0;
-    if (empty && now.ms >= lobby->empty_since_ms + lobby->options->empty_ms) words->over = true;
+    bool empty = lobby->company.connected == 0;
+    if (empty && now.ms >= lobby->company.empty_since_ms + lobby->company.options->empty_ms)
+        words->over = true;
     return true;
 }
 
@@ -354,8 +292,8 @@ static bool lobby_advance(void *state, struct game_time now, struct game_words *
 static enum game_admission lobby_admits(const void *state, const struct game_guest *guest)
 {
     const struct lobby *lobby = state;
-    if (lobby->count < lobby->options->players_max) return GAME_ADMITTED;
-    for (uint32_t i = 0; i < lobby->options->players_max; i++)
+    if (lobby->count < lobby->company.options->players_max) return GAME_ADMITTED;
+    for (uint32_t i = 0; i < lobby->company.options->players_max; i++)
         if (text_equal(person_id(&lobby->people[i]), guest->player)) return GAME_ADMITTED;
     return GAME_FULL;
 }
@@ -363,7 +301,7 @@ static enum game_admission lobby_admits(const void *state, const struct game_gue
 static struct person *add_person(struct lobby *lobby, struct text id)
 {
     struct person *person = lobby->people;
-    assert(lobby->count < lobby->options->players_max);
+    assert(lobby->count < lobby->company.options->players_max);
     assert(id.size > 0 && id.size <= sizeof person->id);
     while (person->id_size > 0)
         person += 1;
@@ -389,19 +327,14 @@ static void lobby_arrive(void *state, uint32_t member, const struct game_guest *
     struct lobby *lobby = state;
     struct person *person = find_id(lobby, guest->player);
     if (person == nullptr) person = add_person(lobby, guest->player);
-    if (person->member != game_nobody) { // the newer connection wins (C12)
-        words_dismiss(words, person->member, GAME_DISMISS_REPLACED);
-        disconnect(lobby, person, now.ms);
-    }
     bool renamed = rename_person(person, guest->name), appears = !person->visible;
-    person->member = member;
+    company_connect(&lobby->company, person, member, guest, now, words);
     person->visible = true;
-    token_take(&person->token, lobby->options, guest, now);
-    person->replies = (struct replies){};
-    lobby->connected += 1;
     bool seated = seat_of(lobby, person) == match_seats && take_seat(lobby, person);
-    if (appears) say_presence(lobby, words, TEXT("participant_joined"), person, GAME_TO_OTHERS);
-    canonical_welcome(words, member, (struct text){lobby->id, lobby->id_size}, "lobby",
+    if (appears)
+        company_say_presence(&lobby->company, words, TEXT("participant_joined"), person,
+                             GAME_TO_OTHERS);
+    canonical_welcome(words, member, company_id(&lobby->company), game_lobby.name,
                       person_id(person), person_name(person));
     if (seated || (renamed && !appears))
         tell_all(lobby, words);
@@ -411,217 +344,97 @@ static void lobby_arrive(void *state, uint32_t member, const struct game_guest *
 
 static void lobby_leave(void *state, uint32_t member, struct game_time now, struct game_words *)
 {
-    struct person *person = find_member(state, member);
-    if (person != nullptr) disconnect(state, person, now.ms); // else it was dismissed
+    struct lobby *lobby = state;
+    struct person *person = find_member(lobby, member);
+    if (person != nullptr) // else it was dismissed
+        company_disconnect(&lobby->company, person, now.ms);
 }
 
 /* --- What a member says ---------------------------------------------------------------------- */
 
-static void answer(struct game_words *words, const struct person *person, enum verdict verdict,
-                   uint64_t sequence, struct text correlation)
+static_assert(DONE == company_done, "so an answer to chat is told from one to an action");
+
+/* Of chat it is only remembered that it was said, of an action whatever became of it. */
+static void answer(struct game_words *words, uint32_t member, const struct reply *reply,
+                   struct text correlation)
 {
+    enum verdict verdict = (enum verdict)reply->verdict;
     if (verdict == DONE)
-        canonical_ack(words, person->member, sequence, correlation);
+        canonical_ack(words, member, reply->sequence, correlation);
     else
-        canonical_error(words, person->member, verdicts[verdict].code, verdicts[verdict].sentence,
+        canonical_error(words, member, verdicts[verdict].code, verdicts[verdict].sentence,
                         correlation);
 }
 
 /* The answer comes before what everybody is told because of it. */
-static void answer_once(struct game_words *words, struct person *person, enum verdict verdict,
-                        uint64_t sequence, struct text correlation)
-{
-    answer(words, person, verdict, sequence, correlation);
-    replies_add(&person->replies, correlation, verdict, sequence);
-}
-
-/* Each of these returns what is wrong with the message, or nothing when it was handled. */
-
-static struct text receive_action(struct lobby *lobby, struct person *person,
+static struct text receive_action(struct company *company, struct person *person,
                                   const struct envelope *envelope, struct game_time,
                                   struct game_words *words)
 {
+    struct lobby *lobby = (struct lobby *)company;
     const struct json *move = json_member(envelope->payload, TEXT("move"));
     bool changed = false;
     double number;
     struct text word;
     if (!json_to_number(move, &number) && !json_to_text(move, &word))
         return TEXT("has no payload.move, a column or a word");
-    enum verdict verdict = act(lobby, person, move, &changed);
-    answer_once(words, person, verdict, changed ? lobby->sequence + 1 : 0, envelope->correlation);
+    struct reply reply = {.verdict = act(lobby, person, move, &changed)};
+    if (changed) reply.sequence = company->sequence + 1;
+    answer(words, person->member, &reply, envelope->correlation);
+    replies_add(&person->replies, envelope->correlation, reply.verdict, reply.sequence);
     if (changed) tell_all(lobby, words);
     return (struct text){};
 }
 
-static void tell_chat(struct lobby *lobby, const struct person *from, struct text message,
-                      struct game_time now, struct game_words *words)
-{
-    struct writer *out = canonical_begin(words, GAME_TO_ALL, 0, TEXT("event"), TEXT("chat"));
-    write_byte(out, '{');
-    canonical_write(out, "player_id", person_id(from));
-    write_byte(out, ',');
-    canonical_write(out, "display_name", person_name(from));
-    write_byte(out, ',');
-    canonical_write(out, "message", message);
-    write_text(out, TEXT(",\"ts\":"));
-    write_u64(out, now.wall_ms);
-    write_byte(out, '}');
-    lobby->sequence += 1;
-    canonical_end(words, (struct text){}, lobby->sequence);
-}
-
-static struct text receive_chat(struct lobby *lobby, struct person *person,
+/* Costs as many bytes of the member's as the state has, or nearly (THREATS.md R11). */
+static struct text receive_sync(struct company *company, struct person *person,
                                 const struct envelope *envelope, struct game_time now,
                                 struct game_words *words)
 {
-    uint8_t memory[4096]; // message_size_max: cleaning makes nothing longer
-    struct writer clean = writer_over(memory, sizeof memory);
-    struct text message;
-    enum chat_fault fault;
-    struct text problem =
-        chat_read(envelope->payload, lobby->options->chat_max, &clean, &message, &fault);
-    if (problem.size > 0) return problem;
-    enum verdict verdict = DONE;
-    if (fault != CHAT_FINE) verdict = fault == CHAT_EMPTY ? EMPTY : TOO_LONG;
-    /* Who means some must not be heard by all; and what only some hear would leave gaps in seq. */
-    if (json_member(envelope->payload, TEXT("to")) != nullptr) verdict = TO_SOME;
-    bool told = verdict == DONE;
-    answer_once(words, person, verdict, told ? lobby->sequence + 1 : 0, envelope->correlation);
-    if (told) tell_chat(lobby, person, message, now, words);
+    const struct lobby *lobby = (const struct lobby *)company;
+    uint32_t size = 512; /* what is around the people: the board, the players, the result */
+    for (uint32_t i = 0; i < company->options->players_max; i++)
+        if (lobby->people[i].id_size > 0) size += person_size(&lobby->people[i]);
+    if (company_may_ask(company, person, size, envelope->correlation, now, words))
+        say_state(lobby, words, GAME_TO_ONE, person->member, envelope->correlation);
     return (struct text){};
 }
 
-static struct text receive_sync(struct lobby *lobby, struct person *person,
-                                const struct envelope *envelope, struct game_time,
-                                struct game_words *words)
-{
-    say_state(lobby, words, GAME_TO_ONE, person->member, envelope->correlation);
-    return (struct text){};
-}
+#define TYPES(X) /* name, once, what handles it */ \
+    X("action", true, receive_action)              \
+    X("chat", true, company_chat)                  \
+    X("sync_state", false, receive_sync)           \
+    X("ping", false, company_ping)                 \
+    X("auth", false, company_auth)
 
-static struct text receive_ping(struct lobby *, struct person *person,
-                                const struct envelope *envelope, struct game_time now,
-                                struct game_words *words)
-{
-    int64_t t0;
-    if (!json_to_integer(json_member(envelope->payload, TEXT("t0")), &t0))
-        return TEXT("has no payload.t0, a whole number");
-    canonical_pong(words, person->member, t0, now.wall_ms, envelope->correlation);
-    return (struct text){};
-}
-
-/* It sends tokens that are not its own, or too many. */
-static void expel(struct lobby *lobby, struct person *person, enum token_fault fault,
-                  struct text correlation, struct game_time now, struct game_words *words)
-{
-    const struct token_fault_info *info = token_fault_info(fault);
-    canonical_error(words, person->member, info->code, info->sentence, correlation);
-    words_dismiss(words, person->member, info->dismissal);
-    disconnect(lobby, person, now.ms);
-}
-
-/* A new token on the connection that an older one has opened (C16, THREATS.md A16). */
-static struct text receive_auth(struct lobby *lobby, struct person *person,
-                                const struct envelope *envelope, struct game_time now,
-                                struct game_words *words)
-{
-    struct text token, problem = token_read(envelope->payload, &token);
-    if (problem.size > 0) return problem;
-    if (token_may_check(&person->token, now.ms))
-        token_ask(&lobby->query, words, person->member, token, envelope->correlation);
-    else
-        expel(lobby, person, TOKEN_FLOOD, envelope->correlation, now, words);
-    return (struct text){};
-}
-
-static const struct {
-    struct text name;
-    bool once; /* done once, however often it is sent under one correlation_id */
-    struct text (*receive)(struct lobby *, struct person *, const struct envelope *,
-                           struct game_time, struct game_words *);
-} types[] = {
-    {TEXT("action"), true, receive_action},    {TEXT("chat"), true, receive_chat},
-    {TEXT("sync_state"), false, receive_sync}, {TEXT("ping"), false, receive_ping},
-    {TEXT("auth"), false, receive_auth},
+static const struct company_type type_list[] = {
+#define X(name, once, receive) {TEXT(name), once, receive},
+    TYPES(X)
+#undef X
 };
-constexpr size_t type_count = sizeof types / sizeof types[0];
 
-static struct text receive(struct lobby *lobby, struct person *person,
-                           const struct envelope *envelope, struct game_time now,
-                           struct game_words *words)
-{
-    size_t i = 0;
-    while (i < type_count && !text_equal(envelope->type, types[i].name))
-        i += 1;
-    if (i == type_count) {
-        canonical_error(words, person->member, TEXT("unsupported"),
-                        TEXT("This type is not understood here; action, chat, sync_state, "
-                             "ping and auth are."),
-                        envelope->correlation);
-        return (struct text){};
-    }
-    const struct reply *reply =
-        types[i].once ? replies_find(&person->replies, envelope->correlation) : nullptr;
-    if (reply == nullptr) return types[i].receive(lobby, person, envelope, now, words);
-    answer(words, person, reply->verdict, reply->sequence, envelope->correlation);
-    return (struct text){};
-}
-
-/* Something that means nothing has come; the ninth within a minute is the last. */
-static void count_strike(struct lobby *lobby, struct person *person, struct game_time now,
-                         struct game_words *words)
-{
-    if (!strikes_add(&person->strikes, now.ms)) return;
-    words_dismiss(words, person->member, GAME_DISMISS_MISBEHAVED);
-    disconnect(lobby, person, now.ms);
-}
-
-/* A message that means nothing. */
-static void strike(struct lobby *lobby, struct person *person, struct text problem,
-                   struct text correlation, struct game_time now, struct game_words *words)
-{
-    uint8_t memory[envelope_problem_size_max];
-    struct writer sentence = writer_over(memory, sizeof memory);
-    envelope_write_problem(&sentence, problem);
-    canonical_error(words, person->member, TEXT("bad_message"), text_from(writer_bytes(&sentence)),
-                    correlation);
-    count_strike(lobby, person, now, words);
-}
-
-/* A token that is bad leaves everything as it was; a good one never shortens the time. */
-static void lobby_verified(void *state, uint32_t member, const struct game_guest *guest,
-                           struct text code, struct text sentence, struct game_time now,
-                           struct game_words *words)
-{
-    struct lobby *lobby = state;
-    struct person *person = find_member(lobby, member);
-    const struct text correlation = token_correlation(&lobby->query);
-    if (person == nullptr) return; // dismissed: it is not listened to any more
-    if (guest == nullptr) {
-        canonical_error(words, member, code, sentence, correlation);
-        count_strike(lobby, person, now, words);
-    } else if (guest->room.size > 0 &&
-               !text_equal(guest->room, (struct text){lobby->id, lobby->id_size})) {
-        expel(lobby, person, TOKEN_OTHER_ROOM, correlation, now, words);
-    } else if (!text_equal(guest->player, person_id(person))) {
-        expel(lobby, person, TOKEN_OTHER_PLAYER, correlation, now, words);
-    } else {
-        token_renew(&person->token, lobby->options, guest, now);
-        canonical_expiry(words, member, TEXT("auth_refreshed"), person->token.expires_wall_ms,
-                         correlation);
-    }
-}
+static const struct company_types types = {
+    .list = type_list,
+    .count = sizeof type_list / sizeof type_list[0],
+    .unsupported = TEXT("This type is not understood here; action, chat, sync_state, ping and auth "
+                        "are."),
+    .repeat = answer,
+};
 
 static void lobby_receive(void *state, uint32_t member, struct text text, struct game_time now,
                           struct bytes memory, struct game_words *words)
 {
     struct lobby *lobby = state;
-    struct person *person = find_member(lobby, member);
-    struct envelope envelope;
-    if (person == nullptr) return; // dismissed: it is not listened to any more
-    struct text problem = envelope_read(memory, text, &envelope);
-    if (problem.size == 0) problem = receive(lobby, person, &envelope, now, words);
-    if (problem.size > 0) strike(lobby, person, problem, envelope.correlation, now, words);
+    company_receive(&lobby->company, &types, find_member(lobby, member), text, now, memory, words);
+}
+
+static void lobby_verified(void *state, uint32_t member, const struct game_guest *guest,
+                           struct text code, struct text sentence, struct game_time now,
+                           struct game_words *words)
+{
+    struct lobby *lobby = state;
+    company_verified(&lobby->company, find_member(lobby, member), guest, code, sentence, now,
+                     words);
 }
 
 const struct game game_lobby = {
@@ -629,6 +442,12 @@ const struct game game_lobby = {
     .protocol = CANONICAL_PROTOCOL,
     .state_size = sizeof(struct lobby),
     .message_size_max = 4096,
+    .types =
+        {
+#define X(name, once, receive) TEXT(name),
+            TYPES(X)
+#undef X
+        },
     .acquired = true,
     .open = lobby_open,
     .advance = lobby_advance,

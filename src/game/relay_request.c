@@ -32,15 +32,15 @@ static enum game_answer refuse(struct wish *wish, struct text code)
 static void write_room(struct writer *out, const struct relay *relay)
 {
     write_text(out, TEXT("\"room\":{"));
-    canonical_write(out, "id", (struct text){relay->id, relay->id_size});
+    canonical_write(out, "id", company_id(&relay->company));
     write_byte(out, ',');
     canonical_write(out, "kind", text_of(game_relay.name));
     write_byte(out, ',');
     canonical_write(out, "epoch", (struct text){relay->epoch, relay->epoch_size});
     write_byte(out, ',');
-    canonical_write_number(out, "seq", relay->sequence);
+    canonical_write_number(out, "seq", relay->company.sequence);
     write_byte(out, ',');
-    canonical_write_number(out, "members", relay->connected);
+    canonical_write_number(out, "members", relay->company.connected);
     write_byte(out, ',');
     canonical_write_number(out, "members_max", relay->members_max);
     write_byte(out, ',');
@@ -100,15 +100,14 @@ static uint32_t publish_to_some(struct relay *relay, const struct relay_event *e
 {
     uint32_t reached = 0;
     for (uint32_t i = 0; i < event->to_count; i++) {
-        const struct participant *participant = relay_find(relay, event->to[i]);
-        if (participant == nullptr || participant->member == game_nobody) continue;
+        const struct person *person = relay_find(relay, event->to[i]);
+        if (person == nullptr || person->member == game_nobody) continue;
         if (reached++ > 0) {
-            words_also(words, participant->member);
+            words_also(words, person->member);
             continue;
         }
-        write_text(
-            canonical_begin(words, GAME_TO_ONE, participant->member, TEXT("event"), event->name),
-            payload);
+        write_text(canonical_begin(words, GAME_TO_ONE, person->member, TEXT("event"), event->name),
+                   payload);
         canonical_end(words, (struct text){}, 0);
     }
     return reached;
@@ -120,16 +119,16 @@ static enum game_answer publish(struct relay *relay, struct wish *wish)
     if (!relay_read_event(wish->root, &event, wish->reply)) return GAME_NOT_UNDERSTOOD;
     struct text payload = event.payload != nullptr ? write_value(wish, event.payload) : TEXT("{}");
     if (payload.size == 0) return refuse(wish, RELAY_PAYLOAD_TOO_LARGE);
-    uint32_t reached = relay->connected;
+    uint32_t reached = relay->company.connected;
     write_byte(wish->reply, '{');
     if (event.to_count > 0) {
         reached = publish_to_some(relay, &event, payload, wish->words);
     } else {
-        relay->sequence += 1;
+        relay->company.sequence += 1;
         write_text(canonical_begin(wish->words, GAME_TO_ALL, 0, TEXT("event"), event.name),
                    payload);
-        canonical_end(wish->words, (struct text){}, relay->sequence);
-        canonical_write_number(wish->reply, "seq", relay->sequence);
+        canonical_end(wish->words, (struct text){}, relay->company.sequence);
+        canonical_write_number(wish->reply, "seq", relay->company.sequence);
         write_byte(wish->reply, ',');
     }
     canonical_write_number(wish->reply, "members", reached);
@@ -157,7 +156,8 @@ static enum game_answer change_state(struct relay *relay, struct wish *wish)
 {
     struct relay_change change;
     if (!relay_read_change(wish->root, &change, wish->reply)) return GAME_NOT_UNDERSTOOD;
-    bool is_stale = change.if_seq < relay->state_sequence || change.if_seq > relay->sequence;
+    bool is_stale =
+        change.if_seq < relay->state_sequence || change.if_seq > relay->company.sequence;
     if (change.has_if_seq && is_stale) return refuse(wish, RELAY_SEQ_MISMATCH);
     struct text state =
         change.merges ? merge(relay, wish, change.value) : write_value(wish, change.value);
@@ -165,7 +165,7 @@ static enum game_answer change_state(struct relay *relay, struct wish *wish)
     bool is_same = text_equal(state, (struct text){relay->state, relay->state_size});
     if (!is_same) {
         relay_set_state(relay, state);
-        relay->state_sequence = relay->sequence += 1;
+        relay->state_sequence = relay->company.sequence += 1;
         relay_say_state(relay, wish->words, GAME_TO_ALL, 0, (struct text){});
     }
     write_byte(wish->reply, '{');
@@ -175,11 +175,11 @@ static enum game_answer change_state(struct relay *relay, struct wish *wish)
 }
 
 /* It is told why, the others that it has left, and it goes. */
-static void send_away(struct relay *relay, struct participant *participant, struct text reason,
+static void send_away(struct relay *relay, struct person *person, struct text reason,
                       struct wish *wish)
 {
     struct game_words *words = wish->words;
-    uint32_t member = participant->member;
+    uint32_t member = person->member;
     bool is_here = member != game_nobody;
     if (is_here) {
         struct writer *out =
@@ -189,14 +189,14 @@ static void send_away(struct relay *relay, struct participant *participant, stru
         write_byte(out, '}');
         canonical_end(words, (struct text){}, 0);
     }
-    if (participant->visible)
-        relay_say_presence(relay, words, TEXT("participant_left"), participant,
-                           is_here ? GAME_TO_OTHERS : GAME_TO_ALL);
+    if (person->visible)
+        company_say_presence(&relay->company, words, TEXT("participant_left"), person,
+                             is_here ? GAME_TO_OTHERS : GAME_TO_ALL);
     if (is_here) {
         words_dismiss(words, member, GAME_DISMISS_KICKED);
-        relay_disconnect(relay, participant, wish->now.ms);
+        company_disconnect(&relay->company, person, wish->now.ms);
     }
-    relay_free_place(relay, participant);
+    relay_free_place(relay, person);
 }
 
 static enum game_answer kick(struct relay *relay, struct wish *wish)
@@ -206,14 +206,14 @@ static enum game_answer kick(struct relay *relay, struct wish *wish)
     bool already = relay_is_kicked(relay, kick.player);
     if (!already && relay->kicked_count == relay_kicked_most)
         return refuse(wish, RELAY_TOO_MANY_KICKED);
-    struct participant *participant = relay_find(relay, kick.player);
-    bool was_present = participant != nullptr && participant->visible;
+    struct person *person = relay_find(relay, kick.player);
+    bool was_present = person != nullptr && person->visible;
     if (!already) {
         struct kicked *kicked = &relay->kicked[relay->kicked_count++];
         kicked->id_size = (uint8_t)kick.player.size;
         memcpy(kicked->id, kick.player.data, kick.player.size);
     }
-    if (participant != nullptr) send_away(relay, participant, kick.reason, wish);
+    if (person != nullptr) send_away(relay, person, kick.reason, wish);
     write_byte(wish->reply, '{');
     canonical_write(wish->reply, "player_id", kick.player);
     write_byte(wish->reply, ',');
@@ -226,7 +226,7 @@ static enum game_answer kick(struct relay *relay, struct wish *wish)
 static void free_unseen(struct relay *relay)
 {
     for (uint32_t i = relay->count; i-- > 0;) // from the end: places become free
-        if (!relay->participants[i].visible) relay_free_place(relay, &relay->participants[i]);
+        if (!relay->people[i].visible) relay_free_place(relay, &relay->people[i]);
 }
 
 static enum game_answer lock(struct relay *relay, struct wish *wish)
@@ -239,25 +239,25 @@ static enum game_answer lock(struct relay *relay, struct wish *wish)
     if (locked == relay->locked) return GAME_UNCHANGED;
     relay->locked = locked;
     if (!locked) free_unseen(relay);
-    relay->sequence += 1;
+    relay->company.sequence += 1;
     struct writer *out =
         canonical_begin(wish->words, GAME_TO_ALL, 0, TEXT("event"), TEXT("room_status"));
     write_byte(out, '{');
     canonical_write_flag(out, "locked", locked);
     write_byte(out, '}');
-    canonical_end(wish->words, (struct text){}, relay->sequence);
+    canonical_end(wish->words, (struct text){}, relay->company.sequence);
     return GAME_DONE;
 }
 
 static enum game_answer close_room(struct relay *relay, struct wish *wish)
 {
-    relay->sequence += 1;
+    relay->company.sequence += 1;
     write_text(canonical_begin(wish->words, GAME_TO_ALL, 0, TEXT("event"), TEXT("room_closed")),
                TEXT("{}"));
-    canonical_end(wish->words, (struct text){}, relay->sequence);
+    canonical_end(wish->words, (struct text){}, relay->company.sequence);
     wish->words->over = true;
     write_text(wish->reply, TEXT("{\"closed\":true,"));
-    canonical_write_number(wish->reply, "members", relay->connected);
+    canonical_write_number(wish->reply, "members", relay->company.connected);
     write_byte(wish->reply, '}');
     return GAME_DONE;
 }

@@ -8,24 +8,11 @@
  *         ^                  |                unless the room is locked: then who was
  *         +------arrive------+-----arrive---- here may still come back */
 #pragma once
+#include "game/company.h"
 #include "game/relay.h"
-#include "game/replies.h"
-#include "game/strikes.h"
+#include <stddef.h>
 
 constexpr uint32_t relay_kicked_most = 64;
-
-struct participant {
-    uint32_t member; /* game_nobody while it is away */
-    bool visible;    /* the others think that it is here */
-    uint8_t id_size;
-    uint16_t name_size;
-    char id[game_player_size_max];
-    char name[game_name_size_max];
-    uint64_t until_ms; /* while connected: when its token expires */
-    uint64_t away_ms;  /* while away: since when */
-    struct strikes strikes;
-    struct replies replies; /* to what it said in the chat; of this connection */
-};
 
 struct kicked {
     uint8_t id_size;
@@ -33,48 +20,33 @@ struct kicked {
 };
 
 struct relay {
-    const struct game_options *options;
+    struct company company;
     uint64_t created_wall_ms;
-    uint64_t empty_since_ms; /* while nobody is connected */
-    uint64_t sequence;       /* of the last message to everybody */
-    uint64_t state_sequence; /* of the one that told of the state as it is */
-    uint32_t connected, count, kicked_count;
+    uint64_t state_sequence; /* of the message that told of the state as it is */
+    uint32_t count, kicked_count;
     uint32_t members_max, empty_ms;
     bool locked, chat;
-    uint8_t id_size, epoch_size;
+    uint8_t epoch_size;
     uint32_t state_size;
-    char id[room_id_size_max];
     char epoch[game_id_size_max]; /* tells this room from another of its name */
     /* Of each of these only so much is ever looked at as has been written; so a room of few and
      * with a small state takes few pages. */
-    char state[relay_state_size_max];                    /* a JSON object */
-    struct participant participants[relay_members_most]; /* in the order of coming */
+    char state[relay_state_size_max];         /* a JSON object */
+    struct person people[relay_members_most]; /* in the order of coming */
     struct kicked kicked[relay_kicked_most];
 };
-
-static inline struct text participant_id(const struct participant *participant)
-{
-    return (struct text){participant->id, participant->id_size};
-}
-
-static inline struct text participant_name(const struct participant *participant)
-{
-    return (struct text){participant->name, participant->name_size};
-}
+static_assert(offsetof(struct relay, company) == 0, "a room is found by its company");
 
 /* nullptr: it has no place. */
-struct participant *relay_find(struct relay *relay, struct text id);
-struct participant *relay_find_member(struct relay *relay, uint32_t member);
+struct person *relay_find(struct relay *relay, struct text id);
+struct person *relay_find_member(struct relay *relay, uint32_t member);
 bool relay_is_kicked(const struct relay *relay, struct text id);
 
 /* `state` is a JSON object of relay_state_size_max bytes at most; copied. */
 void relay_set_state(struct relay *relay, struct text state);
 
-/* Its connection is not its own any more. */
-void relay_disconnect(struct relay *relay, struct participant *participant, uint64_t at_ms);
-
 /* Nobody has this place any more; those behind it move up. */
-void relay_free_place(struct relay *relay, struct participant *participant);
+void relay_free_place(struct relay *relay, struct person *person);
 
 /* --- What it says ---------------------------------------------------------------------------- */
 
@@ -84,10 +56,6 @@ void relay_say_state(const struct relay *relay, struct game_words *words,
 /* To one member: who is here, and what may be done. */
 void relay_say_members(const struct relay *relay, struct game_words *words, uint32_t member,
                        struct text correlation);
-
-/* Under the next number. */
-void relay_say_presence(struct relay *relay, struct game_words *words, struct text event,
-                        const struct participant *participant, enum game_audience audience);
 
 /* "members":[...] */
 void relay_write_members(struct writer *out, const struct relay *relay);

@@ -78,8 +78,8 @@ static const struct option options[] = {
      "chat messages of all members of a room together a second, twice as many at once; more are "
      "refused; 0: no limit"},
     {"state-rate", "SIZE", "4KiB", nullptr, 0, 1'048'576, AT(state_rate), OPTION_SIZE,
-     "state that one member may ask for (sync_state) a second, twice as much at once; more is "
-     "refused; 0: no limit"},
+     "state that one member may ask for (sync_state, presence) a second, twice as much at once; "
+     "more is refused; 0: no limit"},
     {"allow-origin", "URL", nullptr, nullptr, 0, 0, AT(origins), OPTION_ORIGIN,
      "scheme://host[:port] of web pages that may connect beside the server's own; "
      "may be repeated, or separated by commas; \"*\" allows any"},

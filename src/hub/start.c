@@ -140,6 +140,56 @@ void worker_free(struct worker *worker)
 
 constexpr uint16_t tiny_fragments_max = 256; /* THREATS.md F11 */
 
+/* What the operator chose for each kind. */
+static void ready_kinds(struct worker *worker)
+{
+    const struct config *config = worker->config;
+    const struct game_rates rates = {.chat = rate_of(config->chat_rate),
+                                     .room_chat = rate_of(config->room_chat_rate),
+                                     .state = rate_of(config->state_rate)};
+    worker->game_options[GAME_KART] = (struct game_options){.autostart = config->kart_autostart,
+                                                            .stamp = config->kart_stamp,
+                                                            .payload_size = config->kart_payload};
+    worker->tick_ms[GAME_KART] = config->kart_tick_ms;
+    worker->policies[GAME_KART] = config->kart_slow;
+    worker->deflate[GAME_KART] = config->kart_deflate;
+    worker->game_options[GAME_VOTE] =
+        (struct game_options){.require_host = config->vote_require_host,
+                              .lobby_ms = config->vote_lobby_ms,
+                              .voting_ms = config->vote_voting_ms};
+    worker->policies[GAME_VOTE] = OUTBOX_CLOSE; /* an event is never left out (S1-15) */
+    worker->game_options[GAME_AVALON] =
+        (struct game_options){.players_max = config->avalon_players,
+                              .chat_max = config->avalon_chat,
+                              .chat_echo = config->avalon_chat_echo,
+                              .place_ms = config->avalon_token_ms + config->jwt_leeway_ms,
+                              .unclaimed_ms = config->avalon_claim_ms,
+                              .warning_ms = config->token_warning_ms,
+                              .leeway_ms = config->jwt_leeway_ms,
+                              .leave_ms = config->avalon_leave_ms,
+                              .empty_ms = config->avalon_empty_ms,
+                              .rates = rates};
+    worker->policies[GAME_AVALON] = OUTBOX_CLOSE; /* the same (S2-18) */
+    worker->game_options[GAME_LOBBY] = (struct game_options){.players_max = config->lobby_people,
+                                                             .chat_max = config->lobby_chat,
+                                                             .warning_ms = config->token_warning_ms,
+                                                             .leeway_ms = config->jwt_leeway_ms,
+                                                             .leave_ms = config->lobby_leave_ms,
+                                                             .seat_ms = config->lobby_seat_ms,
+                                                             .empty_ms = config->lobby_empty_ms,
+                                                             .rates = rates};
+    worker->policies[GAME_LOBBY] = OUTBOX_CLOSE;
+    worker->game_options[GAME_RELAY] = (struct game_options){.players_max = config->relay_members,
+                                                             .chat_max = config->relay_chat,
+                                                             .warning_ms = config->token_warning_ms,
+                                                             .leeway_ms = config->jwt_leeway_ms,
+                                                             .leave_ms = config->relay_leave_ms,
+                                                             .empty_ms = config->relay_empty_ms,
+                                                             .rates = rates};
+    worker->policies[GAME_RELAY] = OUTBOX_CLOSE;
+    worker->deflate[GAME_VOTE] = config->vote_deflate;
+}
+
 static void ready_parts(struct worker *worker)
 {
     const struct config *config = worker->config;
@@ -161,46 +211,8 @@ static void ready_parts(struct worker *worker)
     worker->conns.timer_kind = TIMER_CONN;
     worker->conns.now = worker->now;
     worker->drain_timer.kind = TIMER_DRAIN;
-    worker->game_options[GAME_KART] = (struct game_options){.autostart = config->kart_autostart,
-                                                            .stamp = config->kart_stamp,
-                                                            .payload_size = config->kart_payload};
-    worker->tick_ms[GAME_KART] = config->kart_tick_ms;
-    worker->policies[GAME_KART] = config->kart_slow;
-    worker->deflate[GAME_KART] = config->kart_deflate;
     worker->outboxes.twins.threshold = config->deflate_threshold;
-    worker->game_options[GAME_VOTE] =
-        (struct game_options){.require_host = config->vote_require_host,
-                              .lobby_ms = config->vote_lobby_ms,
-                              .voting_ms = config->vote_voting_ms};
-    worker->policies[GAME_VOTE] = OUTBOX_CLOSE; /* an event is never left out (S1-15) */
-    worker->game_options[GAME_AVALON] =
-        (struct game_options){.players_max = config->avalon_players,
-                              .chat_max = config->avalon_chat,
-                              .chat_echo = config->avalon_chat_echo,
-                              .place_ms = config->avalon_token_ms + config->jwt_leeway_ms,
-                              .unclaimed_ms = config->avalon_claim_ms,
-                              .warning_ms = config->token_warning_ms,
-                              .leeway_ms = config->jwt_leeway_ms,
-                              .leave_ms = config->avalon_leave_ms,
-                              .empty_ms = config->avalon_empty_ms,
-                              .rates = {.chat = rate_of(config->chat_rate),
-                                        .room_chat = rate_of(config->room_chat_rate),
-                                        .state = rate_of(config->state_rate)}};
-    worker->policies[GAME_AVALON] = OUTBOX_CLOSE; /* the same (S2-18) */
-    worker->game_options[GAME_LOBBY] = (struct game_options){.players_max = config->lobby_people,
-                                                             .chat_max = config->lobby_chat,
-                                                             .warning_ms = config->token_warning_ms,
-                                                             .leeway_ms = config->jwt_leeway_ms,
-                                                             .leave_ms = config->lobby_leave_ms,
-                                                             .seat_ms = config->lobby_seat_ms,
-                                                             .empty_ms = config->lobby_empty_ms};
-    worker->policies[GAME_LOBBY] = OUTBOX_CLOSE;
-    worker->game_options[GAME_RELAY] = (struct game_options){.players_max = config->relay_members,
-                                                             .chat_max = config->relay_chat,
-                                                             .leave_ms = config->relay_leave_ms,
-                                                             .empty_ms = config->relay_empty_ms};
-    worker->policies[GAME_RELAY] = OUTBOX_CLOSE;
-    worker->deflate[GAME_VOTE] = config->vote_deflate;
+    ready_kinds(worker);
     for (size_t i = 0; i < game_kinds; i++)
         worker->ws_limits[i] = (struct ws_limits){
             .message_size_max = games[i]->message_size_max,

@@ -433,12 +433,13 @@ def test_replaced():
 
 
 def test_a_token_that_ends():
-    """a member whose token expires is told and closed with 4401 (A8)"""
+    """a member whose token expires is warned, told, and closed with 4401 (A8, A16)"""
     with Server("--jwt-leeway", "0", env=ENV) as server:
         make(server)
         with enter(server, "ann", seconds=2) as member:
-            answer = json.loads(read(member, 5))
-            assert answer["type"] == "error" and answer["event"] == "token_expired"
+            for kind, event in (("event", "auth_expiring"), ("error", "token_expired")):
+                message = json.loads(read(member, 5))
+                assert (message["type"], message["event"]) == (kind, event), message
             expect_closed(member, 4401, "token_expired")
 
 

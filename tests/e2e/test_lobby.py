@@ -580,7 +580,8 @@ def test_flood():
 
 def test_slow_spectator():
     """who does not read is closed with 4508; the players get every message (C8)"""
-    with Server("--message-rate", "0", "--send-buffer", "4096", env=ENV) as server:
+    with Server("--message-rate", "0", "--chat-rate", "0", "--room-chat-rate", "0", "--send-buffer", "4096",
+                env=ENV) as server:
         one, two = begin(server)
         with enter(server, "cid", receive_buffer=2048) as slow:
             take_event(one, "participant_joined")

@@ -1,9 +1,10 @@
 """tests/e2e/test_refresh.py: tokens that end while their player is connected, and new ones in their
-place: on the open connection, of avalon and of a lobby, and by HTTP (CONTRACT C16, S4-13; THREATS.md A8, A11, A15, A16, A18)."""
+place: on the open connection, of avalon, of a lobby and of a backend's room, and by HTTP (CONTRACT C16, S4-13; THREATS.md A8, A11, A15, A16, A18)."""
 import json
 import time
 
 from harness import Server, expect_error
+import test_backend as backend
 import test_lobby as lobby
 from test_avalon import (ENV, call, claims_of, come, create, enter, expect_closed, expect_event, expect_silence,
                          join, read, refused, say, sign)
@@ -221,3 +222,37 @@ def test_lobby_goes_on():
             say(two, auth(lobby.token("ann")))
             expect_refusal(two, "wrong_player")
             expect_closed(two, 4403, "wrong_player")
+
+
+def test_room_of_a_backend_goes_on():
+    """in a backend's room a new token of the same player goes on the open connection; bad ones, another's, one for another
+    room and very many do as in a lobby (C16, A11, A16)"""
+    with Server("--workers", "2", "--jwt-leeway", "0", "--token-warning", "1s", env=backend.ENV) as server:
+        backend.make(server)
+        with backend.enter(server, "ann", seconds=3) as one, backend.enter(server, "bob") as two:
+            backend.take_event(one, "participant_joined")
+            warning = expect_event(one, "auth_expiring")
+            expires_s = warning["payload"]["expires_at"] / 1000
+            assert expires_s - 1.5 < time.time() < expires_s
+            say(one, auth(lobby.token("ann", room="r1")))
+            assert expect_event(one, "auth_refreshed")["correlation_id"] == "r1"
+            expect_silence(one, expires_s + 0.5 - time.time())
+            say(one, auth(lobby.token("ann") + "x"))
+            expect_refusal(one, "bad_signature")
+            say(one, auth(lobby.token("ann", room="r2")))
+            expect_refusal(one, "wrong_room")
+            expect_closed(one, 4403, "wrong_player")
+            say(two, auth(lobby.token("ann")))
+            expect_refusal(two, "wrong_player")
+            expect_closed(two, 4403, "wrong_player")
+        with backend.enter(server, "cid", seconds=2) as late:
+            expect_event(late, "auth_expiring")
+            expect_event(late, "token_expired", "error")
+            expect_closed(late, 4401, "token_expired")
+        with backend.enter(server, "dan") as flood:
+            for _ in range(6):
+                say(flood, auth(lobby.token("dan")))
+            for _ in range(5):
+                expect_event(flood, "auth_refreshed")
+            expect_refusal(flood, "rate_limited")
+            expect_closed(flood, 4429, "rate_limited;retry_ms=20000")

@@ -1,5 +1,6 @@
 /* tests/unit/game_lobby.c: lobbies: their exact words (PROTOCOL ringcast.v1), who plays and who
- * watches, what the judge says, and what time does (S3-3, S3-4). */
+ * watches, what the judge says, and what time does (S3-3, S3-4). What every kind of this dialect
+ * does with what people say is in game_company.c. */
 #include "base/json.h"
 #include "check.h"
 #include "game/games.h"
@@ -643,85 +644,6 @@ TEST("a token that expires ends its connection, and its player is away from then
     leave(4);
     advance_to(2500 + leave_ms);
     EXPECT(holds(only(GAME_TO_ALL, 0), "participant_left"));
-}
-
-/* Ann is member 1; her token expires after 100 s, and is good for 30 s more. */
-static void open_with_token(void)
-{
-    open_room();
-    room.options.warning_ms = 60'000;
-    room.options.leeway_ms = 30'000;
-    const struct game_guest guest = {.player = TEXT("p1"),
-                                     .name = TEXT("Ann"),
-                                     .until_ms = 131'000,
-                                     .expires_wall_ms = 1'700'000'100'000};
-    game_lobby.arrive(room.state, 1, &guest, now(), hear());
-}
-
-/* Ann sends a token, and this is what it is found to be. */
-static void send_token(const struct game_guest *guest)
-{
-    SAY(1, "{\"type\":\"auth\",\"correlation_id\":\"c1\",\"payload\":{\"token\":\"a.b.c\"}}");
-    EXPECT_EQ(room.words.count, 0);
-    EXPECT(room.words.asked.is_asked);
-    EXPECT_TEXT(room.words.asked.token, "a.b.c");
-    game_lobby.verified(room.state, 1, guest, TEXT("bad_signature"), TEXT("It is bad."), now(),
-                        hear());
-}
-
-TEST("a member is warned before its token expires, and a new one gives it more time (C16, A16)")
-{
-    open_with_token();
-    EXPECT_EQ(game_lobby.due(room.state), 51'000); /* half of it is less than a minute */
-    advance_to(51'000);
-    EXPECT_TEXT(only(GAME_TO_ONE, 1), "{\"type\":\"event\",\"event\":\"auth_expiring\","
-                                      "\"payload\":{\"expires_at\":1700000100000}}");
-    EXPECT_EQ(game_lobby.due(room.state), 131'000);
-    send_token(&(struct game_guest){
-        .player = TEXT("p1"), .until_ms = 631'000, .expires_wall_ms = 1'700'000'600'000});
-    EXPECT_TEXT(only(GAME_TO_ONE, 1),
-                "{\"type\":\"event\",\"event\":\"auth_refreshed\","
-                "\"payload\":{\"expires_at\":1700000600000},\"correlation_id\":\"c1\"}");
-    EXPECT_EQ(game_lobby.due(room.state), 541'000);
-}
-
-TEST("a bad token changes nothing, a token of another player ends the connection (A11, A16)")
-{
-    const struct game_guest other = {.player = TEXT("p2"), .until_ms = 631'000};
-    const struct game_guest elsewhere = {
-        .player = TEXT("p1"), .room = TEXT("g2"), .until_ms = 631'000};
-    open_with_token();
-    send_token(nullptr);
-    expect_error(1, "bad_signature");
-    EXPECT(holds(message(0), "\"correlation_id\":\"c1\""));
-    EXPECT_EQ(game_lobby.due(room.state), 51'000);
-    send_token(&(struct game_guest){.player = TEXT("p1"), .room = TEXT("g1"), .until_ms = 631'000});
-    EXPECT(holds(message(0), "auth_refreshed"));
-    send_token(&other);
-    EXPECT(holds(only(GAME_TO_ONE, 1), "\"code\":\"wrong_player\""));
-    EXPECT_EQ(room.words.dismissed[0].why, GAME_DISMISS_FORBIDDEN);
-    open_with_token();
-    send_token(&elsewhere);
-    EXPECT(holds(only(GAME_TO_ONE, 1), "\"code\":\"wrong_room\""));
-    EXPECT_EQ(room.words.dismissed[0].why, GAME_DISMISS_FORBIDDEN);
-}
-
-TEST("tokens that come too fast are not looked at, bad ones are strikes (A16, J5)")
-{
-    open_with_token();
-    for (uint32_t i = 0; i < game_token_rate.burst; i++)
-        send_token(nullptr);
-    SAY(1, "{\"type\":\"auth\",\"payload\":{\"token\":\"a.b.c\"}}");
-    EXPECT(!room.words.asked.is_asked);
-    EXPECT(holds(only(GAME_TO_ONE, 1), "\"code\":\"rate_limited\""));
-    EXPECT_EQ(room.words.dismissed[0].why, GAME_DISMISS_FLOODED);
-    open_with_token();
-    for (uint32_t i = 0; i < 9; i++) {
-        EXPECT_EQ(room.words.dismissed_count, 0);
-        room.now_ms += 1000;
-        send_token(nullptr);
-    }
-    EXPECT_EQ(room.words.dismissed[0].why, GAME_DISMISS_MISBEHAVED);
 }
 
 TEST("a room is over when nobody has been connected for long, and not while somebody is")
