@@ -23,6 +23,7 @@
       "it sent too much that is not understood here")                                             \
     X(UNAUTHORIZED, 4401, LOG_INFO, "unauthorized", "it showed no token that lets it in")         \
     X(TOKEN_EXPIRED, 4401, LOG_INFO, "token_expired", "the token that let it in has expired")     \
+    X(FORBIDDEN, 4403, LOG_INFO, "wrong_player", "it showed a token of somebody else")            \
     X(REPLACED, 4409, LOG_INFO, "replaced", "the same player has connected again")                \
     X(RATE_LIMITED, 4429, LOG_INFO, "rate_limited", "it sent too much in too short a time")       \
     X(RESTART, 1012, LOG_INFO, "restart",                                                         \

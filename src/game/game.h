@@ -12,6 +12,7 @@
  *                  something (game/words.h), which is sent in that order and never left out for
  *                  something newer */
 #pragma once
+#include "base/bucket.h"
 #include "base/bytes.h"
 #include "game/words.h"
 #include "room/room.h"
@@ -26,14 +27,20 @@ struct game_time {
 /* No member has this number. */
 constexpr uint32_t game_nobody = UINT32_MAX;
 
-constexpr size_t game_id_size_max = 32; /* bytes of a room's or a player's id in a token */
+constexpr size_t game_id_size_max = 32;     /* bytes of the id of a room that a token is for */
+constexpr size_t game_player_size_max = 64; /* bytes of a player's id */
 
 /* Who comes, in kinds whose members show a token. Borrowed for the call. */
 struct game_guest {
-    struct text room;   /* the id of the room that the token is for */
+    struct text room;   /* the id of the room that the token is for; empty: it names none */
     struct text player; /* whose it is */
-    uint64_t until_ms;  /* when it stops being valid (game_time.ms) */
+    uint64_t until_ms;  /* when it stops being valid, with the leeway of clocks (game_time.ms) */
+    uint64_t expires_wall_ms; /* and when it says that it does (game_time.wall_ms); to be told,
+                               * never for rules */
 };
+
+/* How often a member may have a token checked: that takes time, and costs who sends it nothing. */
+constexpr struct rate game_token_rate = {.per_second = 1, .burst = 5};
 
 /* game.due of a game that needs no clock. */
 constexpr uint64_t game_never_ms = UINT64_MAX;
@@ -50,6 +57,8 @@ struct game_options {
     uint32_t chat_max;     /* avalon: code points of one message */
     uint32_t place_ms;     /* avalon: how long a place is kept for whoever took it: while its token
                             * is valid */
+    uint32_t warning_ms;   /* how long before a token expires its member is warned; 0: never */
+    uint32_t leeway_ms;    /* how long a token is good beyond that */
     uint32_t leave_ms;     /* avalon: how long a player may be away before the others are told */
     uint32_t empty_ms;     /* avalon: how long a room stays in which nobody is */
     bool chat_echo;        /* avalon: who says something gets it, too */
@@ -140,6 +149,13 @@ struct game {
      * say; kinds with it take no binary messages. */
     void (*receive)(void *state, uint32_t member, struct text text, struct game_time now,
                     struct bytes memory, struct game_words *words);
+
+    /* In kinds that use words_verify: the token has been checked, which is an input of its own, at
+     * the same time as the message. `guest` is whose it is, or nullptr when it is not good; then
+     * `code` and `sentence`, static text, say why, as at the door. It is up to the game whether
+     * that is who the member is, or may become, and whether the token is for this room. */
+    void (*verified)(void *state, uint32_t member, const struct game_guest *guest, struct text code,
+                     struct text sentence, struct game_time now, struct game_words *words);
 
     /* A request by HTTP. `reply` takes the body of the answer where it was accepted, else a
      * sentence; the caller dresses that. */

@@ -38,6 +38,12 @@ void words_dismiss(struct game_words *words, uint32_t member, enum game_dismissa
     words->dismissed[words->dismissed_count++].why = why;
 }
 
+void words_verify(struct game_words *words, uint32_t member, struct text token)
+{
+    assert(!words->asked.is_asked);
+    words->asked = (struct words_token){.is_asked = true, .member = member, .token = token};
+}
+
 struct text words_text(const struct game_words *words, const struct game_message *message)
 {
     return (struct text){(const char *)words->out.data + message->start, message->size};

@@ -25,15 +25,25 @@ enum game_dismissal : uint8_t {
     GAME_DISMISS_MISBEHAVED, /* it sent too much that means nothing */
     GAME_DISMISS_EXPIRED,    /* what let it in is no longer valid */
     GAME_DISMISS_REPLACED,   /* whoever it is has come again, on another connection */
+    GAME_DISMISS_FORBIDDEN,  /* it showed a token of somebody else */
+    GAME_DISMISS_FLOODED,    /* it had tokens checked too often; see game_token_rate */
 };
-constexpr size_t game_dismissals = 3;
+constexpr size_t game_dismissals = 5;
 constexpr size_t game_dismissed_max = 16; /* because of one input */
+
+/* What words_verify asks for. */
+struct words_token {
+    bool is_asked;
+    uint32_t member;
+    struct text token;
+};
 
 struct game_words {
     struct writer out;
     uint32_t count;
     uint32_t dismissed_count;
     bool over; /* the game is at its end: once all is said the hub closes members and room */
+    struct words_token asked;
     struct game_message messages[game_messages_max];
     struct {
         uint32_t member;
@@ -57,6 +67,13 @@ void words_also(struct game_words *words, uint32_t member);
 
 /* Has a member go. More than game_dismissed_max is a mistake of the game. */
 void words_dismiss(struct game_words *words, uint32_t member, enum game_dismissal why);
+
+/* Has a token checked that the member whose message this is about has sent; at most one because of
+ * a message (game.receive), and none because of any other input. Once all is said the hub checks it
+ * by the rules of the door (hub/verify.h), and game.verified is told what came of it, unless the
+ * member is gone by then. `token` is borrowed up to there: it may lie in the message, or in the
+ * memory to read it in. */
+void words_verify(struct game_words *words, uint32_t member, struct text token);
 
 /* The text of a message. */
 struct text words_text(const struct game_words *words, const struct game_message *message);

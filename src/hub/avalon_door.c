@@ -5,6 +5,7 @@
 #include "hub/handoff.h"
 #include "hub/rooms.h"
 #include "hub/routes.h"
+#include "hub/verify.h"
 
 /* --- Refusals -------------------------------------------------------------------------------- */
 
@@ -14,8 +15,6 @@
     X(NO_TOKEN, "no_token",                                                                      \
       "Send the token: Authorization: Bearer, a subprotocol bearer.TOKEN, or ?token=.")          \
     X(TOKEN_TWICE, "token_twice", "The query names the token or the player more than once.")     \
-    X(NO_PLAYER, "bad_claims", "The token names no room_id and room_player_id.")                 \
-    X(WRONG_ROOM, "wrong_room", "The token is for another room.")                                \
     X(WRONG_PLAYER, "wrong_player", "player_id is not the player whose token this is.")          \
     X(UNKNOWN_PLAYER, "unknown_player", "The room has no place for this player; join it again.") \
     X(NO_ROOM, "room_not_found", "There is no room of this code; it may be over.")
@@ -111,57 +110,18 @@ static struct refusal check_player_id(const struct http_request *request, struct
     return agrees ? (struct refusal){} : refusals[REFUSE_WRONG_PLAYER];
 }
 
-/* When the token stops being good, by the clock that rooms go by. */
-static uint64_t expiry_ms(const struct worker *worker, int64_t expires_s)
-{
-    constexpr uint64_t longest_ms = 400ull * 86'400'000; /* a later one is as good as never */
-    uint64_t wall_ms = worker->now.wall_ms, now_ms = instant_ms(worker->now);
-    if (expires_s > (int64_t)((wall_ms + longest_ms) / 1000)) return now_ms + longest_ms;
-    uint64_t end_ms = (uint64_t)expires_s * 1000 + worker->config->jwt_leeway_ms;
-    return end_ms > wall_ms ? now_ms + (end_ms - wall_ms) : now_ms;
-}
-
-static bool is_id(struct text id)
-{
-    return id.size > 0 && id.size <= game_id_size_max;
-}
-
-static struct refusal read_claims(const struct worker *worker, const struct jwt_claims *claims,
-                                  struct text code, struct game_guest *guest)
-{
-    struct text named;
-    if (!json_to_text(json_member(claims->root, TEXT("room_id")), &guest->room) ||
-        !json_to_text(json_member(claims->root, TEXT("room_player_id")), &guest->player) ||
-        !is_id(guest->room) || !is_id(guest->player))
-        return refusals[REFUSE_NO_PLAYER];
-    const struct json *claim = json_member(claims->root, TEXT("code"));
-    if (claim != nullptr && (!json_to_text(claim, &named) || !text_equal(named, code)))
-        return refusals[REFUSE_WRONG_ROOM];
-    guest->until_ms = expiry_ms(worker, claims->expires_s);
-    return (struct refusal){};
-}
-
 /* What the token says about who comes. *guest lives in the worker's memory for tokens. */
 static struct refusal check_token(struct worker *worker, const struct http_request *request,
                                   struct text code, struct game_guest *guest)
 {
-    const struct config *config = worker->config;
-    const struct jwt_policy policy = {.keys = &worker->hub->keys,
-                                      .issuer = config->jwt_issuer,
-                                      .audience = config->jwt_audience,
-                                      .leeway_s = config->jwt_leeway_ms / 1000};
     uint8_t query_memory[http_line_size_max];
     struct writer query = writer_over(query_memory, sizeof query_memory);
     struct text token;
-    struct jwt_claims claims;
     struct refusal refusal = find_token(request, &query, &token);
     if (refusal.code.size > 0) return refusal;
-    enum jwt_error error =
-        jwt_check(&policy, token, (int64_t)(worker->now.wall_ms / 1000),
-                  (struct bytes){worker->token_memory, sizeof worker->token_memory}, &claims);
-    if (error != JWT_OK) return (struct refusal){jwt_error_code(error), jwt_error_sentence(error)};
-    refusal = read_claims(worker, &claims, code, guest);
-    return refusal.code.size > 0 ? refusal : check_player_id(request, guest->player);
+    struct verdict verdict = verify_token(worker, GAME_AVALON, code, token, guest);
+    if (verdict.code.size > 0) return (struct refusal){verdict.code, verdict.sentence};
+    return check_player_id(request, guest->player);
 }
 
 /* --- In -------------------------------------------------------------------------------------- */

@@ -1,5 +1,6 @@
 #include "hub/events.h"
 #include "hub/rooms.h"
+#include "hub/verify.h"
 #include <assert.h>
 
 static const struct game *game_of(const struct hub_room *room)
@@ -129,11 +130,17 @@ static bool part_with_one(struct hub_room *room)
         [GAME_DISMISS_MISBEHAVED] = CLOSE_BAD_MESSAGES,
         [GAME_DISMISS_EXPIRED] = CLOSE_TOKEN_EXPIRED,
         [GAME_DISMISS_REPLACED] = CLOSE_REPLACED,
+        [GAME_DISMISS_FORBIDDEN] = CLOSE_FORBIDDEN,
+        [GAME_DISMISS_FLOODED] = CLOSE_RATE_LIMITED,
     };
+    constexpr uint32_t flooded_ms = 1000 * game_token_rate.burst / game_token_rate.per_second;
     struct list *link;
     for (size_t i = 0; i < game_dismissals; i++) {
         if ((link = list_take(&room->dismissed[i])) == nullptr) continue;
-        conn_close(conn_of_link(link), reasons[i]);
+        if (reasons[i] == CLOSE_RATE_LIMITED)
+            conn_close_retry(conn_of_link(link), reasons[i], flooded_ms);
+        else
+            conn_close(conn_of_link(link), reasons[i]);
         return true;
     }
     if ((link = list_take(&room->left_behind)) != nullptr)
@@ -173,6 +180,7 @@ void events_schedule(struct worker *worker, struct hub_room *room)
 /* An input has been handled by the game. False when the room is gone. */
 static bool finish(struct worker *worker, struct hub_room *room, const struct game_words *words)
 {
+    assert(!words->asked.is_asked);
     say(worker, room, words);
     if (words->over) room->over = true;
     if (room->busy) return true; /* the input that led to this one goes on */
@@ -225,6 +233,24 @@ void events_join(struct worker *worker, struct hub_room *room, struct member *me
     (void)!finish(worker, room, &words);
 }
 
+/* A member has sent a token. What came of it is the next input. */
+static void verify(struct worker *worker, struct hub_room *room, const struct words_token *asked)
+{
+    const struct seat *seat = seat_of(worker, asked->member);
+    struct game_guest guest;
+    if (seat->room != &room->room) return; /* closed meanwhile, for what it was told */
+    struct verdict verdict =
+        verify_token(worker, room->room.kind, (struct text){}, asked->token, &guest);
+    bool good = verdict.code.size == 0;
+    if (!good)
+        LOG(&worker->log, worker->now, LOG_INFO, "token_refused",
+            LOG_U("conn", conn_of_seat(seat)->number), LOG_T("reason", verdict.code));
+    struct game_words words = no_words(worker);
+    game_of(room)->verified(room->state, asked->member, good ? &guest : nullptr, verdict.code,
+                            verdict.sentence, game_time(worker), &words);
+    (void)!finish(worker, room, &words);
+}
+
 void events_receive(struct worker *worker, struct hub_room *room, struct conn *conn,
                     struct text text)
 {
@@ -234,7 +260,9 @@ void events_receive(struct worker *worker, struct hub_room *room, struct conn *c
     game_of(room)->receive(room->state, pool_index(&worker->members, member), text,
                            game_time(worker),
                            (struct bytes){worker->json_memory, sizeof worker->json_memory}, &words);
-    (void)!finish(worker, room, &words);
+    const struct words_token asked = words.asked;
+    words.asked = (struct words_token){};
+    if (finish(worker, room, &words) && asked.is_asked) verify(worker, room, &asked);
 }
 
 void events_leave(struct worker *worker, struct hub_room *room, uint32_t number)

@@ -26,7 +26,8 @@ constexpr uint32_t events_a_turn_max = outbox_gather_max;
 void events_join(struct worker *worker, struct hub_room *room, struct member *member,
                  const struct game_guest *guest);
 
-/* A member says something, in a kind that listens. Afterwards it may have been closed, and the room
+/* A member says something, in a kind that listens; when that is a token, what came of checking it
+ * is told to the game as a second input. Afterwards it may have been closed, and the room
  * gone with it. */
 void events_receive(struct worker *worker, struct hub_room *room, struct conn *conn,
                     struct text text);

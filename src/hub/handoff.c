@@ -8,19 +8,21 @@ static void pack_guest(struct parcel *parcel, const struct game_guest *guest)
 {
     parcel->has_guest = guest != nullptr;
     if (guest == nullptr) return;
-    assert(guest->room.size <= game_id_size_max && guest->player.size <= game_id_size_max);
+    assert(guest->room.size <= game_id_size_max && guest->player.size <= game_player_size_max);
     parcel->guest_room_size = (uint8_t)guest->room.size;
     parcel->guest_player_size = (uint8_t)guest->player.size;
     memcpy(parcel->guest_room, guest->room.data, guest->room.size);
     memcpy(parcel->guest_player, guest->player.data, guest->player.size);
     parcel->guest_until_ms = guest->until_ms;
+    parcel->guest_expires_wall_ms = guest->expires_wall_ms;
 }
 
 static struct game_guest guest_of(const struct parcel *parcel)
 {
     return (struct game_guest){.room = {parcel->guest_room, parcel->guest_room_size},
                                .player = {parcel->guest_player, parcel->guest_player_size},
-                               .until_ms = parcel->guest_until_ms};
+                               .until_ms = parcel->guest_until_ms,
+                               .expires_wall_ms = parcel->guest_expires_wall_ms};
 }
 
 static void enter(struct worker *worker, struct conn *conn, const struct parcel *parcel)

@@ -7,6 +7,7 @@
  *   routes.c    the public listener's paths       api.c      the internal listener's
  *   vote_routes.c   of it, vote's /api/rooms      echo.c     /echo, which is no room
  *   avalon_routes.c avalon's                      avalon_door.c   who gets into its rooms
+ *   verify.c    who a token says that it is
  *   rooms.c     rooms found, ticked, closed       events.c   what their games say
  *   config.c    what an operator chose            metrics.c  what it all amounts to
  * and between workers:

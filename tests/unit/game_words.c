@@ -68,3 +68,14 @@ TEST("one text may go to several members by name, and members may be told to go"
     EXPECT_EQ(words.dismissed[0].member, 5);
     EXPECT_EQ(words.dismissed[0].why, GAME_DISMISS_REPLACED);
 }
+
+TEST("a token that a member has sent may be put forward to be checked")
+{
+    struct game_words words = none();
+    EXPECT(!words.asked.is_asked);
+    words_verify(&words, 7, TEXT("a.b.c"));
+    EXPECT(words.asked.is_asked);
+    EXPECT_EQ(words.asked.member, 7);
+    EXPECT_TEXT(words.asked.token, "a.b.c");
+    EXPECT_EQ(words.count, 0);
+}
