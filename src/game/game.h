@@ -64,6 +64,12 @@ struct game_options {
     bool chat_echo;        /* avalon: who says something gets it, too */
 };
 
+/* What a kind wants that keeps much or says much at once. There is one room of such a kind. */
+struct game_needs {
+    size_t memory;           /* bytes beside its state, for as long as the room is there */
+    struct words_size words; /* what it may say because of one input, or until words_deliver */
+};
+
 /* What a new room begins with. The texts are borrowed for the call. */
 struct game_opening {
     const struct game_options *options; /* borrowed for the room's life */
@@ -73,6 +79,7 @@ struct game_opening {
                          * avalon: the id of this room, which tells it from an earlier or a later
                          * one of the same name */
     struct game_time now;
+    struct bytes memory; /* of kinds with needs: zeros, lent for the room's life */
 };
 
 /* What a snapshot is made for. */
@@ -115,6 +122,9 @@ struct game {
     /* a room is there from when somebody asks for it until the game ends it, with members or
      * without; else it is made by its first member and gone with its last */
     bool acquired;
+
+    /* What it needs under these options; nullptr: what every kind has. */
+    struct game_needs (*needs)(const struct game_options *options);
 
     /* A new room. */
     void (*open)(void *state, const struct game_opening *opening);

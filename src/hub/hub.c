@@ -1,6 +1,41 @@
 #include "hub/hub.h"
 #include "hub/worker.h"
 
+struct game_options hub_game_options(const struct config *config, enum game_kind kind)
+{
+    switch (kind) {
+    case GAME_KART:
+        return (struct game_options){.autostart = config->kart_autostart,
+                                     .stamp = config->kart_stamp,
+                                     .payload_size = config->kart_payload};
+    case GAME_VOTE:
+        return (struct game_options){.require_host = config->vote_require_host,
+                                     .lobby_ms = config->vote_lobby_ms,
+                                     .voting_ms = config->vote_voting_ms};
+    case GAME_AVALON:
+        return (struct game_options){.players_max = config->avalon_players,
+                                     .chat_max = config->avalon_chat,
+                                     .chat_echo = config->avalon_chat_echo,
+                                     .place_ms = config->avalon_token_ms + config->jwt_leeway_ms,
+                                     .leave_ms = config->avalon_leave_ms,
+                                     .empty_ms = config->avalon_empty_ms};
+    }
+    return (struct game_options){};
+}
+
+static void reserve_lent(struct hub *hub, struct arena *arena, enum game_kind kind)
+{
+    if (games[kind]->needs == nullptr) return;
+    const struct game_options options = hub_game_options(hub->config, kind);
+    const struct game_needs needs = games[kind]->needs(&options);
+    size_t words = words_memory_size(needs.words);
+    hub->lent[kind] = (struct hub_lent){
+        .memory = {arena_take(arena, needs.memory), needs.memory},
+        .words = {arena_take(arena, words), words},
+        .words_size = needs.words,
+        .parts = arena_take(arena, needs.words.messages * sizeof(struct frame *))};
+}
+
 /* Runs twice: over a measuring arena and over the real one. */
 static void reserve(struct hub *hub, struct arena *arena)
 {
@@ -11,6 +46,8 @@ static void reserve(struct hub *hub, struct arena *arena)
                    connections > addresses_least ? connections : addresses_least);
     uint32_t rooms = hub->config->rooms;
     turnstile_init(&hub->acquirers, arena, rooms > addresses_least ? rooms : addresses_least);
+    for (size_t i = 0; i < game_kinds; i++)
+        reserve_lent(hub, arena, (enum game_kind)i);
 }
 
 bool hub_init(struct hub *hub, const struct config *config, struct hash_key hash_key)

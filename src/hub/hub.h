@@ -28,6 +28,7 @@
 #include "auth/keys.h"
 #include "base/mailbox.h"
 #include "base/random.h"
+#include "game/games.h"
 #include "hub/config.h"
 
 constexpr uint32_t workers_max = 64; /* a bit each in a room's set of workers */
@@ -36,6 +37,15 @@ constexpr uint32_t workers_max = 64; /* a bit each in a room's set of workers */
 constexpr uint32_t hub_home_static = 0;
 
 struct worker;
+struct frame;
+
+/* What the one room of a kind with needs is lent, at its home. */
+struct hub_lent {
+    struct bytes memory; /* game_opening.memory */
+    struct bytes words;  /* for what it says */
+    struct words_size words_size;
+    struct frame **parts; /* a place for each message */
+};
 
 /* Made by main before the workers start; only the quotas and the turnstiles change afterwards,
  * which are counts. */
@@ -48,7 +58,8 @@ struct hub {
     struct quota empty;         /* workers that are draining and have nobody left */
     struct quota ended;         /* workers to which everything has come home */
     struct turnstile addresses; /* --address-connections, --address-handshakes */
-    struct arena arena;         /* what the turnstiles take */
+    struct arena arena;         /* what the turnstiles take, and the following */
+    struct hub_lent lent[game_kinds];
     struct auth_keys keys; /* of this installation; the first one signs, where there is a secret */
     uint32_t worker_count;
     struct worker *workers[workers_max];
@@ -81,6 +92,9 @@ static inline bool hub_signs(const struct hub *hub)
 
 /* The worker that a room of this name lives on. */
 uint32_t hub_home(const struct hub *hub, struct text name);
+
+/* What an operator chose for the rooms of a kind. */
+struct game_options hub_game_options(const struct config *config, enum game_kind kind);
 
 /* Posts to another worker and wakes it when it must be. False when its mailbox is full: the caller
  * keeps what it has. From any thread. */

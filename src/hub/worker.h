@@ -103,6 +103,7 @@ struct worker {
     bool more_stopped;  /* connections may be read on after the next turn's events */
     bool more_mail;     /* the mailbox was left with some in it */
     uint32_t said;      /* events in this turn; see events_a_turn_max */
+    struct hub_room *saying; /* whose game says much just now */
     bool wake_armed;
     bool log_armed;        /* the kernel holds a write of the log's bytes */
     uint64_t log_again_ms; /* after a full pipe: when to try again */
@@ -113,7 +114,8 @@ struct worker {
     /* for one document at a time */
     uint8_t json_memory[json_memory_per_byte * http_body_size_max + json_memory_fixed];
     uint8_t token_memory[jwt_scratch_size]; /* for one token at a time */
-    uint8_t scratch[snapshot_size_max * 2]; /* for one snapshot or one answer at a time */
+    /* for one snapshot, one answer or what a game says, one at a time */
+    alignas(16) uint8_t scratch[snapshot_size_max * 2];
 };
 
 /* How much memory one worker reserves under this configuration, bytes; with `per_connection`,
