@@ -50,11 +50,13 @@ struct world_pace {
     uint32_t strike_ms;        /* one is forgotten after each of these */
 };
 
-/* Who sees what. */
+/* Who sees what. A view reaches over few cells: each is a frame of its own in every update. */
+constexpr double world_leave_cells_max = 4;
 struct world_interest {
     double cell;             /* edge of a cell */
     double radius;           /* a cell comes into view when some of it is so near */
-    double leave_radius;     /* and goes out of it when all of it is further; above radius */
+    double leave_radius;     /* and goes out of it when all of it is further; above radius,
+                              * at most world_leave_cells_max cells */
     uint32_t entities_max;   /* shown to one client */
     uint32_t cell_share_max; /* of one cell in one frame */
 };
@@ -107,7 +109,7 @@ struct world_map {
     struct world_box bounds; /* where players may be */
     struct world_pace pace;
     struct world_interest interest;
-    double chunk_size;    /* edge of a tile that clients ask for */
+    uint32_t chunk_size;  /* edge of a tile that clients ask for, in whole metres */
     uint32_t chunk_reach; /* how many tiles from their own they may */
     uint32_t tick_ms;
     uint32_t solid_count, spawn_count, kiosk_count, route_count; /* at least one spawn */
@@ -136,6 +138,10 @@ struct world_map {
 
 /* True when some of the tile (of edge chunk_size) lies within the bounds. */
 [[nodiscard]] bool world_tile_is_inside(const struct world_map *map, struct world_tile tile);
+
+/* Finds out which strips the solids reach into; world_map_read has done it. For maps that are made
+ * by hand: bounds, solids and solid_count are set. */
+void world_solids_index(struct world_map *map);
 
 /* Which solids may have something to do with the box: all that reach into it, and perhaps others.
  * Sets bit i of *candidates for solid i. */

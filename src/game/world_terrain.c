@@ -128,10 +128,10 @@ static int64_t thousandths(double value)
 }
 
 static struct world_prop prop_make(const struct world_terrain *terrain, const struct biome *biome,
-                                   struct dice *dice, double size, struct world_tile tile,
+                                   struct dice *dice, uint32_t size, struct world_tile tile,
                                    bool large)
 {
-    int64_t edge = thousandths(size), x = (int64_t)tile.x * edge, z = (int64_t)tile.z * edge;
+    int64_t edge = (int64_t)size * 1000, x = (int64_t)tile.x * edge, z = (int64_t)tile.z * edge;
     x += roll(dice, (uint32_t)edge);
     z += roll(dice, (uint32_t)edge);
     uint32_t kind = large ? 0 : roll(dice, biome->kind_count);
@@ -184,7 +184,7 @@ static uint64_t chunk_hash(const struct world_chunk *chunk)
     return hash;
 }
 
-void world_chunk_make(struct world_chunk *chunk, const struct world_terrain *terrain, double size,
+void world_chunk_make(struct world_chunk *chunk, const struct world_terrain *terrain, uint32_t size,
                       struct world_tile tile, enum world_detail detail)
 {
     uint32_t seed = stir(stir(stir_seed(terrain) ^ (uint32_t)tile.x) ^ (uint32_t)tile.z);

@@ -59,8 +59,8 @@ struct world_chunk {
     struct world_prop props[world_props_max];
 };
 
-/* Describes the tile of edge `size`; all of it lies within twice world_reach. */
-void world_chunk_make(struct world_chunk *chunk, const struct world_terrain *terrain, double size,
+/* Describes the tile of edge `size` metres; all of it lies within twice world_reach. */
+void world_chunk_make(struct world_chunk *chunk, const struct world_terrain *terrain, uint32_t size,
                       struct world_tile tile, enum world_detail detail);
 
 /* The most that world_chunk_write writes. */
