@@ -1,5 +1,6 @@
 /* main.c: reads the command line, starts the workers, passes signals on. The only file that
  * exits. */
+#include "hub/reload.h"
 #include "hub/tokens.h"
 #include "hub/worker.h"
 #include <errno.h>
@@ -137,11 +138,13 @@ static bool any_running(struct worker_thread *threads, uint32_t count)
     return running;
 }
 
-/* Sleeps until all workers have ended. The first SIGTERM, SIGINT or SIGHUP starts a drain, the
- * second one ends the process at once. */
+/* Sleeps until all workers have ended. SIGHUP has keys read again; the first SIGTERM or SIGINT
+ * starts a drain, the second one ends the process at once. */
 static void pass_signals(struct hub *hub, struct worker_thread *threads, uint32_t count,
                          const sigset_t *signals)
 {
+    static struct reload reload;
+    reload_init(&reload, hub);
     bool draining = count < hub->worker_count; /* a start that failed has begun it */
     while (any_running(threads, count)) {
         /* A thread that said it has ended may take a moment more to be joined. */
@@ -149,6 +152,10 @@ static void pass_signals(struct hub *hub, struct worker_thread *threads, uint32_
         int signal =
             draining ? sigtimedwait(signals, nullptr, &moment) : sigwaitinfo(signals, nullptr);
         if (signal < 0 || signal == SIGRTMIN) continue;
+        if (signal == SIGHUP) {
+            if (!draining) reload_keys(&reload);
+            continue;
+        }
         if (draining) _exit(EXIT_SUCCESS);
         draining = true;
         drain_all(hub, count);
@@ -195,11 +202,10 @@ static int run(struct hub *hub)
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGINT);
-    struct sigaction hangup = {};
-    sigaction(SIGHUP, nullptr, &hangup);
-    if (hangup.sa_handler != SIG_IGN) sigaddset(&signals, SIGHUP); /* nohup means it */
+    sigaddset(&signals, SIGHUP);
     sigaddset(&signals, SIGRTMIN);
     pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+    signal(SIGHUP, SIG_DFL); /* nohup has it ignored, and it would never be seen */
     signal(SIGPIPE, SIG_IGN);
 
     uint32_t running = start_workers(hub, threads, &code);
@@ -219,7 +225,7 @@ static bool ready_keys(struct hub *hub, struct config *config)
     if (config->dev && config->jwt_secret.size == 0 &&
         getrandom(entropy, sizeof entropy, 0) == sizeof entropy)
         config->jwt_secret = tokens_make_secret((struct bytes){entropy, sizeof entropy});
-    if (tokens_load_keys(&hub->keys, config, &why)) return true;
+    if (tokens_load_keys(&hub->key_sets[0].keys, config, &why)) return true;
     fprintf(stderr, "ringcast: %.*s\n", (int)why.size, (char *)why.data);
     return false;
 }

@@ -44,7 +44,8 @@ struct auth_key {
 struct auth_keys {
     struct auth_key keys[auth_keys_max];
     uint32_t count;
-    size_t used; /* bytes of storage */
+    uint32_t generation; /* which reading of the configuration this is; whoever reads it counts */
+    size_t used;         /* bytes of storage */
     uint8_t storage[auth_keys_max * auth_key_size_max];
 };
 

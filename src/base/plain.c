@@ -46,6 +46,17 @@ size_t plain_length(struct text text)
     return count;
 }
 
+struct text plain_cut(struct text text, size_t count)
+{
+    size_t size = 0;
+    for (; size < text.size; size++) {
+        if (((uint8_t)text.data[size] & 0xc0) == 0x80) continue;
+        if (count == 0) break;
+        count -= 1;
+    }
+    return (struct text){text.data, size};
+}
+
 /* How many bytes at the end are its last code point. */
 static size_t last_size(struct text text)
 {

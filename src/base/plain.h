@@ -6,6 +6,9 @@
 /* How many code points a text that is valid UTF-8 has. */
 size_t plain_length(struct text text);
 
+/* The first `count` code points of a text that is valid UTF-8, or all there are. */
+struct text plain_cut(struct text text, size_t count);
+
 /* Without white space at both ends: also Unicode's, and line ends. The text is valid UTF-8. */
 struct text plain_trim(struct text text);
 

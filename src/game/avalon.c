@@ -9,19 +9,20 @@
  *       |                   +------arrive-----+----------arrive------+
  *       +-- the place is free again when its token has expired and nobody sits there
  *
+ * A connection ends with its token, of which its player is warned; a new one that it sends, or
+ * comes with, keeps connection and place for longer (C16).
+ *
  * Others are told of who appears and who is gone from sight: what happens between is a blip. The
  * room is over when nobody has been connected for empty_ms. */
 #include "base/plain.h"
+#include "game/chat.h"
 #include "game/envelope.h"
 #include "game/games.h"
+#include "game/strikes.h"
 #include <assert.h>
 
 constexpr uint32_t players_most = 16;
-constexpr size_t id_size_max = game_id_size_max, name_code_points_max = 64;
-constexpr size_t chat_bytes_max =
-    1200;                           /* so few that it fits message_size_max however it is escaped */
-constexpr uint32_t strikes_max = 8; /* bad messages within a minute; the next one is the last */
-constexpr uint64_t strikes_ms = 60'000;
+constexpr size_t id_size_max = game_id_size_max;
 static_assert(players_most <= game_messages_max, "a message may go to each of them by itself");
 
 struct player {
@@ -30,12 +31,14 @@ struct player {
     uint8_t id_size;
     uint16_t name_size;
     char id[id_size_max];
-    char name[4 * name_code_points_max];
-    uint64_t kept_ms;              /* how long the place is its own */
-    uint64_t until_ms;             /* while connected: when its token expires */
-    uint64_t away_ms;              /* while away: since when */
-    uint64_t strikes[strikes_max]; /* when the last bad messages came, in a ring */
-    uint32_t strike_count;
+    char name[game_name_size_max];
+    uint64_t kept_ms;         /* how long the place is its own */
+    uint64_t until_ms;        /* while connected: when its token is good no more */
+    uint64_t warn_ms;         /* while connected: when it is warned of that, or never */
+    uint64_t expires_wall_ms; /* what its token says; to be told */
+    uint64_t away_ms;         /* while away: since when */
+    uint32_t tokens;          /* a bucket: how often it has had one checked */
+    struct strikes strikes;
 };
 
 struct avalon {
@@ -46,6 +49,8 @@ struct avalon {
     uint8_t code_size, id_size;
     char code[room_id_size_max];
     char id[id_size_max];
+    uint8_t correlation_size; /* of the message whose token is being checked */
+    char correlation[envelope_correlation_size_max];
     struct player players[players_most]; /* in the order in which places were taken */
 };
 
@@ -129,6 +134,16 @@ static void say_presence(struct game_words *words, struct text event, const stru
     said(words, (struct text){});
 }
 
+/* How long its token is good: as a warning, or as what a new one has brought. */
+static void say_expiry(struct game_words *words, struct text event, const struct player *player,
+                       struct text correlation)
+{
+    struct writer *out = say(words, TEXT("event"), event, GAME_TO_ONE, player->member);
+    write_text(out, TEXT("\"expires_at\":"));
+    write_u64(out, player->expires_wall_ms);
+    said(words, correlation);
+}
+
 static void write_room(struct writer *out, const struct avalon *avalon)
 {
     write_text(out, TEXT("\"room\":{"));
@@ -183,7 +198,8 @@ static void avalon_open(void *state, const struct game_opening *opening)
 
 static uint64_t player_due(const struct avalon *avalon, const struct player *player)
 {
-    if (player->member != game_nobody) return player->until_ms;
+    if (player->member != game_nobody)
+        return player->warn_ms < player->until_ms ? player->warn_ms : player->until_ms;
     uint64_t sight_ms = player->away_ms + avalon->options->leave_ms;
     return player->visible && sight_ms < player->kept_ms ? sight_ms : player->kept_ms;
 }
@@ -220,6 +236,27 @@ static void expire(struct avalon *avalon, struct player *player, struct game_tim
     disconnect(avalon, player, now);
 }
 
+/* It has shown a token that is good for so long. It is warned of the end, but not in the first
+ * half of the time until then. */
+static void take_token(const struct avalon *avalon, struct player *player,
+                       const struct game_guest *guest, struct game_time now)
+{
+    const struct game_options *options = avalon->options;
+    uint64_t ahead_ms = now.ms + options->leeway_ms;
+    uint64_t left_ms = guest->until_ms > ahead_ms ? guest->until_ms - ahead_ms : 0;
+    uint64_t lead_ms = options->warning_ms < left_ms / 2 ? options->warning_ms : left_ms / 2;
+    player->until_ms = guest->until_ms;
+    player->warn_ms = options->warning_ms > 0 ? now.ms + left_ms - lead_ms : game_never_ms;
+    player->expires_wall_ms = guest->expires_wall_ms;
+    if (player->kept_ms < guest->until_ms) player->kept_ms = guest->until_ms;
+}
+
+static void warn(struct player *player, struct game_words *words)
+{
+    player->warn_ms = game_never_ms;
+    say_expiry(words, TEXT("auth_expiring"), player, (struct text){});
+}
+
 /* It has not come back: nobody waits for it any more. */
 static void lose_sight(struct player *player, struct game_words *words)
 {
@@ -241,7 +278,10 @@ static void advance_player(struct avalon *avalon, struct player *player, struct 
 {
     if (now.ms < player_due(avalon, player)) return;
     if (player->member != game_nobody) {
-        expire(avalon, player, now, words);
+        if (now.ms >= player->until_ms)
+            expire(avalon, player, now, words);
+        else
+            warn(player, words);
         return;
     }
     if (player->visible) lose_sight(player, words);
@@ -282,7 +322,7 @@ static void avalon_arrive(void *state, uint32_t member, const struct game_guest 
     }
     bool appears = !player->visible;
     player->member = member;
-    player->until_ms = guest->until_ms;
+    take_token(avalon, player, guest, now);
     player->visible = true;
     avalon->connected += 1;
     say_state(avalon, words, player, (struct text){});
@@ -297,31 +337,26 @@ static void avalon_leave(void *state, uint32_t member, struct game_time now, str
 
 /* --- What a member says ---------------------------------------------------------------------- */
 
-/* A message that means nothing. The ninth within a minute is the last (THREATS.md J5). */
-static void strike(struct avalon *avalon, struct player *player, struct text problem,
-                   struct text correlation, struct game_time now, struct game_words *words)
+/* Something that means nothing has come; the ninth within a minute is the last. */
+static void count_strike(struct avalon *avalon, struct player *player, struct game_time now,
+                         struct game_words *words)
 {
-    uint8_t memory[160];
-    struct writer sentence = writer_over(memory, sizeof memory);
-    write_text(&sentence, TEXT("The message "));
-    write_text(&sentence, problem);
-    write_byte(&sentence, '.');
-    assert(!sentence.overflow);
-    say_error(words, player->member, TEXT("bad_message"), text_from(writer_bytes(&sentence)),
-              correlation);
-    uint64_t *oldest = &player->strikes[player->strike_count % strikes_max];
-    bool last = player->strike_count >= strikes_max && now.ms - *oldest < strikes_ms;
-    *oldest = now.ms;
-    player->strike_count += 1;
-    if (!last) return;
+    if (!strikes_add(&player->strikes, now.ms)) return;
     words_dismiss(words, player->member, GAME_DISMISS_MISBEHAVED);
     disconnect(avalon, player, now);
 }
 
-/* What is wrong with a wish, other than that it means nothing. */
-struct refusal {
-    struct text code, sentence;
-};
+/* A message that means nothing. */
+static void strike(struct avalon *avalon, struct player *player, struct text problem,
+                   struct text correlation, struct game_time now, struct game_words *words)
+{
+    uint8_t memory[envelope_problem_size_max];
+    struct writer sentence = writer_over(memory, sizeof memory);
+    envelope_write_problem(&sentence, problem);
+    say_error(words, player->member, TEXT("bad_message"), text_from(writer_bytes(&sentence)),
+              correlation);
+    count_strike(avalon, player, now, words);
+}
 
 /* Players by their place in the room, a bit each. */
 static struct text read_audience(struct avalon *avalon, const struct json *list, uint32_t *places,
@@ -391,16 +426,6 @@ static void deliver_chat(const struct avalon *avalon, struct game_words *words,
         write_chat(words, from, message, GAME_TO_ONE, from->member, now, correlation);
 }
 
-static struct refusal judge_chat(const struct avalon *avalon, struct text message)
-{
-    if (message.size > chat_bytes_max || plain_length(message) > avalon->options->chat_max)
-        return (struct refusal){TEXT("too_long"), TEXT("The message is longer than this room "
-                                                       "takes; send less.")};
-    if (message.size == 0)
-        return (struct refusal){TEXT("empty"), TEXT("The message holds nothing to be read.")};
-    return (struct refusal){};
-}
-
 /* Returns what is wrong with the message, or nothing when it was handled. */
 static struct text receive_chat(struct avalon *avalon, struct player *player,
                                 const struct envelope *envelope, struct game_time now,
@@ -408,28 +433,82 @@ static struct text receive_chat(struct avalon *avalon, struct player *player,
 {
     uint8_t memory[4096]; // message_size_max: cleaning makes nothing longer
     struct writer clean = writer_over(memory, sizeof memory);
-    struct text raw;
-    if (!json_to_text(json_member(envelope->payload, TEXT("message")), &raw))
-        return TEXT("has no payload.message, a text");
-    if (memchr(raw.data, '\0', raw.size) != nullptr)
-        return TEXT("has a NUL in its payload.message");
+    struct text message;
+    enum chat_fault fault;
+    struct text problem =
+        chat_read(envelope->payload, avalon->options->chat_max, &clean, &message, &fault);
     const struct json *to = json_member(envelope->payload, TEXT("to"));
     uint32_t places = 0;
     bool unknown = false;
-    struct text problem =
-        to != nullptr ? read_audience(avalon, to, &places, &unknown) : (struct text){};
+    if (problem.size == 0 && to != nullptr) problem = read_audience(avalon, to, &places, &unknown);
     if (problem.size > 0) return problem;
-    write_plain(&clean, raw);
-    struct text message = plain_trim(text_from(writer_bytes(&clean)));
-    struct refusal refusal = judge_chat(avalon, message);
     if (unknown)
-        refusal = (struct refusal){TEXT("no_such_player"),
-                                   TEXT("Somebody in payload.to is not of this room.")};
-    if (refusal.code.size > 0)
-        say_error(words, player->member, refusal.code, refusal.sentence, envelope->correlation);
+        say_error(words, player->member, TEXT("no_such_player"),
+                  TEXT("Somebody in payload.to is not of this room."), envelope->correlation);
+    else if (fault != CHAT_FINE)
+        say_error(words, player->member, chat_code(fault), chat_sentence(fault),
+                  envelope->correlation);
     else
         deliver_chat(avalon, words, player, message, places, now, envelope->correlation);
     return (struct text){};
+}
+
+/* A new token on the connection that an older one has opened (C16). Checking it takes time, so how
+ * often is bounded (THREATS.md A16). */
+static struct text receive_auth(struct avalon *avalon, struct player *player,
+                                const struct envelope *envelope, struct game_time now,
+                                struct game_words *words)
+{
+    struct text token;
+    if (!json_to_text(json_member(envelope->payload, TEXT("token")), &token) || token.size == 0)
+        return TEXT("has no payload.token, a text");
+    if (!bucket_take(&player->tokens, game_token_rate, now.ms, 1)) {
+        say_error(words, player->member, TEXT("rate_limited"),
+                  TEXT("You send tokens too often; one is enough until it expires."),
+                  envelope->correlation);
+        words_dismiss(words, player->member, GAME_DISMISS_FLOODED);
+        disconnect(avalon, player, now);
+        return (struct text){};
+    }
+    avalon->correlation_size = (uint8_t)envelope->correlation.size;
+    if (avalon->correlation_size > 0)
+        memcpy(avalon->correlation, envelope->correlation.data, avalon->correlation_size);
+    words_verify(words, player->member, token);
+    return (struct text){};
+}
+
+/* A good token of somebody else, or for elsewhere: who sends that is not to be trusted here. */
+static void forbid(struct avalon *avalon, struct player *player, struct text code,
+                   struct text sentence, struct game_time now, struct game_words *words)
+{
+    say_error(words, player->member, code, sentence,
+              (struct text){avalon->correlation, avalon->correlation_size});
+    words_dismiss(words, player->member, GAME_DISMISS_FORBIDDEN);
+    disconnect(avalon, player, now);
+}
+
+/* A token that is bad leaves everything as it was; a good one never shortens the time. */
+static void avalon_verified(void *state, uint32_t member, const struct game_guest *guest,
+                            struct text code, struct text sentence, struct game_time now,
+                            struct game_words *words)
+{
+    struct avalon *avalon = state;
+    struct player *player = find_member(avalon, member);
+    const struct text correlation = {avalon->correlation, avalon->correlation_size};
+    if (player == nullptr) return; // dismissed: it is not listened to any more
+    if (guest == nullptr) {
+        say_error(words, member, code, sentence, correlation);
+        count_strike(avalon, player, now, words);
+    } else if (!text_equal(guest->room, (struct text){avalon->id, avalon->id_size})) {
+        forbid(avalon, player, TEXT("wrong_room"), TEXT("The token is for another room."), now,
+               words);
+    } else if (!text_equal(guest->player, player_id(player))) {
+        forbid(avalon, player, TEXT("wrong_player"), TEXT("The token is another player's."), now,
+               words);
+    } else {
+        if (guest->until_ms > player->until_ms) take_token(avalon, player, guest, now);
+        say_expiry(words, TEXT("auth_refreshed"), player, correlation);
+    }
 }
 
 static void avalon_receive(void *state, uint32_t member, struct text text, struct game_time now,
@@ -445,9 +524,11 @@ static void avalon_receive(void *state, uint32_t member, struct text text, struc
             problem = receive_chat(avalon, player, &envelope, now, words);
         else if (text_equal(envelope.type, TEXT("sync_state")))
             say_state(avalon, words, player, envelope.correlation);
+        else if (text_equal(envelope.type, TEXT("auth")))
+            problem = receive_auth(avalon, player, &envelope, now, words);
         else // vote, action, system, and what nobody knows (S2-23)
             say_error(words, member, TEXT("unsupported"),
-                      TEXT("This type is not understood here; chat and sync_state are."),
+                      TEXT("This type is not understood here; chat, sync_state and auth are."),
                       envelope.correlation);
     }
     if (problem.size > 0) strike(avalon, player, problem, envelope.correlation, now, words);
@@ -468,7 +549,7 @@ static enum game_answer take_place(struct avalon *avalon, const struct game_requ
 {
     struct text name = request->body, id = request->token;
     assert(id.size > 0 && id.size <= id_size_max);
-    if (name.size == 0 || plain_length(name) > name_code_points_max || !plain_is_clean(name)) {
+    if (name.size == 0 || plain_length(name) > game_name_code_points_max || !plain_is_clean(name)) {
         write_text(reply, TEXT("bad_display_name"));
         return GAME_NOT_UNDERSTOOD;
     }
@@ -488,14 +569,30 @@ static enum game_answer take_place(struct avalon *avalon, const struct game_requ
     return GAME_DONE;
 }
 
-/* "join" takes a place; `reply` is the room's id, or why not in one word. "show" tells who is
- * in, as JSON: names, but not the ids by which players are addressed. */
+/* The player whose id is request->token, in the room whose id is request->body, will get another
+ * token. */
+static enum game_answer renew_place(struct avalon *avalon, const struct game_request *request,
+                                    struct game_time now, struct writer *reply)
+{
+    struct player *player = find_id(avalon, request->token);
+    bool here = text_equal(request->body, (struct text){avalon->id, avalon->id_size});
+    if (player == nullptr || !here) return GAME_FORBIDDEN;
+    uint64_t kept_ms = now.ms + avalon->options->place_ms;
+    if (player->kept_ms < kept_ms) player->kept_ms = kept_ms;
+    write_text(reply, player_name(player));
+    return GAME_DONE;
+}
+
+/* "join" takes a place; `reply` is the room's id, or why not in one word. "refresh" keeps one for
+ * longer; `reply` is the player's name. "show" tells who is in, as JSON: names, but not the ids by
+ * which players are addressed. */
 static enum game_answer avalon_request(void *state, const struct game_request *request,
                                        struct game_time now, struct writer *reply,
                                        struct game_words *)
 {
     struct avalon *avalon = state;
     if (text_equal(request->verb, TEXT("join"))) return take_place(avalon, request, now, reply);
+    if (text_equal(request->verb, TEXT("refresh"))) return renew_place(avalon, request, now, reply);
     assert(text_equal(request->verb, TEXT("show")));
     write_byte(reply, '{');
     write_room(reply, avalon);
@@ -520,5 +617,6 @@ const struct game game_avalon = {
     .arrive = avalon_arrive,
     .leave = avalon_leave,
     .receive = avalon_receive,
+    .verified = avalon_verified,
     .request = avalon_request,
 };

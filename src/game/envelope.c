@@ -1,5 +1,6 @@
 #include "game/envelope.h"
 #include "base/plain.h"
+#include <assert.h>
 
 static bool is_correlation(const struct json *value, struct text *correlation)
 {
@@ -26,4 +27,12 @@ struct text envelope_read(struct bytes memory, struct text message, struct envel
     if (envelope->payload != nullptr && !json_is_object(envelope->payload))
         return TEXT("has a payload that is not an object");
     return (struct text){};
+}
+
+void envelope_write_problem(struct writer *out, struct text problem)
+{
+    write_text(out, TEXT("The message "));
+    write_text(out, problem);
+    write_byte(out, '.');
+    assert(!out->overflow);
 }

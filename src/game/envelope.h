@@ -14,8 +14,15 @@ struct envelope {
     const struct json *payload; /* an object; nullptr: there is none */
 };
 
+/* bytes of envelope_write_problem's sentence */
+constexpr size_t envelope_problem_size_max = 160;
+
 /* Reads a message. Returns an empty text, or what is wrong with it: words that continue "The
  * message ". Other keys are ignored. A correlation_id that is valid is set also when something else
  * is wrong, so that the answer can carry it (THREATS.md J5). `memory` as for json_read. */
 [[nodiscard]] struct text envelope_read(struct bytes memory, struct text message,
                                         struct envelope *envelope);
+
+/* What envelope_read, or a game in the same manner, has found wrong, as a sentence for the sender.
+ */
+void envelope_write_problem(struct writer *out, struct text problem);

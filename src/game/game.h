@@ -29,11 +29,14 @@ constexpr uint32_t game_nobody = UINT32_MAX;
 
 constexpr size_t game_id_size_max = 32;     /* bytes of the id of a room that a token is for */
 constexpr size_t game_player_size_max = 64; /* bytes of a player's id */
+constexpr size_t game_name_code_points_max = 64;
+constexpr size_t game_name_size_max = 4 * game_name_code_points_max; /* bytes of a display name */
 
 /* Who comes, in kinds whose members show a token. Borrowed for the call. */
 struct game_guest {
     struct text room;   /* the id of the room that the token is for; empty: it names none */
     struct text player; /* whose it is */
+    struct text name;   /* what others see of it; empty: the kind knows it already */
     uint64_t until_ms;  /* when it stops being valid, with the leeway of clocks (game_time.ms) */
     uint64_t expires_wall_ms; /* and when it says that it does (game_time.wall_ms); to be told,
                                * never for rules */
@@ -53,14 +56,15 @@ struct game_options {
     bool require_host;     /* vote: starting and releasing take the host's token */
     uint32_t lobby_ms;     /* vote: how long nobody may touch a room before voting starts */
     uint32_t voting_ms;    /* vote: and afterwards */
-    uint32_t players_max;  /* avalon: places in a room */
-    uint32_t chat_max;     /* avalon: code points of one message */
+    uint32_t players_max;  /* avalon: places in a room; lobby: people, spectators included */
+    uint32_t chat_max;     /* avalon, lobby: code points of one message */
     uint32_t place_ms;     /* avalon: how long a place is kept for whoever took it: while its token
                             * is valid */
     uint32_t warning_ms;   /* how long before a token expires its member is warned; 0: never */
     uint32_t leeway_ms;    /* how long a token is good beyond that */
-    uint32_t leave_ms;     /* avalon: how long a player may be away before the others are told */
-    uint32_t empty_ms;     /* avalon: how long a room stays in which nobody is */
+    uint32_t leave_ms;     /* avalon, lobby: how long a player may be away before others are told */
+    uint32_t seat_ms;      /* lobby: how long a player may be away before the game is lost */
+    uint32_t empty_ms;     /* avalon, lobby: how long a room stays in which nobody is */
     bool chat_echo;        /* avalon: who says something gets it, too */
 };
 
@@ -98,6 +102,12 @@ enum game_answer : uint8_t {
     GAME_FORBIDDEN, /* understood, but not from who asks; `reply` says who may */
 };
 
+/* Whether somebody who has a place may come in. */
+enum game_admission : uint8_t {
+    GAME_ADMITTED,
+    GAME_FULL, /* as many are here as may be */
+};
+
 /* What somebody asks a room to do by HTTP. All of it is borrowed for the call. */
 struct game_request {
     struct text verb;    /* "start"; the hub's routes bound which there are */
@@ -119,8 +129,8 @@ struct game {
     size_t state_size;         /* bytes */
     uint32_t message_size_max; /* bytes of one inbound message */
     bool messages_unlimited; /* its members may say as much as they like, whatever --message-rate */
-    /* a room is there from when somebody asks for it until the game ends it, with members or
-     * without; else it is made by its first member and gone with its last */
+    /* a room is there from when it is acquired (rooms_acquire) until the game ends it, with members
+     * or without; else it is made by its first member and gone with its last */
     bool acquired;
 
     /* What it needs under these options; nullptr: what every kind has. */
@@ -143,10 +153,11 @@ struct game {
      * seated; it can be spoken to from now on. */
     void (*join)(void *state, uint32_t member, struct game_time now, struct game_words *words);
 
-    /* In kinds whose members show a token, which have no join. Whether the guest has a place here;
-     * and then that it takes it, as member of that number. A member who holds the place already
-     * must be dismissed. */
+    /* In kinds whose members show a token, which have no join. Whether the guest has a place here
+     * (nullptr: everybody has); whether it gets in now (nullptr: always); and then that it comes,
+     * as member of that number. A member who is the same player must be dismissed. */
     bool (*knows)(const void *state, const struct game_guest *guest);
+    enum game_admission (*admits)(const void *state, const struct game_guest *guest);
     void (*arrive)(void *state, uint32_t member, const struct game_guest *guest,
                    struct game_time now, struct game_words *words);
 

@@ -6,6 +6,7 @@
 #include "hub/events.h"
 #include "hub/rooms.h"
 #include "hub/routes.h"
+#include "hub/verify.h"
 #include <assert.h>
 
 bool avalon_is_on(const struct worker *worker)
@@ -19,6 +20,9 @@ bool avalon_is_on(const struct worker *worker)
     X(BAD_NAME, 400, "bad_display_name",                                                         \
       "display_name must be 1 to 64 characters, none of them invisible or a control character.") \
     X(BAD_KIND, 400, "unknown_kind", "kind must be \"avalon\" or \"vote\".")                     \
+    X(NO_TOKEN, 401, "no_token", "Send the token to be renewed as Authorization: Bearer.")       \
+    X(UNKNOWN_PLAYER, 401, "unknown_player",                                                     \
+      "The room has no place for this player; join it again.")                                   \
     X(ORIGIN, 403, "origin_not_allowed",                                                         \
       "This origin is not on the server's list; see --allow-origin.")                            \
     X(OFF, 404, "avalon_off",                                                                    \
@@ -48,14 +52,19 @@ static const struct {
 #undef X
 };
 
-static void refuse_saying(struct conn *conn, enum refusal refusal, struct text sentence,
-                          struct text origin)
+static void answer_error(struct conn *conn, uint16_t status, struct text code, struct text sentence,
+                         struct text origin)
 {
     uint8_t memory[512];
     struct writer headers = writer_over(memory, sizeof memory);
     routes_write_origin(&headers, origin);
-    conn_answer_error(conn, refusals[refusal].status, refusals[refusal].code, sentence,
-                      text_from(writer_bytes(&headers)));
+    conn_answer_error(conn, status, code, sentence, text_from(writer_bytes(&headers)));
+}
+
+static void refuse_saying(struct conn *conn, enum refusal refusal, struct text sentence,
+                          struct text origin)
+{
+    answer_error(conn, refusals[refusal].status, refusals[refusal].code, sentence, origin);
 }
 
 static void refuse(struct conn *conn, enum refusal refusal, struct text origin)
@@ -92,7 +101,7 @@ static void write_member(struct writer *out, const char *name, struct text value
 
 /* Signs what lets the player in. Its times are those of the clock on the wall, in seconds. */
 static void write_token(struct worker *worker, struct writer *out, const struct avalon_wish *wish,
-                        struct text room_id, uint64_t expires_s)
+                        struct text room_id, struct text display_name, uint64_t expires_s)
 {
     struct bytes memory = {worker->token_memory, sizeof worker->token_memory};
     struct writer claims = writer_over(memory.data, jwt_size_max);
@@ -100,17 +109,17 @@ static void write_token(struct worker *worker, struct writer *out, const struct 
     write_member(&claims, "room_id", room_id);
     write_member(&claims, "code", text_skip(wish->room, wish->room.size - avalon_code_size));
     write_member(&claims, "room_player_id", wish->player);
-    write_member(&claims, "display_name", wish->display_name);
+    write_member(&claims, "display_name", display_name);
     write_member(&claims, "iss", worker->config->jwt_issuer);
     write_member(&claims, "aud", worker->config->jwt_audience);
     write_format(&claims, "\"iat\":%llu,\"exp\":%llu}",
                  (unsigned long long)(worker->now.wall_ms / 1000), (unsigned long long)expires_s);
-    jwt_write(out, &worker->hub->keys.keys[0], text_from(writer_bytes(&claims)));
+    jwt_write(out, &worker->key_set->keys.keys[0], text_from(writer_bytes(&claims)));
     if (claims.overflow) out->overflow = true;
 }
 
 static void answer_place(struct worker *worker, struct conn *conn, const struct avalon_wish *wish,
-                         struct text room_id)
+                         struct text room_id, struct text display_name)
 {
     struct writer body = writer_over(worker->scratch, sizeof worker->scratch / 2);
     uint64_t expires_s = (worker->now.wall_ms + worker->config->avalon_token_ms) / 1000;
@@ -120,9 +129,9 @@ static void answer_place(struct worker *worker, struct conn *conn, const struct 
     write_text(&body, TEXT("\"kind\":\"avalon\"},\"room_player\":{"));
     write_member(&body, "id", wish->player);
     write_text(&body, TEXT("\"display_name\":\""));
-    write_json_escaped(&body, wish->display_name);
+    write_json_escaped(&body, display_name);
     write_text(&body, TEXT("\"},\"token\":\""));
-    write_token(worker, &body, wish, room_id, expires_s);
+    write_token(worker, &body, wish, room_id, display_name, expires_s);
     write_text(&body, TEXT("\",\"expires_at\":"));
     write_u64(&body, expires_s * 1000);
     write_byte(&body, '}');
@@ -143,8 +152,12 @@ void avalon_routes_answer(struct worker *worker, struct conn *conn, const struct
     else if (result == GAME_REFUSED)
         refuse(conn, text_equal(reply, TEXT("room_full")) ? REFUSE_FULL : REFUSE_NAME_TAKEN,
                wish->origin);
+    else if (result == GAME_FORBIDDEN)
+        refuse(conn, REFUSE_UNKNOWN_PLAYER, wish->origin);
     else if (text_equal(wish->verb, TEXT("join")))
-        answer_place(worker, conn, wish, reply);
+        answer_place(worker, conn, wish, reply, wish->body);
+    else if (text_equal(wish->verb, TEXT("refresh")))
+        answer_place(worker, conn, wish, wish->body, reply);
     else
         answer(worker, conn, 200, reply, wish->origin);
 }
@@ -221,7 +234,7 @@ static bool create_counted(struct worker *worker, struct conn *conn, struct aval
     write_text(&name, room_name(&room->room));
     wish->room = text_from(writer_bytes(&name));
     const struct game_request request = {
-        .verb = wish->verb, .body = wish->display_name, .token = wish->player};
+        .verb = wish->verb, .body = wish->body, .token = wish->player};
     bool found = events_request(worker, wish->room, &request, &reply, &result);
     assert(found); /* nobody has been in it, so it is not over */
     if (result != GAME_DONE) rooms_close(worker, room);
@@ -234,7 +247,7 @@ static void create(struct worker *worker, struct conn *conn, struct text display
 {
     char id[id_size];
     struct avalon_wish wish = {.verb = TEXT("join"),
-                               .display_name = display_name,
+                               .body = display_name,
                                .player = draw_id(worker, id),
                                .origin = origin,
                                .created = true};
@@ -253,7 +266,7 @@ static void create(struct worker *worker, struct conn *conn, struct text display
 static void ask_room(struct worker *worker, struct conn *conn, const struct avalon_wish *wish)
 {
     const struct game_request request = {
-        .verb = wish->verb, .body = wish->display_name, .token = wish->player};
+        .verb = wish->verb, .body = wish->body, .token = wish->player};
     uint32_t home = hub_home(worker->hub, wish->room);
     if (home != worker->index) {
         if (!errand_request(worker, conn, home, wish->room, &request, wish->origin))
@@ -291,7 +304,7 @@ static void answer_preflight(struct conn *conn, struct text allow, struct text o
     routes_write_origin(&headers, origin);
     if (origin.size > 0)
         write_text(&headers, TEXT("Access-Control-Allow-Methods: GET, POST\r\n"
-                                  "Access-Control-Allow-Headers: Content-Type\r\n"
+                                  "Access-Control-Allow-Headers: Content-Type, Authorization\r\n"
                                   "Access-Control-Max-Age: 600\r\n"));
     http_write_response(
         &out,
@@ -363,43 +376,93 @@ static bool on_collection(struct worker *worker, struct conn *conn,
     return true;
 }
 
-static void on_room(struct worker *worker, struct conn *conn, const struct http_request *request,
-                    struct text code_text, bool joins, struct text origin)
+/* Who asks for a newer token is who the older one says. False when that was refused. The ids are
+ * copied to `memory`: signing uses the memory that the token was read in. */
+static bool read_token(struct worker *worker, struct conn *conn, const struct http_request *request,
+                       struct text code, struct writer *memory, struct avalon_wish *wish)
 {
-    char code[avalon_code_size], id[id_size];
-    uint8_t memory[room_name_size_max];
-    struct avalon_wish wish = {.verb = joins ? TEXT("join") : TEXT("show"), .origin = origin};
-    struct text allow = joins ? TEXT("Allow: POST, OPTIONS\r\n") : TEXT("Allow: GET, OPTIONS\r\n");
+    struct text token = http_bearer(request);
+    struct game_guest guest;
+    if (token.size == 0) {
+        refuse(conn, REFUSE_NO_TOKEN, wish->origin);
+        return false;
+    }
+    struct verdict verdict = verify_token(worker, GAME_AVALON, code, token, &guest);
+    if (verdict.code.size > 0) {
+        answer_error(conn, 401, verdict.code, verdict.sentence, wish->origin);
+        return false;
+    }
+    write_text(memory, guest.room);
+    write_text(memory, guest.player);
+    assert(!memory->overflow);
+    wish->body = (struct text){(const char *)memory->data, guest.room.size};
+    wish->player = text_skip(text_from(writer_bytes(memory)), guest.room.size);
+    return true;
+}
+
+/* What the request brings to the room; false when it was refused. `ids` is for a player's. */
+static bool read_wish(struct worker *worker, struct conn *conn, const struct http_request *request,
+                      struct text code, struct writer *ids, struct avalon_wish *wish)
+{
+    if (text_equal(wish->verb, TEXT("show"))) return true;
+    if (text_equal(wish->verb, TEXT("refresh")))
+        return read_token(worker, conn, request, code, ids, wish);
+    if (!read_display_name(worker, conn, request, wish->origin, &wish->body)) return false;
+    wish->player = draw_id(worker, (char *)ids->data);
+    return true;
+}
+
+static void on_room(struct worker *worker, struct conn *conn, const struct http_request *request,
+                    struct text code_text, struct text verb, struct text origin)
+{
+    char digits[avalon_code_size];
+    uint8_t name_memory[room_name_size_max], id_memory[game_id_size_max + game_player_size_max];
+    struct writer ids = writer_over(id_memory, sizeof id_memory);
+    struct avalon_wish wish = {.verb = verb, .origin = origin};
+    bool shows = text_equal(verb, TEXT("show"));
+    struct text allow = shows ? TEXT("Allow: GET, OPTIONS\r\n") : TEXT("Allow: POST, OPTIONS\r\n");
+    struct text code = {digits, avalon_code_size};
     if (text_equal(request->method, TEXT("OPTIONS"))) {
         answer_preflight(conn, allow, origin);
-    } else if (!text_equal(request->method, joins ? TEXT("POST") : TEXT("GET"))) {
+    } else if (!text_equal(request->method, shows ? TEXT("GET") : TEXT("POST"))) {
         refuse_method(conn, allow, origin);
     } else if (http_has_token(request, TEXT("Upgrade"), TEXT("websocket"))) {
         refuse(conn, REFUSE_NO_SOCKET, origin); /* THREATS.md H25 */
-    } else if (!avalon_read_code(code_text, code)) {
+    } else if (!avalon_read_code(code_text, digits)) {
         refuse(conn, REFUSE_NO_ROOM, origin);
-    } else if (!joins || read_display_name(worker, conn, request, origin, &wish.display_name)) {
-        wish.room = rooms_name(memory, GAME_AVALON, (struct text){code, avalon_code_size});
-        if (joins) wish.player = draw_id(worker, id);
+    } else if (read_wish(worker, conn, request, code, &ids, &wish)) {
+        wish.room = rooms_name(name_memory, GAME_AVALON, code);
         ask_room(worker, conn, &wish);
     }
+}
+
+/* Takes the verb off the end of what follows /api/rooms/: what is left is a code. */
+static struct text take_verb(struct text *code)
+{
+    static const struct text verbs[] = {TEXT("join"), TEXT("refresh")};
+    for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++) {
+        size_t size = verbs[i].size + 1;
+        if (code->size <= size || code->data[code->size - size] != '/') continue;
+        if (!text_equal(text_skip(*code, code->size - verbs[i].size), verbs[i])) continue;
+        code->size -= size;
+        return verbs[i];
+    }
+    return TEXT("show");
 }
 
 bool avalon_routes_on_request(struct worker *worker, struct conn *conn,
                               const struct http_request *request, struct text tail)
 {
-    const struct text join = TEXT("/join");
     struct text origin, code = text_skip(tail, tail.size > 0 ? 1 : 0);
     bool allowed = routes_read_origin(worker, request, &origin);
     if (tail.size == 0)
         return on_collection_alone(worker, conn, request, allowed, origin) ||
                (allowed && on_collection(worker, conn, request, origin));
     if (tail.data[0] != '/' || !avalon_is_on(worker)) return false;
-    bool joins = code.size > join.size && text_equal(text_skip(code, code.size - join.size), join);
-    if (joins) code.size -= join.size;
+    struct text verb = take_verb(&code);
     if (code.size == 0 || memchr(code.data, '/', code.size) != nullptr) return false;
     if (allowed)
-        on_room(worker, conn, request, code, joins, origin);
+        on_room(worker, conn, request, code, verb, origin);
     else
         refuse(conn, REFUSE_ORIGIN, (struct text){});
     return true;

@@ -3,11 +3,12 @@
  *
  *   POST /api/rooms              {"kind":"avalon","display_name":"Ann"}     201, a room and a place
  *   POST /api/rooms/{code}/join  {"display_name":"Bob"}                     200, a place in it
+ *   POST /api/rooms/{code}/refresh   with the token as Authorization: Bearer   200, a newer one
  *   GET  /api/rooms/{code}                                                  200, who is in
  *
  * A place is
  * {"room":{"id","code","kind"},"room_player":{"id","display_name"},"token","expires_at"},
- * expires_at in ms since 1970. Its token opens the WebSocket (hub/avalon_door.h). Errors are
+ * expires_at in ms since 1970. Its token opens the WebSocket (hub/door.h). Errors are
  * {"error":{"code","message"}}. All of this is off without a secret to sign tokens with. */
 #pragma once
 #include "hub/worker.h"
@@ -17,12 +18,12 @@ constexpr size_t avalon_code_size = 6;
 
 /* What a request wants of a room. Borrowed for the call. */
 struct avalon_wish {
-    struct text verb;         /* "join", "show"; static text */
-    struct text room;         /* its name, "avalon/CODE" */
-    struct text display_name; /* join: of whom */
-    struct text player;       /* join: the id that it gets */
-    struct text origin;       /* the request's, where that is allowed, or empty */
-    bool created;             /* join: the room was made for it */
+    struct text verb;   /* "join", "refresh", "show"; static text */
+    struct text room;   /* its name, "avalon/CODE" */
+    struct text body;   /* join: the display name; refresh: the room's id, as the token has it */
+    struct text player; /* join: the id that it gets; refresh: whose token it was */
+    struct text origin; /* the request's, where that is allowed, or empty */
+    bool created;       /* join: the room was made for it */
 };
 
 /* Answers what is avalon's under /api/rooms; false: it is somebody else's, and nothing was

@@ -54,6 +54,13 @@ struct config {
     uint32_t avalon_leave_ms;  /* how long a player may be away before the others are told */
     uint32_t avalon_empty_ms;  /* how long a room stays in which nobody is */
     bool avalon_fail_by_close; /* who shows no good token is let in to be told so */
+    bool lobby;                /* its rooms are served, where there is a key to check with */
+    uint32_t lobby_people;     /* in a room at once, spectators included */
+    uint32_t lobby_chat;       /* code points of one message */
+    uint32_t lobby_leave_ms;   /* how long somebody may be away before the others are told */
+    uint32_t lobby_seat_ms;    /* how long a player may be away before the game is lost */
+    uint32_t lobby_empty_ms;   /* how long a room stays in which nobody is */
+    bool lobby_fail_by_close;  /* who shows no good token is let in to be told so */
     bool enable_echo;
     uint32_t echo_message; /* bytes of one message, at most */
     uint32_t echo_memory;  /* bytes, per worker */
@@ -67,7 +74,8 @@ struct config {
     struct text jwt_issuer;   /* empty: any */
     struct text jwt_audience; /* empty: any */
     uint32_t jwt_leeway_ms;
-    struct text jwt_secret; /* RINGCAST_JWT_SECRET or SUPABASE_JWT_SECRET; empty: none */
+    uint32_t token_warning_ms; /* how long before its token expires a member is warned */
+    struct text jwt_secret;    /* RINGCAST_JWT_SECRET or SUPABASE_JWT_SECRET; empty: none */
 };
 
 /* Fills *config from the words after `serve` and the environment. On a mistake returns false

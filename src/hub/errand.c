@@ -170,7 +170,7 @@ static void on_requested(struct worker *worker, const struct errand *errand, str
         const struct avalon_wish wish = {
             .verb = errand->request.verb,
             .room = name,
-            .display_name = {errand->request.body, errand->request.body_size},
+            .body = {errand->request.body, errand->request.body_size},
             .player = {errand->request.token, errand->request.token_size},
             .origin = origin};
         avalon_routes_answer(worker, conn, &wish, errand->request.found, errand->request.result,

@@ -1,18 +1,25 @@
 #include "hub/handoff.h"
-#include "hub/avalon_door.h"
+#include "hub/door.h"
 #include "hub/entrance.h"
 #include "hub/routes.h"
 #include <assert.h>
+
+/* Copies a text into a field of a parcel. */
+static size_t keep(char *field, size_t size_max, struct text text)
+{
+    assert(text.size <= size_max);
+    if (text.size > 0) memcpy(field, text.data, text.size);
+    return text.size;
+}
 
 static void pack_guest(struct parcel *parcel, const struct game_guest *guest)
 {
     parcel->has_guest = guest != nullptr;
     if (guest == nullptr) return;
-    assert(guest->room.size <= game_id_size_max && guest->player.size <= game_player_size_max);
-    parcel->guest_room_size = (uint8_t)guest->room.size;
-    parcel->guest_player_size = (uint8_t)guest->player.size;
-    memcpy(parcel->guest_room, guest->room.data, guest->room.size);
-    memcpy(parcel->guest_player, guest->player.data, guest->player.size);
+    parcel->guest_room_size = (uint8_t)keep(parcel->guest_room, game_id_size_max, guest->room);
+    parcel->guest_player_size =
+        (uint8_t)keep(parcel->guest_player, game_player_size_max, guest->player);
+    parcel->guest_name_size = (uint16_t)keep(parcel->guest_name, game_name_size_max, guest->name);
     parcel->guest_until_ms = guest->until_ms;
     parcel->guest_expires_wall_ms = guest->expires_wall_ms;
 }
@@ -21,6 +28,7 @@ static struct game_guest guest_of(const struct parcel *parcel)
 {
     return (struct game_guest){.room = {parcel->guest_room, parcel->guest_room_size},
                                .player = {parcel->guest_player, parcel->guest_player_size},
+                               .name = {parcel->guest_name, parcel->guest_name_size},
                                .until_ms = parcel->guest_until_ms,
                                .expires_wall_ms = parcel->guest_expires_wall_ms};
 }
@@ -32,7 +40,7 @@ static void enter(struct worker *worker, struct conn *conn, const struct parcel 
     if (worker->phase != WORKER_RUNNING)
         routes_refuse_draining(conn);
     else if (parcel->has_guest)
-        avalon_door_enter(worker, conn, name, &parcel->upgrade, &guest);
+        door_enter(worker, conn, parcel->kind, name, &parcel->upgrade, &guest);
     else
         routes_enter(worker, conn, parcel->kind, name, &parcel->upgrade);
 }

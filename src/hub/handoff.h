@@ -16,7 +16,9 @@ struct parcel {
     char name[room_name_size_max];
     bool has_guest; /* who it is has been found out */
     uint8_t guest_room_size, guest_player_size;
+    uint16_t guest_name_size;
     char guest_room[game_id_size_max], guest_player[game_player_size_max];
+    char guest_name[game_name_size_max];
     uint64_t guest_until_ms, guest_expires_wall_ms;
     uint32_t rest_size;
     uint8_t rest[ring_receive_buffer_size]; /* what came behind the request in the same segment */

@@ -17,8 +17,16 @@ struct game_options hub_game_options(const struct config *config, enum game_kind
                                      .chat_max = config->avalon_chat,
                                      .chat_echo = config->avalon_chat_echo,
                                      .place_ms = config->avalon_token_ms + config->jwt_leeway_ms,
+                                     .warning_ms = config->token_warning_ms,
+                                     .leeway_ms = config->jwt_leeway_ms,
                                      .leave_ms = config->avalon_leave_ms,
                                      .empty_ms = config->avalon_empty_ms};
+    case GAME_LOBBY:
+        return (struct game_options){.players_max = config->lobby_people,
+                                     .chat_max = config->lobby_chat,
+                                     .leave_ms = config->lobby_leave_ms,
+                                     .seat_ms = config->lobby_seat_ms,
+                                     .empty_ms = config->lobby_empty_ms};
     }
     return (struct game_options){};
 }

@@ -23,7 +23,9 @@
  *                   |  as above, with twins of its own; its last ref puts the loan into home's
  *                   |  list of returns
  *                   v
- *                 home, next turn: takes the loan back > -1 ref > the last ref frees the frame */
+ *                 home, next turn: takes the loan back > -1 ref > the last ref frees the frame
+ *
+ * Keys for tokens travel in the same way, from the main thread to each worker: hub/reload.h. */
 #pragma once
 #include "auth/keys.h"
 #include "base/mailbox.h"
@@ -47,20 +49,28 @@ struct hub_lent {
     struct frame **parts; /* a place for each message */
 };
 
+/* The keys of this installation, as they were read at one time. Nobody changes them while a worker
+ * has them. */
+struct key_set {
+    struct auth_keys keys;                   /* the first one signs, where there is a secret */
+    struct mailbox_return back[workers_max]; /* each worker's own, for when it has newer ones */
+};
+
 /* Made by main before the workers start; only the quotas and the turnstiles change afterwards,
  * which are counts. */
 struct hub {
     const struct config *config;
-    struct hash_key hash_key;   /* of room names: decides a room's home; and of addresses */
-    struct quota connections;   /* --connections */
-    struct quota rooms;         /* --rooms */
-    struct turnstile acquirers; /* --address-rooms, --address-acquires */
-    struct quota empty;         /* workers that are draining and have nobody left */
-    struct quota ended;         /* workers to which everything has come home */
-    struct turnstile addresses; /* --address-connections, --address-handshakes */
-    struct arena arena;         /* what the turnstiles take, and the following */
+    struct hash_key hash_key;         /* of room names: decides a room's home; and of addresses */
+    struct quota connections;         /* --connections */
+    struct quota rooms;               /* --rooms */
+    struct turnstile acquirers;       /* --address-rooms, --address-acquires */
+    struct quota empty;               /* workers that are draining and have nobody left */
+    struct quota ended;               /* workers to which everything has come home */
+    struct turnstile addresses;       /* --address-connections, --address-handshakes */
+    struct arena arena;               /* what the turnstiles take, and the following */
     struct hub_lent lent[game_kinds];
-    struct auth_keys keys; /* of this installation; the first one signs, where there is a secret */
+    struct key_set key_sets[2];       /* the first one is there from the start */
+    struct mailbox_returns keys_home; /* main's: what workers have given back of the other one */
     uint32_t worker_count;
     struct worker *workers[workers_max];
 };
@@ -73,9 +83,10 @@ enum mail_kind : uint32_t {
     MAIL_FRAME,       /* pointer: struct frame_loan, value: kind, number: of the snapshot */
     MAIL_STALE,       /* value: kind; the state has changed since the last frame */
     MAIL_ERRAND,      /* pointer: struct errand; to be done and given back */
+    MAIL_KEYS,        /* pointer: struct key_set; those that are good from now on */
 };
 
-enum return_kind : uint32_t { RETURN_LOAN, RETURN_PARCEL, RETURN_ERRAND };
+enum return_kind : uint32_t { RETURN_LOAN, RETURN_PARCEL, RETURN_ERRAND, RETURN_KEYS };
 
 /* Readies what all workers share under this configuration, which is borrowed. False when the memory
  * cannot be had. */

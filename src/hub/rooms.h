@@ -9,7 +9,7 @@
 #include "hub/worker.h"
 
 /* The room of that name that lives here or has its replica here, or nullptr. "kart" is the race at
- * /ws, "kart/ID" a further one, "vote/ID" a vote's. */
+ * /ws, "kart/ID" a further one, "vote/ID" a vote's, and so on. */
 [[nodiscard]] struct hub_room *rooms_find(struct worker *worker, struct text name);
 
 /* Makes a room whose home is here. nullptr when the bound on rooms is reached (a static room

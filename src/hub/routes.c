@@ -1,6 +1,6 @@
 #include "hub/routes.h"
-#include "hub/avalon_door.h"
 #include "hub/avalon_routes.h"
+#include "hub/door.h"
 #include "hub/echo.h"
 #include "hub/events.h"
 #include "hub/handoff.h"
@@ -193,13 +193,6 @@ static bool serve_avalon(struct worker *worker, struct conn *conn,
     return avalon_routes_on_request(worker, conn, request, tail);
 }
 
-static bool serve_avalon_socket(struct worker *worker, struct conn *conn,
-                                const struct http_request *request, struct text tail,
-                                struct bytes rest)
-{
-    return avalon_door_on_request(worker, conn, request, tail, rest);
-}
-
 static bool serve_echo(struct worker *worker, struct conn *conn, const struct http_request *request,
                        struct text tail, struct bytes)
 {
@@ -217,7 +210,8 @@ static const struct {
                   struct bytes rest);
 } routes[] = {
     {TEXT("/ws/kart/"), serve_further_race},
-    {TEXT("/ws/rooms/"), serve_avalon_socket},
+    {TEXT("/ws/rooms/"), door_avalon},
+    {TEXT("/ws/games/"), door_lobby},
     {TEXT("/ws"), serve_race},
     {TEXT("/api/rooms"), serve_avalon},
     {TEXT("/api/rooms"), serve_vote},

@@ -2,7 +2,8 @@
  *   GET /ws            the race
  *   GET /ws/kart/{id}  a race of its own, made by the first who comes, gone with the last
  *   /api/rooms...      vote's (hub/vote_routes.h), unless --vote=off, and avalon's
- *   /ws/rooms/...      avalon's (hub/avalon_door.h), where there is a secret for tokens
+ *   /ws/rooms/...      avalon's (hub/door.h), where there is a secret for tokens
+ *   /ws/games/{id}     a lobby's (the same), where there is a key for tokens
  *   GET /echo          what is said comes back; only with --enable-echo */
 #pragma once
 #include "hub/worker.h"

@@ -117,6 +117,7 @@ struct worker *worker_make(struct hub *hub, uint32_t index)
     worker->hub = hub;
     worker->config = config;
     worker->index = index;
+    worker->key_set = &hub->key_sets[0];
     reserve(worker, &arena, config);
     worker->arena = arena;
     return worker;
@@ -159,6 +160,7 @@ static void ready_parts(struct worker *worker)
     worker->outboxes.twins.threshold = config->deflate_threshold;
     worker->policies[GAME_VOTE] = OUTBOX_CLOSE;   /* an event is never left out (S1-15) */
     worker->policies[GAME_AVALON] = OUTBOX_CLOSE; /* the same (S2-18) */
+    worker->policies[GAME_LOBBY] = OUTBOX_CLOSE;
     worker->deflate[GAME_VOTE] = config->vote_deflate;
     for (size_t i = 0; i < game_kinds; i++)
         worker->ws_limits[i] = (struct ws_limits){

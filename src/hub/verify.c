@@ -1,9 +1,11 @@
 #include "hub/verify.h"
 #include "base/plain.h"
 
-#define VERDICTS(X) /* name, code, sentence; beside what is wrong by itself (JWT_ERRORS) */      \
-    X(NO_PLACE, "bad_claims", "The token names no room_id and room_player_id.")                  \
-    X(NO_SUBJECT, "bad_claims", "The token has no sub, a text of 1 to 64 bytes, or a bad room.") \
+#define VERDICTS(X) /* name, code, sentence; beside what is wrong by itself (JWT_ERRORS) */    \
+    X(NO_PLACE, "bad_claims", "The token names no room_id and room_player_id.")                \
+    X(NO_SUBJECT, "bad_claims",                                                                \
+      "The token's sub is not a text of 1 to 64 bytes that can be seen, or its name no text, " \
+      "or its room no id.")                                                                    \
     X(WRONG_ROOM, "wrong_room", "The token is for another room.")
 
 enum verdict_name : uint8_t {
@@ -37,14 +39,27 @@ static struct verdict read_place(const struct json *root, struct text code,
     return agrees ? (struct verdict){} : verdicts[VERDICT_WRONG_ROOM];
 }
 
-static struct verdict read_subject(const struct json *root, struct text id,
+/* What others may be shown of a name that somebody's backend vouches for: the beginning of it, and
+ * nothing that cannot be seen. Empty when nothing is left. */
+static struct text clean_name(struct worker *worker, struct text raw)
+{
+    struct writer out = writer_over(worker->guest_name, sizeof worker->guest_name);
+    write_plain(&out, plain_cut(plain_trim(raw), game_name_code_points_max));
+    return plain_trim(text_from(writer_bytes(&out)));
+}
+
+static struct verdict read_subject(struct worker *worker, const struct json *root, struct text id,
                                    struct game_guest *guest)
 {
-    struct text named = {};
+    struct text named = {}, shown = {};
     const struct json *room = json_member(root, TEXT("room"));
+    const struct json *name = json_member(root, TEXT("name"));
     if (!read_id(json_member(root, TEXT("sub")), game_player_size_max, &guest->player) ||
+        (name != nullptr && !json_to_text(name, &shown)) ||
         (room != nullptr && !read_id(room, room_id_size_max, &named)))
         return verdicts[VERDICT_NO_SUBJECT];
+    guest->name = clean_name(worker, name != nullptr ? shown : guest->player);
+    if (guest->name.size == 0) guest->name = guest->player;
     if (id.size == 0)
         guest->room = named;
     else if (named.size > 0 && !text_equal(named, id))
@@ -66,7 +81,7 @@ struct verdict verify_token(struct worker *worker, enum game_kind kind, struct t
                             struct text token, struct game_guest *guest)
 {
     const struct config *config = worker->config;
-    const struct jwt_policy policy = {.keys = &worker->hub->keys,
+    const struct jwt_policy policy = {.keys = &worker->key_set->keys,
                                       .issuer = config->jwt_issuer,
                                       .audience = config->jwt_audience,
                                       .leeway_s = config->jwt_leeway_ms / 1000};
@@ -78,5 +93,5 @@ struct verdict verify_token(struct worker *worker, enum game_kind kind, struct t
     *guest = (struct game_guest){.until_ms = expiry_ms(worker, claims.expires_s),
                                  .expires_wall_ms = (uint64_t)claims.expires_s * 1000};
     return kind == GAME_AVALON ? read_place(claims.root, id, guest)
-                               : read_subject(claims.root, id, guest);
+                               : read_subject(worker, claims.root, id, guest);
 }

@@ -6,7 +6,10 @@
  *
  *              player           room
  *     avalon   room_player_id   room_id; and the room's code, where there is a claim `code`
- *     others   sub              room, where there is such a claim; else it is for any */
+ *     others   sub              room, where there is such a claim; else it is for any
+ *
+ * Others see the claim `name`, where there is one, as far as it can be seen, else sub; avalon's
+ * rooms know names already. */
 #pragma once
 #include "hub/worker.h"
 
@@ -15,9 +18,10 @@ struct verdict {
     struct text code, sentence;
 };
 
-/* Checks a token. `id` is what members call the room that it must be for, where it says so; empty:
- * guest->room is what it says, of at most room_id_size_max bytes, and the caller compares. `token` may lie anywhere but in the worker's memory for
- * tokens, where *guest, set for a good token alone, lives until the next one is checked or made. */
+/* Checks a token. `id` is what members call the room that it must be for, where it says so;
+ * empty: guest->room is what it says, of at most room_id_size_max bytes, and the caller
+ * compares. `token` may lie anywhere but in the worker's memory for tokens, where *guest, set
+ * for a good token alone, lives until the next one is checked or made. */
 [[nodiscard]] struct verdict verify_token(struct worker *worker, enum game_kind kind,
                                           struct text id, struct text token,
                                           struct game_guest *guest);

@@ -3,6 +3,7 @@
 #include "hub/errand.h"
 #include "hub/events.h"
 #include "hub/handoff.h"
+#include "hub/reload.h"
 #include "hub/rooms.h"
 #include "hub/span.h"
 #include "hub/stop.h"
@@ -40,6 +41,7 @@ static void on_mail(struct worker *worker, struct mail mail)
         conn_flush_dirty(&worker->conns); /* before the next one, which would take its place */
         break;
     case MAIL_STALE: span_on_stale(worker, (enum game_kind)mail.value); break;
+    case MAIL_KEYS: reload_take(worker, mail.pointer); break;
     case MAIL_ERRAND: errand_do(worker, mail.pointer); break;
     }
 }
@@ -50,6 +52,7 @@ static void on_return(struct worker *worker, struct mailbox_return *back)
     case RETURN_LOAN: span_on_return(worker, list_entry(back, struct frame_loan, back)); break;
     case RETURN_PARCEL: pool_give(&worker->parcels, list_entry(back, struct parcel, back)); break;
     case RETURN_ERRAND: errand_on_return(worker, list_entry(back, struct errand, back)); break;
+    case RETURN_KEYS: break; /* those go home to the main thread */
     }
 }
 

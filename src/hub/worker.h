@@ -6,13 +6,14 @@
  *   entrance.c  who may come in                   wiring.c   news of connections, for rooms
  *   routes.c    the public listener's paths       api.c      the internal listener's
  *   vote_routes.c   of it, vote's /api/rooms      echo.c     /echo, which is no room
- *   avalon_routes.c avalon's                      avalon_door.c   who gets into its rooms
+ *   avalon_routes.c avalon's                      door.c     who gets in where a token is shown
  *   verify.c    who a token says that it is
  *   rooms.c     rooms found, ticked, closed       events.c   what their games say
  *   config.c    what an operator chose            metrics.c  what it all amounts to
  * and between workers:
  *   hub.c       mail                              span.c     frames lent, for a room of all workers
- *   handoff.c   connections moved                 errand.c   questions put */
+ *   handoff.c   connections moved                 errand.c   questions put
+ *   reload.c    keys read again */
 #pragma once
 #include "auth/jwt.h"
 #include "base/json.h"
@@ -105,8 +106,9 @@ struct worker {
     uint32_t said;      /* events in this turn; see events_a_turn_max */
     struct hub_room *saying; /* whose game says much just now */
     bool wake_armed;
-    bool log_armed;        /* the kernel holds a write of the log's bytes */
-    uint64_t log_again_ms; /* after a full pipe: when to try again */
+    bool log_armed;          /* the kernel holds a write of the log's bytes */
+    uint64_t log_again_ms;   /* after a full pipe: when to try again */
+    struct key_set *key_set; /* of hub.key_sets; what tokens are checked and signed with */
     struct mailbox inbox;
     struct metrics metrics;
     struct ring_event events[worker_events_max];
@@ -114,6 +116,7 @@ struct worker {
     /* for one document at a time */
     uint8_t json_memory[json_memory_per_byte * http_body_size_max + json_memory_fixed];
     uint8_t token_memory[jwt_scratch_size]; /* for one token at a time */
+    uint8_t guest_name[game_name_size_max]; /* and the name that others see of whose it is */
     /* for one snapshot, one answer or what a game says, one at a time */
     alignas(16) uint8_t scratch[snapshot_size_max * 2];
 };

@@ -475,6 +475,7 @@ def test_backends_token():
                 Client(server.port, f"/ws/rooms/{a['room']['code']}?token={sign(claims)}") as two:
             read(two)
             expect_event(one, "participant_joined")
+            expect_event(two, "auth_expiring")
             expect_event(two, "token_expired", "error")
             expect_closed(two, 4401, "token_expired")
             expect_event(one, "participant_left")
@@ -487,6 +488,7 @@ def test_token_expires():
     with Server("--jwt-leeway", "0", "--avalon-token", "2s", "--avalon-leave", "0", env=ENV) as server:
         a = create(server)
         with enter(server, a) as one:
+            expect_event(one, "auth_expiring")
             expect_event(one, "token_expired", "error")
             expect_closed(one, 4401, "token_expired")
         assert refused(server, a, query=f"?token={a['token']}")[1] in ("expired", "unknown_player")

@@ -70,11 +70,6 @@ def test_sigint():
     drain_members(signal.SIGINT)
 
 
-def test_sighup():
-    """SIGHUP does the same: there is nothing yet that could be read again"""
-    drain_members(signal.SIGHUP)
-
-
 def test_not_ready_while_draining():
     """while it drains /readyz is 503, /healthz is 200, and newcomers are refused or told 503"""
     with Server("--dev", "--drain", "3s") as server:

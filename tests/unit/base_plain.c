@@ -31,6 +31,17 @@ TEST("white space at both ends goes, Unicode's, too; that inside stays")
     EXPECT_TEXT(plain_trim(TEXT("\xf0\x9f\x90\x88")), "\xf0\x9f\x90\x88");
 }
 
+TEST("a text is cut behind a code point, never within one")
+{
+    EXPECT_TEXT(plain_cut(TEXT("abc"), 2), "ab");
+    EXPECT_TEXT(plain_cut(TEXT("abc"), 3), "abc");
+    EXPECT_TEXT(plain_cut(TEXT("abc"), 4), "abc");
+    EXPECT_TEXT(plain_cut(TEXT("a\xf0\x9f\x90\x88\xc3\xa9z"), 2), "a\xf0\x9f\x90\x88");
+    EXPECT_TEXT(plain_cut(TEXT("a\xf0\x9f\x90\x88\xc3\xa9z"), 3), "a\xf0\x9f\x90\x88\xc3\xa9");
+    EXPECT_EQ(plain_cut(TEXT("a"), 0).size, 0);
+    EXPECT_EQ(plain_cut(TEXT(""), 5).size, 0);
+}
+
 TEST("names and chat of all scripts are clean, also emoji that joiners make (J8)")
 {
     EXPECT(plain_is_clean(TEXT("Ann \"} <script> \\")));

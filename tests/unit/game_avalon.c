@@ -306,6 +306,202 @@ TEST("a room is over when nobody has been connected for long, and not while some
     EXPECT(room.words.over);
 }
 
+/* --- Tokens on an open connection (C16) ------------------------------------------------------ */
+
+constexpr uint32_t warning_ms = 60'000, leeway_ms = 30'000;
+constexpr uint64_t wall_ms = 1'700'000'000'000;
+
+/* Member 1 is Ann, whose token expires so long after 1000, and is good for the leeway beyond. */
+static void open_with_token(uint64_t valid_ms)
+{
+    open_room();
+    room.options.warning_ms = warning_ms;
+    room.options.leeway_ms = leeway_ms;
+    EXPECT_EQ(TAKE("Ann", "p1"), GAME_DONE);
+    const struct game_guest guest = {.room = TEXT("room-1"),
+                                     .player = TEXT("p1"),
+                                     .until_ms = 1000 + valid_ms + leeway_ms,
+                                     .expires_wall_ms = wall_ms + valid_ms};
+    game_avalon.arrive(room.state, 1, &guest, now(), hear());
+}
+
+/* What the hub found out about the token that member 1 has sent. */
+static void verified(struct text room_id, struct text player, uint64_t until_ms)
+{
+    const struct game_guest guest = {.room = room_id,
+                                     .player = player,
+                                     .until_ms = until_ms,
+                                     .expires_wall_ms = wall_ms + until_ms - leeway_ms - 1000};
+    game_avalon.verified(room.state, 1, &guest, (struct text){}, (struct text){}, now(), hear());
+}
+
+static void refused(const char *code)
+{
+    game_avalon.verified(room.state, 1, nullptr, text_of(code), TEXT("It is bad."), now(), hear());
+}
+
+#define AUTH "{\"type\":\"auth\",\"correlation_id\":\"c1\",\"payload\":{\"token\":\"a.b.c\"}}"
+
+TEST("a player is warned before its token expires, once (A16)")
+{
+    open_with_token(600'000);
+    EXPECT_EQ(game_avalon.due(room.state), 1000 + 600'000 - warning_ms);
+    advance_to(1000 + 600'000 - warning_ms - 1);
+    EXPECT_EQ(room.words.count, 0);
+    advance_to(1000 + 600'000 - warning_ms);
+    EXPECT_TEXT(only(GAME_TO_ONE, 1), "{\"type\":\"event\",\"event\":\"auth_expiring\","
+                                      "\"payload\":{\"expires_at\":1700000600000}}");
+    EXPECT_EQ(game_avalon.due(room.state), 1000 + 600'000 + leeway_ms);
+    advance_to(1000 + 600'000 + leeway_ms - 1);
+    EXPECT_EQ(room.words.count + room.words.dismissed_count, 0);
+    advance_to(1000 + 600'000 + leeway_ms);
+    EXPECT(only_holds(1, "token_expired"));
+    EXPECT_EQ(room.words.dismissed[0].why, GAME_DISMISS_EXPIRED);
+}
+
+TEST("the warning comes when half the time is left, where that is later; or never (A16)")
+{
+    open_with_token(10'000);
+    EXPECT_EQ(game_avalon.due(room.state), 1000 + 5000);
+    advance_to(1000 + 5000);
+    EXPECT(only_holds(1, "auth_expiring"));
+    open_with_token(0); /* expired, and within the leeway */
+    EXPECT_EQ(game_avalon.due(room.state), 1000);
+    open_room();
+    EXPECT_EQ(TAKE("Ann", "p1"), GAME_DONE);
+    arrive_until(1, TEXT("p1"), 11'000);
+    EXPECT_EQ(game_avalon.due(room.state), 11'000);
+}
+
+TEST("a token that a player sends is put forward, and a good one gives it more time (C16, A16)")
+{
+    open_with_token(100'000);
+    advance_to(1000 + 50'000);
+    EXPECT(only_holds(1, "auth_expiring"));
+    SAY(1, AUTH);
+    EXPECT_EQ(room.words.count, 0);
+    EXPECT(room.words.asked.is_asked);
+    EXPECT_EQ(room.words.asked.member, 1);
+    EXPECT_TEXT(room.words.asked.token, "a.b.c");
+    uint64_t until_ms = 1000 + 2 * place_ms;
+    verified(TEXT("room-1"), TEXT("p1"), until_ms);
+    EXPECT_TEXT(only(GAME_TO_ONE, 1),
+                "{\"type\":\"event\",\"event\":\"auth_refreshed\",\"payload\":"
+                "{\"expires_at\":1700007170000},\"correlation_id\":\"c1\"}");
+    EXPECT_EQ(game_avalon.due(room.state), until_ms - leeway_ms - warning_ms);
+    leave(1); /* and the place is kept for as long, too */
+    room.options.empty_ms = 4 * place_ms;
+    advance_to(until_ms - 1);
+    EXPECT(knows(TEXT("room-1"), TEXT("p1")));
+    advance_to(until_ms);
+    EXPECT(!knows(TEXT("room-1"), TEXT("p1")));
+}
+
+TEST("a token that expires sooner than the one before shortens nothing")
+{
+    open_with_token(600'000);
+    uint64_t due_ms = game_avalon.due(room.state);
+    SAY(1, "{\"type\":\"auth\",\"payload\":{\"token\":\"a.b.c\"}}");
+    verified(TEXT("room-1"), TEXT("p1"), 61'000);
+    EXPECT_TEXT(only(GAME_TO_ONE, 1), "{\"type\":\"event\",\"event\":\"auth_refreshed\","
+                                      "\"payload\":{\"expires_at\":1700000600000}}");
+    EXPECT_EQ(game_avalon.due(room.state), due_ms);
+}
+
+TEST("a bad token is answered and counted, and changes nothing else (A16, J5)")
+{
+    open_with_token(600'000);
+    uint64_t due_ms = game_avalon.due(room.state);
+    for (uint32_t i = 0; i < 9; i++) {
+        EXPECT_EQ(room.words.dismissed_count, 0);
+        SAY(1, AUTH);
+        EXPECT(room.words.asked.is_asked);
+        refused("bad_signature");
+        EXPECT_TEXT(only(GAME_TO_ONE, 1),
+                    "{\"type\":\"error\",\"event\":\"bad_signature\",\"payload\":{\"code\":"
+                    "\"bad_signature\",\"message\":\"It is bad.\"},\"correlation_id\":\"c1\"}");
+        if (i < 8) EXPECT_EQ(game_avalon.due(room.state), due_ms);
+        room.now_ms += 1000;
+    }
+    EXPECT_EQ(room.words.dismissed_count, 1);
+    EXPECT_EQ(room.words.dismissed[0].why, GAME_DISMISS_MISBEHAVED);
+}
+
+TEST("a good token of another player or for another room ends the connection (A11, A16)")
+{
+    open_with_token(600'000);
+    SAY(1, AUTH);
+    verified(TEXT("room-1"), TEXT("p2"), 2 * place_ms);
+    EXPECT(only_holds(1, "\"code\":\"wrong_player\""));
+    EXPECT(only_holds(1, "\"correlation_id\":\"c1\""));
+    EXPECT_EQ(room.words.dismissed_count, 1);
+    EXPECT_EQ(room.words.dismissed[0].why, GAME_DISMISS_FORBIDDEN);
+    open_with_token(600'000);
+    SAY(1, AUTH);
+    verified(TEXT("room-2"), TEXT("p1"), 2 * place_ms);
+    EXPECT(only_holds(1, "\"code\":\"wrong_room\""));
+    EXPECT_EQ(room.words.dismissed[0].why, GAME_DISMISS_FORBIDDEN);
+    SAY(1, AUTH); /* what was under way when it was dismissed */
+    EXPECT(!room.words.asked.is_asked);
+    verified(TEXT("room-1"), TEXT("p1"), 2 * place_ms);
+    EXPECT_EQ(room.words.count, 0);
+}
+
+TEST("tokens that come too fast are not looked at, and end the connection (A16)")
+{
+    open_with_token(600'000);
+    for (uint32_t i = 0; i < game_token_rate.burst; i++) {
+        SAY(1, AUTH);
+        EXPECT(room.words.asked.is_asked);
+        verified(TEXT("room-1"), TEXT("p1"), 2 * place_ms);
+    }
+    SAY(1, AUTH);
+    EXPECT(!room.words.asked.is_asked);
+    EXPECT(only_holds(1, "\"code\":\"rate_limited\""));
+    EXPECT_EQ(room.words.dismissed_count, 1);
+    EXPECT_EQ(room.words.dismissed[0].why, GAME_DISMISS_FLOODED);
+    arrive_until(2, TEXT("p1"), place_ms); /* coming again does not help */
+    SAY(2, AUTH);
+    EXPECT_EQ(room.words.dismissed[0].why, GAME_DISMISS_FLOODED);
+    room.now_ms += 1000 * game_token_rate.burst / game_token_rate.per_second;
+    arrive_until(3, TEXT("p1"), place_ms); /* but waiting does */
+    SAY(3, AUTH);
+    EXPECT(room.words.asked.is_asked);
+}
+
+TEST("an auth without a token means nothing (J5)")
+{
+    static const char *const messages[] = {"{\"type\":\"auth\"}",
+                                           "{\"type\":\"auth\",\"payload\":{}}",
+                                           "{\"type\":\"auth\",\"payload\":{\"token\":1}}",
+                                           "{\"type\":\"auth\",\"payload\":{\"token\":\"\"}}"};
+    open_with_token(600'000);
+    for (size_t i = 0; i < sizeof messages / sizeof *messages; i++) {
+        receive(1, text_of(messages[i]));
+        EXPECT(only_holds(1, "The message has no payload.token, a text."));
+        EXPECT(!room.words.asked.is_asked);
+    }
+}
+
+TEST(
+    "a place is renewed for whose it is, in this room, and kept for as long as the new token (A15)")
+{
+    open_room();
+    room.options.empty_ms = 4 * place_ms;
+    EXPECT_EQ(TAKE("Ann", "p1"), GAME_DONE);
+    advance_to(1000 + place_ms - 1);
+    EXPECT_EQ(ask(TEXT("refresh"), TEXT("room-2"), TEXT("p1")), GAME_FORBIDDEN);
+    EXPECT_EQ(ask(TEXT("refresh"), TEXT("room-1"), TEXT("p2")), GAME_FORBIDDEN);
+    EXPECT_EQ(reply().size, 0);
+    EXPECT_EQ(ask(TEXT("refresh"), TEXT("room-1"), TEXT("p1")), GAME_DONE);
+    EXPECT_TEXT(reply(), "Ann");
+    EXPECT_EQ(room.words.count, 0);
+    advance_to(1000 + 2 * place_ms - 2);
+    EXPECT(knows(TEXT("room-1"), TEXT("p1")));
+    advance_to(1000 + 2 * place_ms - 1);
+    EXPECT(!knows(TEXT("room-1"), TEXT("p1")));
+}
+
 /* --- What is said ---------------------------------------------------------------------------- */
 
 TEST("chat reaches the others without, and its sender with the correlation_id (S2-13, S2-21)")
@@ -416,7 +612,7 @@ TEST("what is not handled yet is unsupported, with its correlation_id, and never
     EXPECT_TEXT(
         only(GAME_TO_ONE, 1),
         "{\"type\":\"error\",\"event\":\"unsupported\",\"payload\":{\"code\":\"unsupported\","
-        "\"message\":\"This type is not understood here; chat and sync_state are.\"},"
+        "\"message\":\"This type is not understood here; chat, sync_state and auth are.\"},"
         "\"correlation_id\":\"c2\"}");
     for (int i = 0; i < 100; i++) {
         SAY(1, "{\"type\":\"action\"}");

@@ -353,6 +353,88 @@ TEST("the ninth message that means nothing closes its sender, and what it says t
     end();
 }
 
+/* --- Tokens on an open connection ------------------------------------------------------------- */
+
+#define KEY "a secret of this test, of 32 bytes and more"
+
+/* As the door is: with a key, and the clock on the wall at a known second. */
+static void begin_with_key(void)
+{
+    begin_people();
+    hub.key_sets[0].keys.count = 0;
+    hub.key_sets[0].keys.used = 0;
+    EXPECT_TEXT(auth_keys_add_secret(&hub.key_sets[0].keys, JWT_HS256, TEXT(KEY), false), "");
+    worker->now.wall_ms = 1'700'000'000'000;
+}
+
+/* The member sends a token with these claims. */
+static void send_token(struct conn *conn, const char *claims)
+{
+    static char memory[4096];
+    struct writer out = writer_over(memory, sizeof memory);
+    write_text(&out,
+               TEXT("{\"type\":\"auth\",\"correlation_id\":\"c9\",\"payload\":{\"token\":\""));
+    jwt_write(&out, &hub.key_sets[0].keys.keys[0], text_of(claims));
+    write_text(&out, TEXT("\"}}"));
+    EXPECT(!out.overflow);
+    events_receive(worker, room, conn, text_from(writer_bytes(&out)));
+}
+
+#define CLAIMS(player, expires) \
+    "{\"room_id\":\"room-1\",\"room_player_id\":\"" player "\",\"exp\":" expires "}"
+
+TEST("a token that a member sends is checked as at the door, and gives it more time (C16, A16)")
+{
+    begin_with_key();
+    struct conn *member = arrive("p1", 60'000), *other = arrive("p2", 60'000);
+    uint32_t heard = other->outbox.count, count = member->outbox.count;
+    send_token(member, CLAIMS("p1", "1700003600"));
+    EXPECT_EQ(member->outbox.count, count + 1);
+    EXPECT(says(member, count - 1, "{\"expires_at\":1700003600000},\"correlation_id\":\"c9\"}"));
+    EXPECT_EQ(other->outbox.count, heard);
+    worker->now.ns += 120'000'000'000;
+    worker->now.wall_ms += 120'000;
+    events_on_timer(worker, room);
+    EXPECT_EQ(member->phase, CONN_OPEN);
+    EXPECT_EQ(other->reason, CLOSE_TOKEN_EXPIRED);
+    end();
+}
+
+TEST("a bad token is answered by what is wrong with it, and its member stays (A1, A8, A16)")
+{
+    begin_with_key();
+    struct conn *member = arrive("p1", 60'000);
+    send_token(member, CLAIMS("p1", "1600000000"));
+    EXPECT(says(member, member->outbox.count - 2, "\"code\":\"expired\""));
+    send_token(member, "{\"sub\":\"p1\",\"exp\":1700003600}");
+    EXPECT(says(member, member->outbox.count - 2, "\"code\":\"bad_claims\""));
+    events_receive(
+        worker, room, member,
+        TEXT("{\"type\":\"auth\",\"payload\":{\"token\":\"eyJhbGciOiJub25lIn0.e30.\"}}"));
+    EXPECT(says(member, member->outbox.count - 2, "\"code\":\"bad_alg\""));
+    EXPECT_EQ(member->phase, CONN_OPEN);
+    EXPECT_EQ(room->room.seat_count, 1);
+    end();
+}
+
+TEST("a token of another player closes with 4403, too many of them with 4429 (A16, A18)")
+{
+    begin_with_key();
+    struct conn *thief = arrive("p1", 60'000), *flooder = arrive("p2", 60'000);
+    send_token(thief, CLAIMS("p2", "1700003600"));
+    EXPECT_EQ(thief->reason, CLOSE_FORBIDDEN);
+    EXPECT_EQ(thief->close_code, 4403);
+    EXPECT_EQ(flooder->phase, CONN_OPEN);
+    for (uint32_t i = 0; i < game_token_rate.burst; i++)
+        send_token(flooder, CLAIMS("p2", "1700003600"));
+    EXPECT_EQ(flooder->phase, CONN_OPEN);
+    send_token(flooder, CLAIMS("p2", "1700003600"));
+    EXPECT_EQ(flooder->reason, CLOSE_RATE_LIMITED);
+    EXPECT(says(flooder, flooder->outbox.count - 2, "rate_limited;retry_ms=5000"));
+    EXPECT_EQ(room->room.seat_count, 0);
+    end();
+}
+
 TEST("chat to some is one frame for them and one for its sender (S1-16, S2-9)")
 {
     begin_people();

@@ -14,9 +14,10 @@ static void begin(void)
 {
     config = (struct config){.jwt_leeway_ms = 30'000};
     hub = (struct hub){.config = &config};
-    EXPECT_TEXT(auth_keys_add_secret(&hub.keys, JWT_HS256, TEXT(KEY), false), "");
+    EXPECT_TEXT(auth_keys_add_secret(&hub.key_sets[0].keys, JWT_HS256, TEXT(KEY), false), "");
     worker.hub = &hub;
     worker.config = &config;
+    worker.key_set = &hub.key_sets[0];
     worker.now = (struct instant){.ns = 5'000'000'000, .wall_ms = now_s * 1000};
 }
 
@@ -24,7 +25,7 @@ static struct text verify(enum game_kind kind, struct text id, const char *claim
 {
     static char memory[jwt_size_max];
     struct writer token = writer_over(memory, sizeof memory);
-    jwt_write(&token, &hub.keys.keys[0], text_of(claims));
+    jwt_write(&token, &hub.key_sets[0].keys.keys[0], text_of(claims));
     EXPECT(!token.overflow);
     guest = (struct game_guest){};
     return verify_token(&worker, kind, id, text_from(writer_bytes(&token)), &guest).code;
@@ -66,6 +67,23 @@ TEST("in other kinds sub is the player, and room, where it is there, must be the
     EXPECT_TEXT(verify(GAME_KART, TEXT("g1"), "{\"sub\":\"a\\u0000\",\"exp\":1700000060}"),
                 "bad_claims"); /* J4 */
     EXPECT_TEXT(verify(GAME_KART, TEXT("g1"), "{\"sub\":\"a\",\"room\":1,\"exp\":1700000060}"),
+                "bad_claims");
+}
+
+TEST("others see the name that the token gives, as far as it can be seen, else sub (J8)")
+{
+    begin();
+    EXPECT_TEXT(verify(GAME_LOBBY, TEXT("g1"), "{\"sub\":\"a\",\"exp\":1700000060}"), "");
+    EXPECT_TEXT(guest.name, "a");
+    EXPECT_TEXT(verify(GAME_LOBBY, TEXT("g1"),
+                       "{\"sub\":\"a\",\"name\":\" Ann\\u202e\\n1 \",\"exp\":1700000060}"),
+                "");
+    EXPECT_TEXT(guest.name, "Ann 1");
+    EXPECT_TEXT(
+        verify(GAME_LOBBY, TEXT("g1"), "{\"sub\":\"a\",\"name\":\"\\u200b\",\"exp\":1700000060}"),
+        "");
+    EXPECT_TEXT(guest.name, "a");
+    EXPECT_TEXT(verify(GAME_LOBBY, TEXT("g1"), "{\"sub\":\"a\",\"name\":7,\"exp\":1700000060}"),
                 "bad_claims");
 }
 
