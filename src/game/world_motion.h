@@ -77,7 +77,8 @@ struct world_verdict {
 /* The name of the kind: the `reason` of a correction. */
 [[nodiscard]] struct text world_verdict_name(enum world_verdict_kind kind);
 
-/* A player begins at `position`, which is inside the bounds, at rest. Strikes begin at none. */
+/* A player is put to `position`, which is inside the bounds, at rest, with a small budget. Its
+ * strikes stay; all zeros has none. */
 void world_motion_place(struct world_motion *motion, struct world_point position, uint64_t now_ns);
 
 /* The client says where it is now. FINE: *motion is there, its rotation brought to length 1.
