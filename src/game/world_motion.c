@@ -207,16 +207,18 @@ static bool judge_distance(struct judgement *judgement)
     return can_pay(judgement);
 }
 
-/* The part of a solid that nobody may be in: its skin may be touched. */
+/* What of a solid nobody may be in. Its top may be sunk into a little, so that feet stand on it;
+ * for that a solid reaches down as much, or there would be a gap under what stands on another. Its
+ * sides reach out by a hair, or there would be one where two of them meet. */
 static struct world_box core_of(const struct world_box *solid)
 {
     struct world_box core = *solid;
-    core.min.x += world_skin;
-    core.min.y += world_skin;
-    core.min.z += world_skin;
-    core.max.x -= world_skin;
+    core.min.x -= world_hair;
+    core.min.z -= world_hair;
+    core.max.x += world_hair;
+    core.max.z += world_hair;
+    core.min.y -= world_skin + world_hair;
     core.max.y -= world_skin;
-    core.max.z -= world_skin;
     return core;
 }
 
@@ -300,6 +302,10 @@ static void find_near(struct judgement *judgement)
     if (to->x > box.max.x) box.max.x = to->x;
     if (to->z < box.min.z) box.min.z = to->z;
     if (to->z > box.max.z) box.max.z = to->z;
+    box.min.x -= world_hair;
+    box.min.z -= world_hair;
+    box.max.x += world_hair;
+    box.max.z += world_hair;
     world_solids_near(judgement->map, &box, &judgement->near);
 }
 
