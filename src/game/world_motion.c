@@ -207,27 +207,6 @@ static bool judge_distance(struct judgement *judgement)
     return can_pay(judgement);
 }
 
-/* What of a solid nobody may be in. Its top may be sunk into a little, so that feet stand on it;
- * for that a solid reaches down as much, or there would be a gap under what stands on another. Its
- * sides reach out by a hair, or there would be one where two of them meet. */
-static struct world_box core_of(const struct world_box *solid)
-{
-    struct world_box core = *solid;
-    core.min.x -= world_hair;
-    core.min.z -= world_hair;
-    core.max.x += world_hair;
-    core.max.z += world_hair;
-    core.min.y -= world_skin + world_hair;
-    core.max.y -= world_skin;
-    return core;
-}
-
-static bool is_inside(const struct world_box *box, struct world_point point)
-{
-    struct world_crossing crossing;
-    return world_cross_box((struct world_way){point, point}, box, &crossing);
-}
-
 /* The next solid to look at from number `from` on, or solid_count. */
 static uint32_t next_near(const struct judgement *judgement, uint32_t from)
 {
@@ -247,11 +226,11 @@ static int32_t first_crossed(const struct judgement *judgement, struct world_way
     int32_t found = -1;
     for (uint32_t i = next_near(judgement, 0); i < map->solid_count;
          i = next_near(judgement, i + 1)) {
-        struct world_box core = core_of(&map->solids[i]);
+        struct world_box core = world_solid_core(&map->solids[i]);
         struct world_crossing crossing;
         if (!world_cross_box(piece, &core, &crossing)) continue;
         if (found >= 0 && crossing.enter >= first->enter) continue;
-        if (is_inside(&core, judgement->way.from)) continue;
+        if (world_box_has_inside(&core, judgement->way.from)) continue;
         *first = crossing;
         found = (int32_t)i;
     }
@@ -302,10 +281,6 @@ static void find_near(struct judgement *judgement)
     if (to->x > box.max.x) box.max.x = to->x;
     if (to->z < box.min.z) box.min.z = to->z;
     if (to->z > box.max.z) box.max.z = to->z;
-    box.min.x -= world_hair;
-    box.min.z -= world_hair;
-    box.max.x += world_hair;
-    box.max.z += world_hair;
     world_solids_near(judgement->map, &box, &judgement->near);
 }
 
@@ -315,8 +290,9 @@ static int32_t first_around(const struct judgement *judgement, struct world_poin
     const struct world_map *map = judgement->map;
     for (uint32_t i = next_near(judgement, 0); i < map->solid_count;
          i = next_near(judgement, i + 1)) {
-        struct world_box core = core_of(&map->solids[i]);
-        if (is_inside(&core, point) && !is_inside(&core, judgement->way.from)) return (int32_t)i;
+        struct world_box core = world_solid_core(&map->solids[i]);
+        if (world_box_has_inside(&core, point) && !world_box_has_inside(&core, judgement->way.from))
+            return (int32_t)i;
     }
     return -1;
 }
@@ -350,8 +326,8 @@ static enum world_verdict_kind judge_solids(struct judgement *judgement,
     for (uint32_t i = 1; i <= count; i++) {
         piece = (struct world_way){piece.to, piece_point(judgement, i, count)};
         if (judge_piece(judgement, piece)) continue;
-        struct world_box core = core_of(&judgement->map->solids[verdict->solid]);
-        return is_inside(&core, *position) ? WORLD_INSIDE_SOLID : WORLD_THROUGH_SOLID;
+        struct world_box core = world_solid_core(&judgement->map->solids[verdict->solid]);
+        return world_box_has_inside(&core, *position) ? WORLD_INSIDE_SOLID : WORLD_THROUGH_SOLID;
     }
     if (!stand_up(judgement, position)) return WORLD_INSIDE_SOLID;
     verdict->solid = -1;

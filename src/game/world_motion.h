@@ -19,8 +19,6 @@
 #include "game/world_map.h"
 
 constexpr double world_speed_slack = 1.1;
-constexpr double world_skin = 0.02;        /* metres into a solid's top that count as on it */
-constexpr double world_hair = 0.0001;      /* metres from a solid's sides that count as in it */
 constexpr double world_step_height = 0.5;  /* a walker climbs what is no higher */
 constexpr double world_ground_slack = 0.5; /* metres under the ground: a client's mesh is coarser */
 constexpr double world_rotation_slack = 0.1; /* how far a quaternion's squared length is off 1 */
