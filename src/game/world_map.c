@@ -39,6 +39,18 @@ bool world_tile_is_inside(const struct world_map *map, struct world_tile tile)
            z + size > map->bounds.min.z;
 }
 
+struct world_box world_solid_core(const struct world_box *solid)
+{
+    struct world_box core = *solid;
+    core.min.x -= world_hair;
+    core.min.z -= world_hair;
+    core.max.x += world_hair;
+    core.max.z += world_hair;
+    core.min.y -= world_skin + world_hair;
+    core.max.y -= world_skin;
+    return core;
+}
+
 static uint32_t strip_of(double value, double min, double width)
 {
     double strip = (value - min) / width;
@@ -60,11 +72,11 @@ void world_solids_index(struct world_map *map)
     memset(map->strips_x, 0, sizeof map->strips_x);
     memset(map->strips_z, 0, sizeof map->strips_z);
     for (uint32_t i = 0; i < map->solid_count; i++) {
-        const struct world_box *solid = &map->solids[i];
-        mark_strips(map->strips_x, strip_of(solid->min.x, bounds->min.x, map->strip_x),
-                    strip_of(solid->max.x, bounds->min.x, map->strip_x), i);
-        mark_strips(map->strips_z, strip_of(solid->min.z, bounds->min.z, map->strip_z),
-                    strip_of(solid->max.z, bounds->min.z, map->strip_z), i);
+        struct world_box core = world_solid_core(&map->solids[i]);
+        mark_strips(map->strips_x, strip_of(core.min.x, bounds->min.x, map->strip_x),
+                    strip_of(core.max.x, bounds->min.x, map->strip_x), i);
+        mark_strips(map->strips_z, strip_of(core.min.z, bounds->min.z, map->strip_z),
+                    strip_of(core.max.z, bounds->min.z, map->strip_z), i);
     }
 }
 

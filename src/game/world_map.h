@@ -20,8 +20,10 @@ constexpr size_t world_racers_max = 16;      /* of a race */
 constexpr size_t world_name_size_max = 32;   /* of an id */
 constexpr size_t world_answer_size_max = 512;
 
-/* A solid is no thinner, so that the tolerances of motion leave something of it. */
+/* A solid is no thinner, so that something of it is left by what follows. */
 constexpr double world_solid_thickness_min = 0.1;
+constexpr double world_skin = 0.02;   /* metres into a solid's top that count as on it */
+constexpr double world_hair = 0.0001; /* metres from a solid's sides that count as in it */
 
 enum world_mode : uint8_t { WORLD_WALKING, WORLD_FLYING };
 constexpr size_t world_modes = 2;
@@ -143,7 +145,13 @@ struct world_map {
  * by hand: bounds, solids and solid_count are set. */
 void world_solids_index(struct world_map *map);
 
-/* Which solids may have something to do with the box: all that reach into it, and perhaps others.
+/* What of a solid nobody may be in. Its top may be sunk into a little, so that feet stand on it;
+ * for that a solid reaches down as much, or there would be a gap under what stands on another. Its
+ * sides reach out by a hair, or there would be one where two of them meet. */
+[[nodiscard]] struct world_box world_solid_core(const struct world_box *solid);
+
+/* Which solids may have something to do with the box: all whose core reaches into it, and perhaps
+ * others.
  * Sets bit i of *candidates for solid i. */
 void world_solids_near(const struct world_map *map, const struct world_box *box,
                        struct world_strip *candidates);

@@ -13,12 +13,12 @@
  * such, so that nobody walks through a mountain. Downwards it falls, at a price of its own.
  *
  * Where: the whole way between two samples, against solids and, flying, against the ground.
- * A solid's surface may be touched; a walker steps up world_step_height. */
+ * A position is the middle of a body, at its feet: it may be on top of a solid, but does not touch
+ * its sides. A walker steps up world_step_height. */
 #pragma once
 #include "game/world_map.h"
 
 constexpr double world_speed_slack = 1.1;
-constexpr double world_skin = 0.02;        /* metres into a solid that count as its surface */
 constexpr double world_step_height = 0.5;  /* a walker climbs what is no higher */
 constexpr double world_ground_slack = 0.5; /* metres under the ground: a client's mesh is coarser */
 constexpr double world_rotation_slack = 0.1; /* how far a quaternion's squared length is off 1 */
@@ -77,7 +77,8 @@ struct world_verdict {
 /* The name of the kind: the `reason` of a correction. */
 [[nodiscard]] struct text world_verdict_name(enum world_verdict_kind kind);
 
-/* A player begins at `position`, which is inside the bounds, at rest. Strikes begin at none. */
+/* A player is put to `position`, which is inside the bounds, at rest, with a small budget. Its
+ * strikes stay; all zeros has none. */
 void world_motion_place(struct world_motion *motion, struct world_point position, uint64_t now_ns);
 
 /* The client says where it is now. FINE: *motion is there, its rotation brought to length 1.

@@ -31,11 +31,10 @@ enum world_racer_state : uint8_t {
 };
 
 struct world_racer {
-    uint64_t finish_ns; /* since go */
-    uint32_t lap;       /* from 0 */
-    uint32_t next;      /* checkpoint */
-    uint32_t place;     /* from 1, of who finished; final in WORLD_RACE_RESULTS */
-    uint32_t time_ms;   /* of who finished, since go */
+    uint32_t lap;     /* from 0 */
+    uint32_t next;    /* checkpoint */
+    uint32_t place;   /* from 1, of who finished; final in WORLD_RACE_SAID_RESULTS; else 0 */
+    uint32_t time_ms; /* of who finished, since go */
     enum world_racer_state state;
     bool false_start; /* was held back at least once */
 };
@@ -53,7 +52,7 @@ struct world_race {
     struct world_racer racers[world_racers_max];
 };
 
-/* All races of a world; zeros are none. */
+/* All races of a world; zeros are none. They do not outlive its map. */
 struct world_races {
     uint32_t made;
     uint32_t active; /* that are not free */
@@ -82,6 +81,7 @@ enum world_race_rejection : uint8_t {
 struct world_race_event {
     enum world_race_event_kind kind;
     enum world_race_rejection why;
+    enum world_racer_state state;
     uint16_t race; /* its place in world_races */
     uint32_t player;
     uint32_t number;
@@ -91,7 +91,8 @@ struct world_race_event {
 };
 
 /* What one call makes happen, in order; the caller empties it (count = 0) before the next. A race
- * that is over stays readable until then. */
+ * that is over stays readable until the next world_race_start. Its players are the caller's numbers
+ * as they were: who has left since may have lent its number to another. */
 constexpr size_t world_race_events_max = world_checkpoints_max + world_racers_max + 8;
 struct world_race_events {
     uint32_t count;
@@ -106,7 +107,8 @@ enum world_race_answer : uint8_t {
     WORLD_RACE_NONE_SPARE, /* world_races_max are on */
 };
 
-/* A player, who is at `position`, starts a race on the route or joins the one that counts down. */
+/* A player, who is at `position`, starts a race on the route or joins the one that counts down.
+ * world_race_advance(now_ns) comes first. */
 [[nodiscard]] enum world_race_answer world_race_start(struct world_races *races,
                                                       const struct world_map *map, uint32_t route,
                                                       uint32_t player, struct world_point position,
@@ -116,21 +118,28 @@ enum world_race_answer : uint8_t {
 /* The race that the player is in, or world_no_race. */
 [[nodiscard]] uint16_t world_race_of(const struct world_races *races, uint32_t player);
 
-/* The player went `way` from `from_ns` to `to_ns`, both by the server's clock and not before the
- * last call's; world_race_advance(to_ns) comes first. False when it is held at the start: the move
- * must not happen. Who is in no race is not looked at. */
+/* The player went `way` from `from_ns` to `to_ns`, both by the server's clock;
+ * world_race_advance(to_ns) comes first. Who is in no race is not looked at. False when it is held
+ * at the start: the move must not happen. After a world_motion_move that was fine:
+ *   way     verdict.before.now.position to motion.now.position
+ *   times   verdict.before.at_ns to now_ns
+ *   held    motion = verdict.before, and a correction */
 [[nodiscard]] bool world_race_move(struct world_races *races, const struct world_map *map,
                                    uint32_t player, struct world_way way, uint64_t from_ns,
                                    uint64_t to_ns, struct world_race_events *events);
 
-/* The player is gone for good, or gives up. */
-void world_race_leave(struct world_races *races, const struct world_map *map, uint32_t player,
-                      uint64_t now_ns, struct world_race_events *events);
+/* The player is gone for good, or gives up. Before go nobody will know that it was there. */
+void world_race_leave(struct world_races *races, uint32_t player, struct world_race_events *events);
 
 /* The clock says `now_ns`: countdowns, go, time-outs. After a pause a countdown says only the
  * second that it is at. True when more is due: take the events and call again. */
 [[nodiscard]] bool world_race_advance(struct world_races *races, const struct world_map *map,
                                       uint64_t now_ns, struct world_race_events *events);
+
+/* Who came in which order, once a race has results: the racers' indices, by place, then those who
+ * did not finish. The answer is how many. */
+[[nodiscard]] uint32_t world_race_results(const struct world_race *race,
+                                          uint32_t order[world_racers_max]);
 
 /* When world_race_advance has something to say next, or UINT64_MAX. */
 [[nodiscard]] uint64_t world_race_due(const struct world_races *races, const struct world_map *map);

@@ -140,9 +140,8 @@ static bool check_point(struct reading *reading, const struct json *at, struct w
     if (!world_box_holds(&map->bounds, point))
         return fail(reading, at, TEXT("lies outside the bounds; move it, or them"));
     for (uint32_t i = 0; i < map->solid_count; i++) {
-        struct world_crossing crossing;
-        if (!world_cross_box((struct world_way){point, point}, &map->solids[i], &crossing))
-            continue;
+        struct world_box core = world_solid_core(&map->solids[i]);
+        if (!world_box_has_inside(&core, point)) continue;
         write_format(world_file_fault(&reading->file, at),
                      "lies inside solids[%u]; move one of them", i);
         return false;

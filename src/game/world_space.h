@@ -105,6 +105,13 @@ struct world_crossing {
 [[nodiscard]] bool world_cross_box(struct world_way way, const struct world_box *box,
                                    struct world_crossing *crossing);
 
+/* True when the point lies inside the box. */
+static inline bool world_box_has_inside(const struct world_box *box, struct world_point point)
+{
+    struct world_crossing crossing;
+    return world_cross_box((struct world_way){point, point}, box, &crossing);
+}
+
 /* True when the way comes within `radius` of the centre; *part is where first: 0 when its start
  * does. */
 [[nodiscard]] bool world_cross_sphere(struct world_way way, struct world_point centre,

@@ -4,9 +4,16 @@
  * You are here: ring > tls > http > ws > hub > room > [game] > outbox > conn > ring
  *
  * Height: value noise. Octave o has a lattice of `wavelength` / 2^o metres; each of its points
- * has a number from -1 to 1, which follows from the seed; between four points it is blended by
- * f*f*(3-2f). Octave o weighs roughness^o; the weighted mean, times `amplitude`, lies on `base`.
- * Hashes are of 32 bits, which a client in JavaScript has too (Math.imul). */
+ * (i along x, j along z) has a number from -1 to 1, and between four of them it is blended,
+ * along x first, with f*f*(3-2f). Octave o weighs roughness^o; the weighted mean, times
+ * `amplitude`, lies on `base`. With 32-bit words, which a client in JavaScript has too
+ * (Math.imul):
+ *
+ *   stir(w)  w = (w ^ w>>16) * 0x7FEB352D;  w = (w ^ w>>15) * 0x846CA68B;  w ^ w>>16
+ *   ground   stir(seed's low word ^ stir(its high word + 0x9E3779B9))
+ *   octave   stir(ground + o)
+ *   row      stir(octave + j * 0x9E3779B1)
+ *   number   stir(row ^ i) / 2^31 - 1 */
 #pragma once
 #include "base/bytes.h"
 #include "game/world_space.h"
