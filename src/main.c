@@ -3,6 +3,7 @@
 #include "hub/reload.h"
 #include "hub/tokens.h"
 #include "hub/worker.h"
+#include "hub/world_door.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -241,6 +242,10 @@ static int serve(int count, char **words)
         return exit_usage;
     }
     if (!ready_keys(&hub, &config)) return exit_config;
+    if (!world_door_load(&config, &why)) {
+        fprintf(stderr, "ringcast: %.*s\n", (int)why.size, (char *)why.data);
+        return exit_config;
+    }
     if (config.log_format == LOG_FORMAT_AUTO)
         config.log_format = isatty(STDERR_FILENO) ? LOG_FORMAT_LOGFMT : LOG_FORMAT_JSON;
     if (config.workers == 0) config.workers = cores();

@@ -17,6 +17,8 @@
 #include "game/words.h"
 #include "room/room.h"
 
+struct world_map;
+
 /* Time inside a game: the hub's monotonic clock, in both units. Only differences mean anything. */
 struct game_time {
     uint64_t ms;
@@ -56,16 +58,23 @@ struct game_options {
     bool require_host;     /* vote: starting and releasing take the host's token */
     uint32_t lobby_ms;     /* vote: how long nobody may touch a room before voting starts */
     uint32_t voting_ms;    /* vote: and afterwards */
-    uint32_t players_max;  /* avalon: places in a room; lobby: people, spectators included */
+    uint32_t players_max;  /* avalon: places in a room; lobby: people, spectators included; world:
+                            * players, those who are away included */
     uint32_t chat_max;     /* avalon, lobby: code points of one message */
     uint32_t place_ms;     /* avalon: how long a place is kept for whoever took it: while its token
                             * is valid */
     uint32_t warning_ms;   /* how long before a token expires its member is warned; 0: never */
     uint32_t leeway_ms;    /* how long a token is good beyond that */
-    uint32_t leave_ms;     /* avalon, lobby: how long a player may be away before others are told */
+    uint32_t leave_ms;     /* avalon, lobby, world: how long a player may be away before others are
+                            * told */
     uint32_t seat_ms;      /* lobby: how long a player may be away before the game is lost */
     uint32_t empty_ms;     /* avalon, lobby: how long a room stays in which nobody is */
     bool chat_echo;        /* avalon: who says something gets it, too */
+    const struct world_map *map; /* world: what it looks like */
+    uint32_t members_max;        /* world: numbers of members are below this */
+    uint32_t strangers_max;      /* world: members who have shown no token yet */
+    uint32_t auth_ms;            /* world: how long they may take for that */
+    uint32_t walkers;            /* world: so many who only walk about, for load tests */
 };
 
 /* What a kind wants that keeps much or says much at once. There is one room of such a kind. */

@@ -6,4 +6,5 @@ const struct game *const games[game_kinds] = {
     [GAME_VOTE] = &game_vote,
     [GAME_AVALON] = &game_avalon,
     [GAME_LOBBY] = &game_lobby,
+    [GAME_WORLD] = &game_world,
 };

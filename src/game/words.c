@@ -42,12 +42,20 @@ static void deliver(struct game_words *words)
     words->out.size = 0;
 }
 
-struct writer *words_begin(struct game_words *words, enum game_audience audience, uint32_t member)
+static struct writer *begin(struct game_words *words, enum game_audience audience, uint32_t member)
 {
-    if (words->count == words->most.messages) deliver(words);
+    assert(words->count < words->most.messages);
     words->messages[words->count] = (struct game_message){
         .start = (uint32_t)words->out.size, .member = member, .audience = audience};
     return &words->out;
+}
+
+struct writer *words_begin(struct game_words *words, enum game_audience audience, uint32_t member)
+{
+    bool full = words->count == words->most.messages ||
+                words->out.capacity - words->out.size < words->most.message_bytes;
+    if (full && words->deliver != nullptr) deliver(words);
+    return begin(words, audience, member);
 }
 
 uint32_t *words_room(struct game_words *words, uint32_t count)
@@ -69,7 +77,7 @@ static void make_room(struct game_words *words, uint32_t list, uint32_t count, s
 
 static struct writer *begin_to(struct game_words *words, uint32_t list, uint32_t count)
 {
-    struct writer *out = words_begin(words, GAME_TO_SOME, count);
+    struct writer *out = begin(words, GAME_TO_SOME, count);
     words->messages[words->count].list = list;
     words->number_count = list + count;
     return out;
@@ -98,8 +106,8 @@ void words_begin_parts(struct game_words *words)
 
 struct writer *words_begin_part(struct game_words *words, uint32_t key)
 {
-    assert(key > 0 && words->count < words->most.messages);
-    return words_begin(words, GAME_TO_GATHERERS, key);
+    assert(key > 0);
+    return begin(words, GAME_TO_GATHERERS, key);
 }
 
 void words_gather(struct game_words *words, uint32_t count, const uint32_t *parts,

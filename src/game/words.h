@@ -21,8 +21,9 @@ enum game_audience : uint8_t {
     GAME_TO_ALL,
     GAME_TO_OTHERS, /* all but one */
     GAME_TO_ONE,
-    GAME_TO_SOME,     /* a list */
-    GAME_TO_GATHERERS /* a part */
+    GAME_TO_SOME,      /* a list */
+    GAME_TO_GATHERERS, /* a part */
+    GAME_TO_LOG,       /* the operator; a line of `key=value` words */
 };
 
 struct game_message {
@@ -45,6 +46,9 @@ constexpr uint32_t game_gather_max = 64; /* parts for one member */
 /* How much a game may say at once. */
 struct words_size {
     size_t bytes; /* of all messages together */
+    /* of one that is begun with words_begin: what was said before is delivered when less is left; 0:
+     * that never is */
+    size_t message_bytes;
     uint32_t messages, numbers, gatherings;
 };
 
@@ -55,8 +59,12 @@ enum game_dismissal : uint8_t {
     GAME_DISMISS_REPLACED,   /* whoever it is has come again, on another connection */
     GAME_DISMISS_FORBIDDEN,  /* it showed a token of somebody else */
     GAME_DISMISS_FLOODED,    /* it had tokens checked too often; see game_token_rate */
+    GAME_DISMISS_UNKNOWN,    /* it showed no good token when that was wanted */
+    GAME_DISMISS_SILENT,     /* it showed none in time */
+    GAME_DISMISS_CROWDED,    /* there is no place for it now */
+    GAME_DISMISS_CHEATED,    /* it did what the rules forbid, too often */
 };
-constexpr size_t game_dismissals = 5;
+constexpr size_t game_dismissals = 9;
 constexpr size_t game_dismissed_max = 16; /* because of one input */
 
 /* What words_verify asks for. */

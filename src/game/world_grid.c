@@ -30,7 +30,7 @@ static uint32_t clamp(int64_t value, uint32_t count)
     return value < 0 ? 0 : value >= count ? count - 1 : (uint32_t)value;
 }
 
-static uint32_t cell_at(const struct world_grid *grid, double x, double z)
+uint32_t world_grid_cell_at(const struct world_grid *grid, double x, double z)
 {
     int64_t column = floor_of(x / grid->config.cell_size) - grid->first_column;
     int64_t row = floor_of(z / grid->config.cell_size) - grid->first_row;
@@ -55,7 +55,7 @@ static uint32_t cell_of(const struct world_grid *grid, const struct world_grid_e
             is_within(entity->z, begin_z, size, config->slack))
             return entity->cell;
     }
-    return cell_at(grid, entity->x, entity->z);
+    return world_grid_cell_at(grid, entity->x, entity->z);
 }
 
 uint32_t world_grid_beside(const struct world_grid *grid, uint32_t cell, int32_t columns,

@@ -141,6 +141,9 @@ void world_grid_close_eyes(struct world_grid *grid, uint32_t entity);
 /* Works out what has changed; see above. */
 void world_grid_tick(struct world_grid *grid);
 
+/* The cell of a place. */
+uint32_t world_grid_cell_at(const struct world_grid *grid, double x, double z);
+
 /* The cell so many columns and rows from another; none: beyond the edge. */
 uint32_t world_grid_beside(const struct world_grid *grid, uint32_t cell, int32_t columns,
                            int32_t rows);
@@ -198,6 +201,10 @@ uint32_t world_grid_carry(struct world_grid *grid, uint32_t cell, uint32_t *enti
 /* The cells that the viewers of a cell see, itself first, are written to `cells`, which has room
  * for world_area_max. Returns how many. */
 uint32_t world_grid_area(const struct world_grid *grid, uint32_t cell, uint32_t *cells);
+
+/* The viewers of one class who see a cell, as above. */
+uint32_t world_grid_onlookers(const struct world_grid *grid, uint32_t cell, uint8_t class,
+                              uint32_t *viewers);
 
 /* The viewers of one class in a cell, as above. */
 uint32_t world_grid_viewers(const struct world_grid *grid, uint32_t cell, uint8_t class,

@@ -114,6 +114,18 @@ uint32_t world_grid_area(const struct world_grid *grid, uint32_t cell, uint32_t 
     return count;
 }
 
+uint32_t world_grid_onlookers(const struct world_grid *grid, uint32_t cell, uint8_t class,
+                              uint32_t *viewers)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < grid->offset_count; i++) {
+        uint32_t from = seen_from(grid, cell, i);
+        if (from != none && i < grid->cells[from].area_cells)
+            count += world_grid_viewers(grid, from, class, viewers + count);
+    }
+    return count;
+}
+
 uint32_t world_grid_viewers(const struct world_grid *grid, uint32_t cell, uint8_t class,
                             uint32_t *viewers)
 {

@@ -58,7 +58,7 @@ static void turn_away(struct worker *worker, int fd)
     ring_close_fd(&worker->ring, fd, false);
 }
 
-static void accept_public(struct worker *worker, int fd)
+static void accept_client(struct worker *worker, enum listener_kind listener, int fd)
 {
     struct address peer = {};
     enum turnstile_answer answer = TURNSTILE_UNCOUNTED;
@@ -70,9 +70,9 @@ static void accept_public(struct worker *worker, int fd)
         turn_away(worker, fd);
         return;
     }
-    struct conn *conn = conn_accept(&worker->conns, fd, LISTENER_PUBLIC, &peer);
+    struct conn *conn = conn_accept(&worker->conns, fd, listener, &peer);
     assert(conn != nullptr); /* a slot was free */
-    worker->listener_conns[LISTENER_PUBLIC] += 1;
+    worker->listener_conns[listener] += 1;
     conn->address_counted = answer == TURNSTILE_COUNTED;
     conn->counted = !refused && quota_take(&worker->hub->connections);
     if (!conn->counted) worker->turned_away += 1;
@@ -102,7 +102,7 @@ void entrance_on_accept(struct worker *worker, enum listener_kind listener, int 
     else if (listener == LISTENER_ADMIN)
         accept_internal(worker, fd);
     else
-        accept_public(worker, fd);
+        accept_client(worker, listener, fd);
 }
 
 void entrance_give_back(struct hub *hub, const struct address *peer, bool counted,
@@ -116,7 +116,7 @@ void entrance_on_release(struct worker *worker, struct conn *conn)
 {
     assert(worker->listener_conns[conn->listener] > 0);
     worker->listener_conns[conn->listener] -= 1;
-    if (conn->listener == LISTENER_PUBLIC && !conn->counted) {
+    if (conn->listener != LISTENER_ADMIN && !conn->counted) {
         assert(worker->turned_away > 0);
         worker->turned_away -= 1;
     }

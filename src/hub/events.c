@@ -37,9 +37,12 @@ static struct seat *seat_of(struct worker *worker, uint32_t number)
 
 static bool reaches_nobody(const struct hub_room *room, const struct game_message *message)
 {
-    bool others = message->audience == GAME_TO_OTHERS;
-    return (others || message->audience == GAME_TO_ALL) &&
-           room->room.seat_count <= (others ? 1 : 0);
+    switch (message->audience) {
+    case GAME_TO_ALL: return room->room.seat_count == 0;
+    case GAME_TO_OTHERS: return room->room.seat_count <= 1;
+    case GAME_TO_LOG: return true;
+    default: return false;
+    }
 }
 
 /* --- Out ------------------------------------------------------------------------------------- */
@@ -67,7 +70,8 @@ static void deliver(struct worker *worker, struct hub_room *room, const struct g
         for (uint32_t i = 0; i < message->member; i++)
             tell(worker, room, frame, words->numbers[message->list + i]);
         break;
-    case GAME_TO_GATHERERS: break; /* see gather */
+    case GAME_TO_GATHERERS: /* see say_parts */
+    case GAME_TO_LOG: break;
     }
 }
 
@@ -104,7 +108,8 @@ static void fail(struct worker *worker, struct hub_room *room, const struct game
         for (uint32_t i = 0; i < message->member; i++)
             leave_unserved(worker, room, words->numbers[message->list + i]);
         break;
-    case GAME_TO_GATHERERS: break; /* the next one tells all that this one would have told */
+    case GAME_TO_GATHERERS: /* the next one tells all that this one would have told */
+    case GAME_TO_LOG: break;
     }
 }
 
@@ -156,6 +161,13 @@ static void gather_for(struct worker *worker, struct hub_room *room, const struc
     }
 }
 
+static void log_words(struct worker *worker, struct hub_room *room, const struct game_words *words,
+                      const struct game_message *message)
+{
+    LOG(&worker->log, worker->now, LOG_INFO, "verdict", LOG_T("room", room_name(&room->room)),
+        LOG_T("words", words_text(words, message)));
+}
+
 /* Each part is encoded once, and then only referenced by those who get it. */
 static void say_parts(struct worker *worker, struct hub_room *room, const struct game_words *words)
 {
@@ -177,6 +189,7 @@ static void say_messages(struct worker *worker, struct hub_room *room,
     struct frame *frame = nullptr;
     for (uint32_t i = 0; i < words->count; i++) {
         const struct game_message *message = &words->messages[i];
+        if (message->audience == GAME_TO_LOG) log_words(worker, room, words, message);
         if (reaches_nobody(room, message)) continue;
         if (frame == nullptr || !has_same_text(words, i)) {
             if (frame != nullptr) frame_unref(&worker->frames, frame);
@@ -221,6 +234,10 @@ static bool part_with_one(struct hub_room *room)
         [GAME_DISMISS_REPLACED] = CLOSE_REPLACED,
         [GAME_DISMISS_FORBIDDEN] = CLOSE_FORBIDDEN,
         [GAME_DISMISS_FLOODED] = CLOSE_RATE_LIMITED,
+        [GAME_DISMISS_UNKNOWN] = CLOSE_UNAUTHORIZED,
+        [GAME_DISMISS_SILENT] = CLOSE_AUTH_TIMEOUT,
+        [GAME_DISMISS_CROWDED] = CLOSE_OVERLOADED,
+        [GAME_DISMISS_CHEATED] = CLOSE_CHEAT,
     };
     constexpr uint32_t flooded_ms = 1000 * game_token_rate.burst / game_token_rate.per_second;
     struct list *link;

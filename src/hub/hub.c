@@ -27,6 +27,16 @@ struct game_options hub_game_options(const struct config *config, enum game_kind
                                      .leave_ms = config->lobby_leave_ms,
                                      .seat_ms = config->lobby_seat_ms,
                                      .empty_ms = config->lobby_empty_ms};
+    case GAME_WORLD:
+        return (struct game_options){.map = config->world,
+                                     .players_max = config->world_players,
+                                     .members_max = config->connections,
+                                     .strangers_max = config->world_strangers,
+                                     .auth_ms = config->world_auth_ms,
+                                     .leave_ms = config->world_leave_ms,
+                                     .warning_ms = config->token_warning_ms,
+                                     .leeway_ms = config->jwt_leeway_ms,
+                                     .walkers = config->world_walkers};
     }
     return (struct game_options){};
 }
@@ -36,6 +46,7 @@ static void reserve_lent(struct hub *hub, struct arena *arena, enum game_kind ki
     if (games[kind]->needs == nullptr) return;
     const struct game_options options = hub_game_options(hub->config, kind);
     const struct game_needs needs = games[kind]->needs(&options);
+    if (needs.words.bytes == 0) return; /* it is not served */
     size_t words = words_memory_size(needs.words);
     hub->lent[kind] = (struct hub_lent){
         .memory = {arena_take(arena, needs.memory), needs.memory},

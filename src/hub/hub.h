@@ -38,6 +38,12 @@ constexpr uint32_t workers_max = 64; /* a bit each in a room's set of workers */
 /* Where static rooms live. */
 constexpr uint32_t hub_home_static = 0;
 
+/* Where the world lives: on the last worker, since the race is on the first. */
+static inline uint32_t hub_home_world(uint32_t worker_count)
+{
+    return worker_count - 1;
+}
+
 struct worker;
 struct frame;
 
@@ -60,14 +66,14 @@ struct key_set {
  * which are counts. */
 struct hub {
     const struct config *config;
-    struct hash_key hash_key;         /* of room names: decides a room's home; and of addresses */
-    struct quota connections;         /* --connections */
-    struct quota rooms;               /* --rooms */
-    struct turnstile acquirers;       /* --address-rooms, --address-acquires */
-    struct quota empty;               /* workers that are draining and have nobody left */
-    struct quota ended;               /* workers to which everything has come home */
-    struct turnstile addresses;       /* --address-connections, --address-handshakes */
-    struct arena arena;               /* what the turnstiles take, and the following */
+    struct hash_key hash_key;   /* of room names: decides a room's home; and of addresses */
+    struct quota connections;   /* --connections */
+    struct quota rooms;         /* --rooms */
+    struct turnstile acquirers; /* --address-rooms, --address-acquires */
+    struct quota empty;         /* workers that are draining and have nobody left */
+    struct quota ended;         /* workers to which everything has come home */
+    struct turnstile addresses; /* --address-connections, --address-handshakes */
+    struct arena arena;         /* what the turnstiles take, and the following */
     struct hub_lent lent[game_kinds];
     struct key_set key_sets[2];       /* the first one is there from the start */
     struct mailbox_returns keys_home; /* main's: what workers have given back of the other one */

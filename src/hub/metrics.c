@@ -305,6 +305,7 @@ void metrics_collect(const struct worker *worker, struct tally *tally)
                        .ring_overflows = ring->overflows,
                        .ring_waits = ring->waits,
                        .accept_pauses = worker->listeners[LISTENER_PUBLIC].pauses +
+                                        worker->listeners[LISTENER_WORLD].pauses +
                                         worker->listeners[LISTENER_ADMIN].pauses,
                        .log_dropped = worker->log.dropped,
                        .timers = worker->wheel.count,

@@ -161,6 +161,8 @@ static void ready_parts(struct worker *worker)
     worker->policies[GAME_VOTE] = OUTBOX_CLOSE;   /* an event is never left out (S1-15) */
     worker->policies[GAME_AVALON] = OUTBOX_CLOSE; /* the same (S2-18) */
     worker->policies[GAME_LOBBY] = OUTBOX_CLOSE;
+    worker->policies[GAME_WORLD] = OUTBOX_CONFLATE; /* of each cell only the newest update waits */
+    worker->deflate[GAME_WORLD] = config->world_deflate;
     worker->deflate[GAME_VOTE] = config->vote_deflate;
     for (size_t i = 0; i < game_kinds; i++)
         worker->ws_limits[i] = (struct ws_limits){
@@ -231,6 +233,10 @@ static int open_listeners(struct worker *worker)
         worker->listeners[i].timer.kind = TIMER_LISTENER;
     int error = listen_patiently(worker, LISTENER_PUBLIC, &config->listen, &options);
     if (error < 0) return say_bind_failed(&config->listen, error, "listen");
+    if (config->world_listen.port != 0) {
+        error = listen_patiently(worker, LISTENER_WORLD, &config->world_listen, &options);
+        if (error < 0) return say_bind_failed(&config->world_listen, error, "world-listen");
+    }
     options.shared = false;
     if (worker->index > 0) return 0;
     error = listen_patiently(worker, LISTENER_ADMIN, &config->admin, &options);
@@ -270,10 +276,13 @@ static void log_start(struct worker *worker)
         LOG_T("admin", text_from(writer_bytes(&admin))));
 }
 
-/* The race at /ws lives on the first worker; the others have its replica. */
+/* The race at /ws lives on the first worker; the others have its replica. The world has none. */
 static bool open_static_rooms(struct worker *worker)
 {
     const struct text name = TEXT("kart");
+    bool has_world = worker->config->world != nullptr &&
+                     worker->index == hub_home_world(worker->hub->worker_count);
+    if (has_world && rooms_open(worker, GAME_WORLD, TEXT("world"), true) == nullptr) return false;
     if (worker->index == hub_home_static)
         return rooms_open(worker, GAME_KART, name, true) != nullptr;
     return rooms_open_replica(worker, GAME_KART, name) != nullptr;

@@ -26,7 +26,7 @@
 #include "room/room.h"
 
 enum timer_kind : uint8_t { TIMER_CONN, TIMER_ROOM, TIMER_LISTENER, TIMER_DRAIN };
-enum listener_kind : uint8_t { LISTENER_PUBLIC, LISTENER_ADMIN, listener_kinds };
+enum listener_kind : uint8_t { LISTENER_PUBLIC, LISTENER_WORLD, LISTENER_ADMIN, listener_kinds };
 enum worker_phase : uint8_t { WORKER_RUNNING, WORKER_DRAINING, WORKER_STOPPED };
 
 /* Taken and not yet handled; as many as the completion queue holds. */
@@ -100,10 +100,10 @@ struct worker {
     bool deflate[game_kinds];                /* permessage-deflate may be agreed on */
     struct timer drain_timer;
     uint64_t drain_end_ms;
-    bool counted_empty; /* in hub.empty */
-    bool more_stopped;  /* connections may be read on after the next turn's events */
-    bool more_mail;     /* the mailbox was left with some in it */
-    uint32_t said;      /* events in this turn; see events_a_turn_max */
+    bool counted_empty;      /* in hub.empty */
+    bool more_stopped;       /* connections may be read on after the next turn's events */
+    bool more_mail;          /* the mailbox was left with some in it */
+    uint32_t said;           /* events in this turn; see events_a_turn_max */
     struct hub_room *saying; /* whose game says much just now */
     bool wake_armed;
     bool log_armed;          /* the kernel holds a write of the log's bytes */

@@ -1,0 +1,23 @@
+/* hub/world_door.h: the way into the world: its file at start, and its paths.
+ * You are here: ring > tls > http > ws > [hub] > room > game > outbox > conn > ring
+ *
+ *   GET /ws         on the world's own listener, which answers nothing else (S4-N4)
+ *   GET /ws/world   on the public one, with --dev
+ *
+ * Whoever comes gets a WebSocket: who it is it says by its first message. There is one world, and
+ * it lives on one worker. */
+#pragma once
+#include "hub/worker.h"
+
+/* Reads the world that is to be served, if one is: sets config->world. False when its file is
+ * wrong, with one sentence in *why. At start: it allocates. */
+[[nodiscard]] bool world_door_load(struct config *config, struct writer *why);
+
+/* A request on the world's listener. */
+void world_door_on_request(struct worker *worker, struct conn *conn,
+                           const struct http_request *request, struct bytes rest);
+
+/* The same on the public one, below /ws/world; false when there is nothing. */
+[[nodiscard]] bool world_door_dev(struct worker *worker, struct conn *conn,
+                                  const struct http_request *request, struct text tail,
+                                  struct bytes rest);
