@@ -210,6 +210,8 @@ void world_say_correction(struct world *world, struct game_words *words, uint32_
 
 /* Writes an entity as it is shown: whole, or as it comes into sight; or its id alone. */
 void world_write_entity(struct writer *out, const struct world *world, uint32_t entity, bool whole);
+/* It will be written soon: has the processor bring it. */
+void world_fetch_entity(const struct world *world, uint32_t entity);
 void world_write_id(struct writer *out, const struct world *world, uint32_t entity);
 
 /* --- world_tell.c ----------------------------------------------------------------------------- */

@@ -141,6 +141,7 @@ void world_grid_init(struct world_grid *grid, struct arena *arena,
     uint32_t count = (uint32_t)cells + 1, entities = config->entities_max;
     size_t nodes = (size_t)2 * config->viewers_max * grid->offset_count;
     grid->entities = take(arena, entities, sizeof *grid->entities);
+    grid->links = take(arena, entities, sizeof *grid->links);
     grid->cells = take(arena, count, sizeof *grid->cells);
     grid->restless = take(arena, entities, sizeof(uint32_t));
     grid->touched = take(arena, entities, sizeof(uint32_t));
@@ -211,14 +212,14 @@ void world_grid_close_eyes(struct world_grid *grid, uint32_t number)
 
 static void circle_push(struct world_grid *grid, uint32_t *first, uint32_t *count, uint32_t number)
 {
-    struct world_grid_entity *entity = &grid->entities[number];
+    struct world_grid_link *link = &grid->links[number];
     if (*count == 0) {
-        *first = entity->next = entity->previous = number;
+        *first = link->next = link->previous = number;
     } else {
-        struct world_grid_entity *head = &grid->entities[*first];
-        entity->next = *first;
-        entity->previous = head->previous;
-        grid->entities[head->previous].next = number;
+        struct world_grid_link *head = &grid->links[*first];
+        link->next = *first;
+        link->previous = head->previous;
+        grid->links[head->previous].next = number;
         head->previous = number;
     }
     *count += 1;
@@ -227,14 +228,14 @@ static void circle_push(struct world_grid *grid, uint32_t *first, uint32_t *coun
 static void circle_remove(struct world_grid *grid, uint32_t *first, uint32_t *count,
                           uint32_t number)
 {
-    const struct world_grid_entity *entity = &grid->entities[number];
-    grid->entities[entity->previous].next = entity->next;
-    grid->entities[entity->next].previous = entity->previous;
+    const struct world_grid_link *link = &grid->links[number];
+    grid->links[link->previous].next = link->next;
+    grid->links[link->next].previous = link->previous;
     *count -= 1;
     if (*count == 0)
         *first = none;
     else if (*first == number)
-        *first = entity->next;
+        *first = link->next;
 }
 
 /* --- Lists of viewers ------------------------------------------------------------------------- */

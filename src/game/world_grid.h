@@ -49,7 +49,6 @@ struct world_grid_entity {
     double x, z;
     uint32_t cell;             /* where it is, as of the last tick; none: nowhere */
     uint32_t shown, was_shown; /* the cell in which it is seen, now and before the last tick */
-    uint32_t next, previous;   /* in its cell's circle of the shown, or of the waiting */
     uint32_t next_in_group;
     uint32_t seen_from; /* a viewer: where it was before the last tick; none: it saw nothing */
     uint32_t next_viewer, previous_viewer;    /* in the list of its cell */
@@ -59,6 +58,12 @@ struct world_grid_entity {
     bool is_put, views;                       /* as its owner wants it */
     bool is_linked;                           /* in its cell's list of viewers */
     bool is_restless, is_touched, is_changed; /* in the lists of the same names */
+};
+
+/* An entity's place in its cell's circle of the shown, or of the waiting. Apart from the rest: each
+ * tick follows them all. */
+struct world_grid_link {
+    uint32_t next, previous;
 };
 
 struct world_grid_cell {
@@ -100,6 +105,7 @@ struct world_grid {
     uint32_t offset_count;
     uint64_t tick;
     struct world_grid_entity *entities;
+    struct world_grid_link *links; /* of each */
     struct world_grid_cell *cells; /* one more than there are, for `none` as a destination */
     uint32_t *restless, *touched, *changed; /* entities; put or removed; shown elsewhere; viewers */
     uint32_t restless_count, touched_count, changed_count;

@@ -103,74 +103,77 @@ void world_write_rotation(struct writer *out, const char *key, struct world_rota
 
 /* --- Entities: the only thing that is written by the thousand each tick ------------------------ */
 
-/* Writes without looking at the end: the caller has made room for world_entity_size_max. */
-struct pen {
-    char *at;
-};
+/* Each writes at `at`, without looking at the end, and returns the end of it: the caller has made
+ * room for world_entity_size_max. A pointer in a register, and not one in memory that each byte
+ * written might have changed. */
 
-static inline void pen_text(struct pen *pen, struct text text)
+static inline char *put_text(char *at, struct text text)
 {
-    memcpy(pen->at, text.data, text.size);
-    pen->at += text.size;
+    memcpy(at, text.data, text.size);
+    return at + text.size;
 }
 
-static inline void pen_digits(struct pen *pen, uint64_t value)
+/* "000001002...999": three digits at a time. */
+#define UNITS(before)                                                                              \
+    before "0" before "1" before "2" before "3" before "4" before "5" before "6" before "7" before \
+           "8" before "9"
+#define TENS(before)                                                                          \
+    UNITS(before "0")                                                                         \
+    UNITS(before "1")                                                                         \
+    UNITS(before "2") UNITS(before "3") UNITS(before "4") UNITS(before "5") UNITS(before "6") \
+        UNITS(before "7") UNITS(before "8") UNITS(before "9")
+static const char triples[] = TENS("0") TENS("1") TENS("2") TENS("3") TENS("4") TENS("5") TENS("6")
+    TENS("7") TENS("8") TENS("9");
+static_assert(sizeof triples == 3 * 1000 + 1);
+
+/* Below 1000, without zeros before it. */
+static inline char *put_small(char *at, uint32_t value)
 {
-    char digits[20];
-    uint32_t count = 0;
-    do {
-        digits[count++] = (char)('0' + value % 10);
-        value /= 10;
-    } while (value > 0);
-    while (count > 0)
-        *pen->at++ = digits[--count];
+    uint32_t digits = value < 10 ? 1 : value < 100 ? 2 : 3;
+    memcpy(at, triples + 3 * value + (3 - digits), 3);
+    return at + digits;
 }
+
+/* Below 10^6: a coordinate, or the number of a walker. */
+static inline char *put_whole(char *at, uint32_t value)
+{
+    if (value < 1000) return put_small(at, value);
+    at = put_small(at, value / 1000);
+    memcpy(at, triples + 3 * (value % 1000), 3);
+    return at + 3;
+}
+
+static_assert(world_reach * 1000 < INT32_MAX && world_entities_most < 1'000'000);
 
 /* As world_write_thousandths. */
-static inline void pen_number(struct pen *pen, double number)
+static inline char *put_number(char *at, double number)
 {
-    int64_t value = thousandths(number);
-    uint32_t size = (uint32_t)(value < 0 ? -value : value); /* below 2^32: within world_reach */
-    if (value < 0) *pen->at++ = '-';
-    pen_digits(pen, size / 1000);
+    int32_t value = (int32_t)thousandths(number); /* within world_reach, so that it fits */
+    uint32_t size = value < 0 ? 0 - (uint32_t)value : (uint32_t)value;
+    *at = '-';
+    at = put_whole(at + (value < 0), size / 1000);
     uint32_t rest = size % 1000;
-    if (rest == 0) return;
-    *pen->at++ = '.';
-    *pen->at++ = (char)('0' + rest / 100);
-    if (rest % 100 == 0) return;
-    *pen->at++ = (char)('0' + rest / 10 % 10);
-    if (rest % 10 != 0) *pen->at++ = (char)('0' + rest % 10);
+    if (rest == 0) return at;
+    *at++ = '.';
+    memcpy(at, triples + 3 * rest, 3);
+    return at + (rest % 10 != 0 ? 3 : rest % 100 != 0 ? 2 : 1);
 }
 
-static void pen_point(struct pen *pen, struct text before, struct world_point point)
+static inline char *put_point(char *at, struct world_point point)
 {
-    pen_text(pen, before);
-    pen_number(pen, point.x);
-    pen_text(pen, TEXT(",\"y\":"));
-    pen_number(pen, point.y);
-    pen_text(pen, TEXT(",\"z\":"));
-    pen_number(pen, point.z);
+    at = put_number(at, point.x);
+    at = put_number(put_text(at, TEXT(",\"y\":")), point.y);
+    return put_number(put_text(at, TEXT(",\"z\":")), point.z);
 }
 
-static void pen_rotation(struct pen *pen, struct world_rotation rotation)
+static char *put_id(char *at, const struct world *world, uint32_t entity)
 {
-    pen_point(pen, TEXT("},\"rotation\":{\"x\":"),
-              (struct world_point){rotation.x, rotation.y, rotation.z});
-    pen_text(pen, TEXT(",\"w\":"));
-    pen_number(pen, rotation.w);
-}
-
-static void pen_id(struct pen *pen, const struct world *world, uint32_t entity)
-{
-    pen_text(pen, TEXT("{\"id\":\""));
     uint32_t players_max = world->options->players_max;
-    if (entity < players_max) {
-        const struct world_player *player = &world->players[entity];
-        pen_text(pen, (struct text){player->text, player->text_size});
-    } else {
-        pen_text(pen, TEXT("walker-"));
-        pen_digits(pen, entity - players_max);
-    }
+    at = put_text(at, TEXT("{\"id\":\""));
+    if (entity >= players_max)
+        return put_whole(put_text(at, TEXT("walker-")), entity - players_max);
+    const struct world_player *player = &world->players[entity];
+    return put_text(at, (struct text){player->text, player->text_size});
 }
 
 static const struct world_sample *sample_of(const struct world *world, uint32_t entity)
@@ -183,6 +186,31 @@ static const struct world_sample *sample_of(const struct world *world, uint32_t 
 static_assert(2 * world_id_size_max + 11 * 10 + 3 * 16 + 160 < world_entity_size_max,
               "an id, the numbers, their points and signs, and what stands around them");
 
+static char *put_whole_sample(char *at, const struct world_sample *sample)
+{
+    const struct world_rotation rotation = sample->rotation;
+    at = put_text(at, TEXT("},\"rotation\":{\"x\":"));
+    at = put_point(at, (struct world_point){rotation.x, rotation.y, rotation.z});
+    at = put_number(put_text(at, TEXT(",\"w\":")), rotation.w);
+    at = put_text(put_text(at, TEXT("},\"mode\":\"")), world_mode_name(sample->mode));
+    at = put_point(put_text(at, TEXT("\",\"velocity\":{\"x\":")), sample->velocity);
+    return put_text(at, TEXT("}}"));
+}
+
+static char *put_sight(char *at, const struct world_sample *sample)
+{
+    at = put_text(put_text(at, TEXT("},\"mode\":\"")), world_mode_name(sample->mode));
+    return put_text(at, TEXT("\"}"));
+}
+
+void world_fetch_entity(const struct world *world, uint32_t entity)
+{
+    const char *sample = (const char *)sample_of(world, entity);
+    __builtin_prefetch(sample);
+    __builtin_prefetch(sample + 64);
+    __builtin_prefetch(sample + sizeof(struct world_sample) - 1);
+}
+
 void world_write_entity(struct writer *out, const struct world *world, uint32_t entity, bool whole)
 {
     if (out->capacity - out->size < world_entity_size_max) {
@@ -190,19 +218,10 @@ void world_write_entity(struct writer *out, const struct world *world, uint32_t 
         return;
     }
     const struct world_sample *sample = sample_of(world, entity);
-    struct pen pen = {(char *)out->data + out->size};
-    pen_id(&pen, world, entity);
-    pen_point(&pen, TEXT("\",\"position\":{\"x\":"), sample->position);
-    if (whole) pen_rotation(&pen, sample->rotation);
-    pen_text(&pen, TEXT("},\"mode\":\""));
-    pen_text(&pen, world_mode_name(sample->mode));
-    if (whole) {
-        pen_point(&pen, TEXT("\",\"velocity\":{\"x\":"), sample->velocity);
-        pen_text(&pen, TEXT("}}"));
-    } else {
-        pen_text(&pen, TEXT("\"}"));
-    }
-    out->size = (size_t)(pen.at - (char *)out->data);
+    char *at = put_id((char *)out->data + out->size, world, entity);
+    at = put_point(put_text(at, TEXT("\",\"position\":{\"x\":")), sample->position);
+    at = whole ? put_whole_sample(at, sample) : put_sight(at, sample);
+    out->size = (size_t)(at - (char *)out->data);
 }
 
 void world_write_id(struct writer *out, const struct world *world, uint32_t entity)
@@ -211,10 +230,8 @@ void world_write_id(struct writer *out, const struct world *world, uint32_t enti
         out->overflow = true;
         return;
     }
-    struct pen pen = {(char *)out->data + out->size};
-    pen_id(&pen, world, entity);
-    pen_text(&pen, TEXT("\"}"));
-    out->size = (size_t)(pen.at - (char *)out->data);
+    char *at = put_id((char *)out->data + out->size, world, entity);
+    out->size = (size_t)(put_text(at, TEXT("\"}")) - (char *)out->data);
 }
 
 /* --- Messages to one --------------------------------------------------------------------------- */

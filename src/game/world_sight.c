@@ -86,7 +86,7 @@ uint32_t world_grid_next(const struct world_grid *grid, uint32_t cell, uint32_t 
 {
     uint32_t first = grid->cells[cell].shown_first;
     if (entity == none) return first;
-    uint32_t next = grid->entities[entity].next;
+    uint32_t next = grid->links[entity].next;
     return next != first ? next : none;
 }
 
@@ -98,7 +98,7 @@ uint32_t world_grid_carry(struct world_grid *grid, uint32_t number, uint32_t *en
     uint32_t next = cell->shown_first;
     for (uint32_t i = 0; i < count; i++) {
         entities[i] = next;
-        next = grid->entities[next].next;
+        next = grid->links[next].next;
     }
     cell->shown_first = next; /* where all are carried that is the first again */
     return count;

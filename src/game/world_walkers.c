@@ -4,6 +4,8 @@
 
 constexpr double walker_speed = 3;    /* m/s */
 constexpr double walker_errand = 120; /* metres to the next place, at most, along each axis */
+/* steps from one look at the ground to the next: nothing else takes as long */
+constexpr uint64_t looks_down = 8;
 
 static double within(double value, double least, double most)
 {
@@ -50,8 +52,10 @@ static void step(struct world *world, struct world_walker *walker)
     }
     x /= left;
     z /= left;
-    walker->now.position =
-        on_ground(world, walker->now.position.x + x * pace, walker->now.position.z + z * pace);
+    walker->now.position.x += x * pace;
+    walker->now.position.z += z * pace;
+    if ((world->tick + (uint64_t)(walker - world->walkers)) % looks_down == 0)
+        walker->now.position = on_ground(world, walker->now.position.x, walker->now.position.z);
     walker->now.velocity = (struct world_point){x * walker_speed, 0, z * walker_speed};
     walker->now.rotation = facing(x, within(z, -1, 1));
 }
