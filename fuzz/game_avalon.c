@@ -161,9 +161,30 @@ static void step_leave(struct tabletop *table, struct script *script)
     take_words(table, &words);
 }
 
+/* A token that a player has sent has been checked: it is its own, bad, another player's or for
+ * another room. */
+static void tell_verdict(struct tabletop *table, struct script *script, uint8_t player)
+{
+    enum { OWN, BAD, OF_ANOTHER, ELSEWHERE } verdict = script_byte(script) % 4;
+    char memory[1];
+    uint32_t member = table->member_of[player];
+    const struct game_guest guest = {.room = verdict == ELSEWHERE ? TEXT("s") : TEXT("r"),
+                                     .player =
+                                         id_of(verdict == OF_ANOTHER ? player + 1 : player, memory),
+                                     .until_ms = table->now.ms + script_number(script)};
+    struct game_words words = begin(table);
+    game_avalon.verified(table->state, member, verdict == BAD ? nullptr : &guest, TEXT("bad_alg"),
+                         TEXT("It is bad."), table->now, &words);
+    MUST(words.count == 1 && words.messages[0].member == member && !words.asked.is_asked);
+    MUST(words.dismissed_count <= 1);
+    if (verdict != BAD) MUST((words.dismissed_count == 0) == (verdict == OWN));
+    take_words(table, &words);
+}
+
 static void step_receive(struct tabletop *table, struct script *script)
 {
-    uint32_t member = table->member_of[script_byte(script) % players];
+    uint8_t player = script_byte(script) % players;
+    uint32_t member = table->member_of[player];
     struct script part = script_part(script, script_byte(script));
     if (member == game_nobody) return;
     struct bytes text = bytes_exact(part.data, part.size);
@@ -171,13 +192,17 @@ static void step_receive(struct tabletop *table, struct script *script)
                            .size = json_memory_size(text.size)};
     struct game_words words = begin(table);
     game_avalon.receive(table->state, member, text_from(text), table->now, memory, &words);
-    MUST(words.count > 0); /* nobody is left without an answer; the echo is on */
+    bool asks = words.asked.is_asked;
+    /* nobody is left without an answer; the echo is on */
+    MUST((words.count == 0) == asks);
+    if (asks) MUST(words.asked.member == member && words.asked.token.size > 0);
     take_words(table, &words);
+    if (asks) tell_verdict(table, script, player);
     free(memory.data);
     free(text.data);
 }
 
-static void step_show(struct tabletop *table, struct script *)
+static void show(struct tabletop *table)
 {
     uint8_t memory[8192];
     struct writer reply = writer_over(memory, sizeof memory);
@@ -190,6 +215,27 @@ static void step_show(struct tabletop *table, struct script *)
                          .size = json_memory_size(reply.size)};
     MUST(json_read(json, text_from(writer_bytes(&reply)), &problem) != nullptr);
     free(json.data);
+}
+
+/* The room is looked at, and everybody who has a place renews it; the others cannot. */
+static void step_show(struct tabletop *table, struct script *)
+{
+    show(table);
+    for (uint8_t player = 0; player < players; player++) {
+        char memory[1];
+        uint8_t name[1024];
+        struct text id = id_of(player, memory);
+        struct writer reply = writer_over(name, sizeof name);
+        struct game_words words = begin(table);
+        const struct game_request request = {
+            .verb = TEXT("refresh"), .body = TEXT("r"), .token = id};
+        enum game_answer answer =
+            game_avalon.request(table->state, &request, table->now, &reply, &words);
+        bool known =
+            game_avalon.knows(table->state, &(struct game_guest){.room = TEXT("r"), .player = id});
+        MUST(answer == (known ? GAME_DONE : GAME_FORBIDDEN));
+        MUST((reply.size > 0) == known && !reply.overflow && words.count == 0);
+    }
 }
 
 static void (*const steps[])(struct tabletop *, struct script *) = {
@@ -214,6 +260,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                          .chat_max = 500,
                                          .chat_echo = true,
                                          .place_ms = 100'000,
+                                         .warning_ms = 700,
+                                         .leeway_ms = 50,
                                          .leave_ms = 500,
                                          .empty_ms = 60'000},
                              .now = {.ms = 1000},

@@ -107,6 +107,8 @@ static struct bytes make_mac(const struct auth_key *key, struct text text,
     return (struct bytes){memory, br_hmac_out(&context, memory)};
 }
 
+static_assert(jwt_digest_size == br_sha256_SIZE);
+
 static void sha256(struct text text, uint8_t digest[static br_sha256_SIZE])
 {
     br_sha256_context context;
@@ -166,6 +168,24 @@ static bool signature_is_right(const struct auth_key *key, const struct token *t
         return secret_equal(text_from(signature),
                             text_from(make_mac(key, token->is_signed, memory)));
     }
+}
+
+static struct jwt_cache *cache_for(const struct jwt_policy *policy, const struct auth_key *key)
+{
+    return key->algorithm > JWT_HS512 ? policy->cache : nullptr;
+}
+
+/* The whole token's digest is written where its signature was right before, or will be found to
+ * be. */
+static bool signature_is_known(const struct jwt_policy *policy, const struct auth_key *key,
+                               struct text token, int64_t now_s,
+                               uint8_t digest[static jwt_digest_size])
+{
+    struct jwt_cache *cache = cache_for(policy, key);
+    if (cache == nullptr) return false;
+    sha256(token, digest);
+    jwt_cache_use(cache, policy->keys->generation);
+    return jwt_cache_knows(cache, digest, now_s);
 }
 
 /* A NumericDate (RFC 7519 §2), in whole seconds; fractions are let go. */
@@ -231,6 +251,7 @@ enum jwt_error jwt_check(const struct jwt_policy *policy, struct text token, int
     assert(scratch.size >= jwt_scratch_size);
     struct token parts;
     const struct auth_key *key;
+    uint8_t digest[jwt_digest_size];
     if (token.size > jwt_size_max) return JWT_TOO_LONG;
     if (token.size == 0 || !split(token, &parts)) return JWT_MALFORMED;
     const struct json *header = read_object(parts.header, scratch);
@@ -238,11 +259,15 @@ enum jwt_error jwt_check(const struct jwt_policy *policy, struct text token, int
     if (json_member(header, TEXT("crit")) != nullptr) return JWT_CRITICAL;
     enum jwt_error error = find_key(policy->keys, header, &key);
     if (error != JWT_OK) return error;
-    if (!signature_is_right(key, &parts, scratch)) return JWT_BAD_SIGNATURE;
+    bool known = signature_is_known(policy, key, token, now_s, digest);
+    if (!known && !signature_is_right(key, &parts, scratch)) return JWT_BAD_SIGNATURE;
     *claims = (struct jwt_claims){.root = read_object(parts.payload, scratch)};
     if (claims->root == nullptr) return JWT_MALFORMED;
     error = check_times(policy, claims->root, now_s, claims);
-    return error != JWT_OK ? error : check_names(policy, claims->root, claims);
+    if (error == JWT_OK) error = check_names(policy, claims->root, claims);
+    if (error == JWT_OK && !known && cache_for(policy, key) != nullptr)
+        jwt_cache_add(policy->cache, digest, claims->expires_s + policy->leeway_s, now_s);
+    return error;
 }
 
 bool jwt_write_payload(struct writer *out, struct text token)

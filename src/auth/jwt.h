@@ -3,6 +3,7 @@
  * Never: reads a clock, allocates, logs, or fetches a key. RFC 7519 (JWT), RFC 7515 (JWS compact
  * form), RFC 8725 (what to beware of). */
 #pragma once
+#include "auth/cache.h"
 #include "auth/keys.h"
 #include "base/json.h"
 
@@ -44,6 +45,9 @@ struct jwt_policy {
     struct text issuer;   /* iss must be this; empty: any, or none */
     struct text audience; /* aud must be or hold this; empty: any, or none */
     uint32_t leeway_s;    /* clocks may differ by that much */
+    /* where signatures of RS256 and ES256 are remembered that were right; nullptr: nowhere. Those
+     * of HS algorithms cost no more than looking there */
+    struct jwt_cache *cache;
 };
 
 /* What a token says. Texts and `root` live in the scratch memory of the check. */

@@ -19,6 +19,7 @@
 #include "game/envelope.h"
 #include "game/games.h"
 #include "game/strikes.h"
+#include "game/token.h"
 #include <assert.h>
 
 constexpr uint32_t players_most = 16;
@@ -32,12 +33,9 @@ struct player {
     uint16_t name_size;
     char id[id_size_max];
     char name[game_name_size_max];
-    uint64_t kept_ms;         /* how long the place is its own */
-    uint64_t until_ms;        /* while connected: when its token is good no more */
-    uint64_t warn_ms;         /* while connected: when it is warned of that, or never */
-    uint64_t expires_wall_ms; /* what its token says; to be told */
-    uint64_t away_ms;         /* while away: since when */
-    uint32_t tokens;          /* a bucket: how often it has had one checked */
+    uint64_t kept_ms;   /* how long the place is its own */
+    uint64_t away_ms;   /* while away: since when */
+    struct token token; /* while connected: what let it in, or came later */
     struct strikes strikes;
 };
 
@@ -49,8 +47,7 @@ struct avalon {
     uint8_t code_size, id_size;
     char code[room_id_size_max];
     char id[id_size_max];
-    uint8_t correlation_size; /* of the message whose token is being checked */
-    char correlation[envelope_correlation_size_max];
+    struct token_query query;
     struct player players[players_most]; /* in the order in which places were taken */
 };
 
@@ -140,7 +137,7 @@ static void say_expiry(struct game_words *words, struct text event, const struct
 {
     struct writer *out = say(words, TEXT("event"), event, GAME_TO_ONE, player->member);
     write_text(out, TEXT("\"expires_at\":"));
-    write_u64(out, player->expires_wall_ms);
+    write_u64(out, player->token.expires_wall_ms);
     said(words, correlation);
 }
 
@@ -198,8 +195,7 @@ static void avalon_open(void *state, const struct game_opening *opening)
 
 static uint64_t player_due(const struct avalon *avalon, const struct player *player)
 {
-    if (player->member != game_nobody)
-        return player->warn_ms < player->until_ms ? player->warn_ms : player->until_ms;
+    if (player->member != game_nobody) return token_due(&player->token);
     uint64_t sight_ms = player->away_ms + avalon->options->leave_ms;
     return player->visible && sight_ms < player->kept_ms ? sight_ms : player->kept_ms;
 }
@@ -236,25 +232,10 @@ static void expire(struct avalon *avalon, struct player *player, struct game_tim
     disconnect(avalon, player, now);
 }
 
-/* It has shown a token that is good for so long. It is warned of the end, but not in the first
- * half of the time until then. */
-static void take_token(const struct avalon *avalon, struct player *player,
-                       const struct game_guest *guest, struct game_time now)
+/* The place is kept for as long as the player's token is good. */
+static void keep_place(struct player *player, uint64_t until_ms)
 {
-    const struct game_options *options = avalon->options;
-    uint64_t ahead_ms = now.ms + options->leeway_ms;
-    uint64_t left_ms = guest->until_ms > ahead_ms ? guest->until_ms - ahead_ms : 0;
-    uint64_t lead_ms = options->warning_ms < left_ms / 2 ? options->warning_ms : left_ms / 2;
-    player->until_ms = guest->until_ms;
-    player->warn_ms = options->warning_ms > 0 ? now.ms + left_ms - lead_ms : game_never_ms;
-    player->expires_wall_ms = guest->expires_wall_ms;
-    if (player->kept_ms < guest->until_ms) player->kept_ms = guest->until_ms;
-}
-
-static void warn(struct player *player, struct game_words *words)
-{
-    player->warn_ms = game_never_ms;
-    say_expiry(words, TEXT("auth_expiring"), player, (struct text){});
+    if (player->kept_ms < until_ms) player->kept_ms = until_ms;
 }
 
 /* It has not come back: nobody waits for it any more. */
@@ -278,10 +259,10 @@ static void advance_player(struct avalon *avalon, struct player *player, struct 
 {
     if (now.ms < player_due(avalon, player)) return;
     if (player->member != game_nobody) {
-        if (now.ms >= player->until_ms)
+        if (now.ms >= player->token.until_ms)
             expire(avalon, player, now, words);
-        else
-            warn(player, words);
+        else if (token_warns(&player->token, now.ms))
+            say_expiry(words, TEXT("auth_expiring"), player, (struct text){});
         return;
     }
     if (player->visible) lose_sight(player, words);
@@ -322,7 +303,8 @@ static void avalon_arrive(void *state, uint32_t member, const struct game_guest 
     }
     bool appears = !player->visible;
     player->member = member;
-    take_token(avalon, player, guest, now);
+    token_take(&player->token, avalon->options, guest, now);
+    keep_place(player, guest->until_ms);
     player->visible = true;
     avalon->connected += 1;
     say_state(avalon, words, player, (struct text){});
@@ -453,38 +435,28 @@ static struct text receive_chat(struct avalon *avalon, struct player *player,
     return (struct text){};
 }
 
-/* A new token on the connection that an older one has opened (C16). Checking it takes time, so how
- * often is bounded (THREATS.md A16). */
+/* It sends tokens that are not its own, or too many. */
+static void expel(struct avalon *avalon, struct player *player, enum token_fault fault,
+                  struct text correlation, struct game_time now, struct game_words *words)
+{
+    const struct token_fault_info *info = token_fault_info(fault);
+    say_error(words, player->member, info->code, info->sentence, correlation);
+    words_dismiss(words, player->member, info->dismissal);
+    disconnect(avalon, player, now);
+}
+
+/* A new token on the connection that an older one has opened (C16, THREATS.md A16). */
 static struct text receive_auth(struct avalon *avalon, struct player *player,
                                 const struct envelope *envelope, struct game_time now,
                                 struct game_words *words)
 {
-    struct text token;
-    if (!json_to_text(json_member(envelope->payload, TEXT("token")), &token) || token.size == 0)
-        return TEXT("has no payload.token, a text");
-    if (!bucket_take(&player->tokens, game_token_rate, now.ms, 1)) {
-        say_error(words, player->member, TEXT("rate_limited"),
-                  TEXT("You send tokens too often; one is enough until it expires."),
-                  envelope->correlation);
-        words_dismiss(words, player->member, GAME_DISMISS_FLOODED);
-        disconnect(avalon, player, now);
-        return (struct text){};
-    }
-    avalon->correlation_size = (uint8_t)envelope->correlation.size;
-    if (avalon->correlation_size > 0)
-        memcpy(avalon->correlation, envelope->correlation.data, avalon->correlation_size);
-    words_verify(words, player->member, token);
+    struct text token, problem = token_read(envelope->payload, &token);
+    if (problem.size > 0) return problem;
+    if (token_may_check(&player->token, now.ms))
+        token_ask(&avalon->query, words, player->member, token, envelope->correlation);
+    else
+        expel(avalon, player, TOKEN_FLOOD, envelope->correlation, now, words);
     return (struct text){};
-}
-
-/* A good token of somebody else, or for elsewhere: who sends that is not to be trusted here. */
-static void forbid(struct avalon *avalon, struct player *player, struct text code,
-                   struct text sentence, struct game_time now, struct game_words *words)
-{
-    say_error(words, player->member, code, sentence,
-              (struct text){avalon->correlation, avalon->correlation_size});
-    words_dismiss(words, player->member, GAME_DISMISS_FORBIDDEN);
-    disconnect(avalon, player, now);
 }
 
 /* A token that is bad leaves everything as it was; a good one never shortens the time. */
@@ -494,19 +466,18 @@ static void avalon_verified(void *state, uint32_t member, const struct game_gues
 {
     struct avalon *avalon = state;
     struct player *player = find_member(avalon, member);
-    const struct text correlation = {avalon->correlation, avalon->correlation_size};
+    const struct text correlation = token_correlation(&avalon->query);
     if (player == nullptr) return; // dismissed: it is not listened to any more
     if (guest == nullptr) {
         say_error(words, member, code, sentence, correlation);
         count_strike(avalon, player, now, words);
     } else if (!text_equal(guest->room, (struct text){avalon->id, avalon->id_size})) {
-        forbid(avalon, player, TEXT("wrong_room"), TEXT("The token is for another room."), now,
-               words);
+        expel(avalon, player, TOKEN_OTHER_ROOM, correlation, now, words);
     } else if (!text_equal(guest->player, player_id(player))) {
-        forbid(avalon, player, TEXT("wrong_player"), TEXT("The token is another player's."), now,
-               words);
+        expel(avalon, player, TOKEN_OTHER_PLAYER, correlation, now, words);
     } else {
-        if (guest->until_ms > player->until_ms) take_token(avalon, player, guest, now);
+        token_renew(&player->token, avalon->options, guest, now);
+        keep_place(player, guest->until_ms);
         say_expiry(words, TEXT("auth_refreshed"), player, correlation);
     }
 }
@@ -577,8 +548,7 @@ static enum game_answer renew_place(struct avalon *avalon, const struct game_req
     struct player *player = find_id(avalon, request->token);
     bool here = text_equal(request->body, (struct text){avalon->id, avalon->id_size});
     if (player == nullptr || !here) return GAME_FORBIDDEN;
-    uint64_t kept_ms = now.ms + avalon->options->place_ms;
-    if (player->kept_ms < kept_ms) player->kept_ms = kept_ms;
+    keep_place(player, now.ms + avalon->options->place_ms);
     write_text(reply, player_name(player));
     return GAME_DONE;
 }

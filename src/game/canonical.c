@@ -107,3 +107,13 @@ void canonical_pong(struct game_words *words, uint32_t member, int64_t t0, uint6
     write_byte(out, '}');
     canonical_end(words, correlation, 0);
 }
+
+void canonical_expiry(struct game_words *words, uint32_t member, struct text event,
+                      uint64_t expires_wall_ms, struct text correlation)
+{
+    struct writer *out = canonical_begin(words, GAME_TO_ONE, member, TEXT("event"), event);
+    write_text(out, TEXT("{\"expires_at\":"));
+    write_u64(out, expires_wall_ms);
+    write_byte(out, '}');
+    canonical_end(words, correlation, 0);
+}

@@ -50,3 +50,7 @@ void canonical_error(struct game_words *words, uint32_t member, struct text code
 /* To one member: {"t0":T,"t1":MS}, the time that its ping came with, and ours. */
 void canonical_pong(struct game_words *words, uint32_t member, int64_t t0, uint64_t wall_ms,
                     struct text correlation);
+
+/* To one member, auth_expiring or auth_refreshed: {"expires_at":MS}, what its token says. */
+void canonical_expiry(struct game_words *words, uint32_t member, struct text event,
+                      uint64_t expires_wall_ms, struct text correlation);

@@ -1,48 +1,38 @@
 /* game/lobby.c: two play four in a row and the room is the judge; others watch, and all chat (S3).
  * You are here: ring > tls > http > ws > hub > room > [game] > outbox > conn > ring
  *
- *     WAITING --both seats taken--> PLAYING --a line, a full board, somebody gives up--> OVER
- *                                      ^                                                  |
- *                                      +--both want a rematch, or a free seat is taken----+
- *
- * Who comes takes a free seat, else watches. A player who is away keeps the seat: during a game for
- * seat_ms, and then has lost it; else, as everybody's place, until the others are told:
+ * Who comes takes a free seat, else watches; with both seats taken a match begins (game/match.h). A
+ * player who is away keeps the seat: during a match for seat_ms, and then has lost it; else, as
+ * everybody's place, until the others are told:
  *
  *     connected --leave--> away --leave_ms--> out of sight --(playing: seat_ms)--> forgotten
  *         ^                  |                     |
  *         +------arrive------+-------arrive--------+
  *
- * Everybody is told everything, under one number for each message (game/canonical.h). Within a
- * connection the last correlation_ids of actions and chat are remembered: the same one again gets
- * the same answer, and nothing is done twice. The room is over when nobody has been connected for
- * empty_ms. */
-#include "base/plain.h"
-#include "base/random.h"
+ * Everybody is told everything, under one number for each message (game/canonical.h). An action or
+ * a chat that comes again under its correlation_id is not done again (game/replies.h). The room is
+ * over when nobody has been connected for empty_ms. */
 #include "game/canonical.h"
 #include "game/chat.h"
 #include "game/envelope.h"
-#include "game/four.h"
 #include "game/games.h"
+#include "game/match.h"
+#include "game/replies.h"
 #include "game/strikes.h"
+#include "game/token.h"
 #include <assert.h>
 
-constexpr uint32_t people_most = 32, seat_count = 2;
+constexpr uint32_t people_most = 32;
 constexpr uint8_t free_seat = UINT8_MAX;
-constexpr uint32_t replies_max = 16; /* answers that are remembered for a connection */
 static_assert(people_most < free_seat);
 
-#define VERDICTS(X) /* name, code, sentence: why something is not done */                 \
-    X(NOT_PLAYING, "forbidden", "Only the two who play may do this; you are watching.")   \
-    X(NO_SEAT, "forbidden", "Both seats are taken.")                                      \
-    X(NOT_STARTED, "not_started", "The game waits for a second player.")                  \
-    X(GAME_OVER, "game_over", "The game is over; ask for a rematch.")                     \
-    X(NOT_YOUR_TURN, "not_your_turn", "It is the other player's turn.")                   \
-    X(NO_COLUMN, "illegal_move", "A column is a number from 0 to 6.")                     \
-    X(COLUMN_FULL, "illegal_move", "This column is full.")                                \
-    X(NO_MOVE, "illegal_move", "A move is a column, \"resign\", \"rematch\" or \"sit\".") \
-    X(NOT_OVER, "illegal_move", "The game is still on.")                                  \
-    X(TO_SOME, "unsupported", "Chat goes to everybody here; send it without payload.to.") \
-    CHAT_FAULTS(X)
+#define VERDICTS(X) /* name, code, sentence: why something is not done; a match's come first */ \
+    MATCH_REFUSALS(X)                                                                           \
+    CHAT_FAULTS(X)                                                                              \
+    X(NOT_PLAYING, "forbidden", "Only the two who play may do this; you are watching.")         \
+    X(NO_SEAT, "forbidden", "Both seats are taken.")                                            \
+    X(NO_MOVE, "illegal_move", "A move is a column, \"resign\", \"rematch\" or \"sit\".")       \
+    X(TO_SOME, "unsupported", "Chat goes to everybody here; send it without payload.to.")
 
 /* What becomes of an action, or of what is said. */
 enum verdict : uint8_t {
@@ -60,11 +50,7 @@ static const struct {
 #undef X
 };
 
-struct reply {
-    uint64_t correlation; /* its hash: who makes two of its own meet deceives itself */
-    uint64_t sequence;    /* DONE: of what everybody was told; 0: nothing was new */
-    enum verdict verdict;
-};
+static_assert((int)DONE == (int)MATCH_DONE && (int)NOT_OVER == (int)MATCH_NOT_OVER);
 
 struct person {
     uint32_t member; /* game_nobody while it is away */
@@ -73,33 +59,25 @@ struct person {
     uint16_t name_size;
     char id[game_player_size_max];
     char name[game_name_size_max];
-    uint64_t until_ms; /* while connected: when its token expires */
-    uint64_t away_ms;  /* while away: since when */
+    struct token token; /* while connected: what let it in, or came later */
+    uint64_t away_ms;   /* while away: since when */
     struct strikes strikes;
-    struct reply replies[replies_max]; /* in a ring; of this connection */
-    uint32_t reply_count;
+    struct replies replies; /* of this connection */
 };
-
-enum phase : uint8_t { WAITING, PLAYING, OVER };
-enum ending : uint8_t { BY_LINE, BY_DRAW, BY_RESIGNATION, BY_FORFEIT };
 
 struct lobby {
     const struct game_options *options;
     uint64_t empty_since_ms; /* while nobody is connected */
     uint64_t sequence;       /* of the last message to everybody */
     uint32_t connected;
-    uint32_t count;            /* of people */
-    uint8_t seats[seat_count]; /* who sits there, as a place in `people`; the first one has x */
-    bool rematch[seat_count];  /* OVER: who wants one */
-    uint8_t turn;              /* PLAYING: a seat */
-    enum phase phase;
-    enum ending ending; /* OVER: how it came to that */
+    uint32_t count;             /* of people */
+    uint8_t seats[match_seats]; /* who sits there, as a place in `people` */
     uint8_t winner_size, id_size;
-    char winner[game_player_size_max]; /* OVER: who has won, also when it has left; or empty */
+    char winner[game_player_size_max]; /* who has won, also when it has left; or empty */
     char id[room_id_size_max];
-    struct four four;
-    struct four_line line; /* OVER, BY_LINE */
-    struct person people[people_most];
+    struct match match;
+    struct token_query query;
+    struct person people[people_most]; /* as many as options->players_max are in use */
 };
 
 static struct text person_id(const struct person *person)
@@ -114,7 +92,7 @@ static struct text person_name(const struct person *person)
 
 static struct person *find_id(struct lobby *lobby, struct text id)
 {
-    for (uint32_t i = 0; i < people_most; i++)
+    for (uint32_t i = 0; i < lobby->options->players_max; i++)
         if (lobby->people[i].id_size > 0 && text_equal(person_id(&lobby->people[i]), id))
             return &lobby->people[i];
     return nullptr;
@@ -122,7 +100,7 @@ static struct person *find_id(struct lobby *lobby, struct text id)
 
 static struct person *find_member(struct lobby *lobby, uint32_t member)
 {
-    for (uint32_t i = 0; i < people_most; i++)
+    for (uint32_t i = 0; i < lobby->options->players_max; i++)
         if (lobby->people[i].id_size > 0 && lobby->people[i].member == member)
             return &lobby->people[i];
     return nullptr;
@@ -133,29 +111,16 @@ static uint8_t place_of(const struct lobby *lobby, const struct person *person)
     return (uint8_t)(person - lobby->people);
 }
 
-/* The seat of a person, or seat_count: it has none. */
+/* The seat of a person, or match_seats: it has none. */
 static uint32_t seat_of(const struct lobby *lobby, const struct person *person)
 {
     uint32_t seat = 0;
-    while (seat < seat_count && lobby->seats[seat] != place_of(lobby, person))
+    while (seat < match_seats && lobby->seats[seat] != place_of(lobby, person))
         seat += 1;
     return seat;
 }
 
 /* --- What it says ---------------------------------------------------------------------------- */
-
-static const char disc_letters[] = {[FOUR_NONE] = '.', [FOUR_FIRST] = 'x', [FOUR_SECOND] = 'o'};
-
-static void write_id_or_null(struct writer *out, struct text id)
-{
-    if (id.size == 0) {
-        write_text(out, TEXT("null"));
-        return;
-    }
-    write_byte(out, '"');
-    write_json_escaped(out, id);
-    write_byte(out, '"');
-}
 
 static struct text sitting(const struct lobby *lobby, uint32_t seat)
 {
@@ -163,74 +128,11 @@ static struct text sitting(const struct lobby *lobby, uint32_t seat)
     return place == free_seat ? (struct text){} : person_id(&lobby->people[place]);
 }
 
-/* The rows from the top down, as one would print them. */
-static void write_board(struct writer *out, const struct four *four)
-{
-    write_text(out, TEXT(",\"board\":["));
-    for (uint32_t row = four_rows; row-- > 0;) {
-        write_byte(out, '"');
-        for (uint32_t column = 0; column < four_columns; column++)
-            write_byte(out, (uint8_t)disc_letters[four->cells[column][row]]);
-        write_text(out, row > 0 ? TEXT("\",") : TEXT("\"]"));
-    }
-}
-
-static void write_result(struct writer *out, const struct lobby *lobby)
-{
-    static const struct text names[] = {[BY_LINE] = TEXT("line"),
-                                        [BY_DRAW] = TEXT("draw"),
-                                        [BY_RESIGNATION] = TEXT("resignation"),
-                                        [BY_FORFEIT] = TEXT("forfeit")};
-    if (lobby->phase != OVER) {
-        write_text(out, TEXT(",\"result\":null"));
-        return;
-    }
-    write_text(out, TEXT(",\"result\":{\"winner\":"));
-    write_id_or_null(out, (struct text){lobby->winner, lobby->winner_size});
-    write_byte(out, ',');
-    canonical_write(out, "by", names[lobby->ending]);
-    for (uint32_t i = 0; lobby->ending == BY_LINE && i < four_line_size; i++) {
-        write_text(out, i == 0 ? TEXT(",\"line\":[[") : TEXT(",["));
-        write_u64(out, lobby->line.cells[i].column);
-        write_byte(out, ',');
-        write_u64(out, lobby->line.cells[i].row);
-        write_byte(out, ']');
-    }
-    write_text(out, lobby->ending == BY_LINE ? TEXT("]}") : TEXT("}"));
-}
-
-static void write_game(struct writer *out, const struct lobby *lobby)
-{
-    static const struct text phases[] = {
-        [WAITING] = TEXT("waiting"), [PLAYING] = TEXT("playing"), [OVER] = TEXT("over")};
-    bool playing = lobby->phase == PLAYING, first = true;
-    write_text(out, TEXT("\"game\":\"four_in_a_row\","));
-    canonical_write(out, "phase", phases[lobby->phase]);
-    write_board(out, &lobby->four);
-    write_text(out, TEXT(",\"moves\":"));
-    write_u64(out, lobby->four.moves);
-    write_text(out, TEXT(",\"players\":{\"x\":"));
-    write_id_or_null(out, sitting(lobby, 0));
-    write_text(out, TEXT(",\"o\":"));
-    write_id_or_null(out, sitting(lobby, 1));
-    write_text(out, TEXT("},\"turn\":"));
-    write_id_or_null(out, playing ? sitting(lobby, lobby->turn) : (struct text){});
-    write_result(out, lobby);
-    write_text(out, TEXT(",\"rematch\":["));
-    for (uint32_t seat = 0; seat < seat_count; seat++) {
-        if (!lobby->rematch[seat]) continue;
-        if (!first) write_byte(out, ',');
-        write_id_or_null(out, sitting(lobby, seat));
-        first = false;
-    }
-    write_byte(out, ']');
-}
-
 static void write_people(struct writer *out, const struct lobby *lobby)
 {
     bool first = true;
     write_text(out, TEXT(",\"people\":["));
-    for (uint32_t i = 0; i < people_most; i++) {
+    for (uint32_t i = 0; i < lobby->options->players_max; i++) {
         const struct person *person = &lobby->people[i];
         if (person->id_size == 0) continue;
         write_text(out, first ? TEXT("{") : TEXT(",{"));
@@ -247,8 +149,9 @@ static void say_state(const struct lobby *lobby, struct game_words *words,
                       enum game_audience audience, uint32_t member, struct text correlation)
 {
     struct writer *out = canonical_begin(words, audience, member, TEXT("state"), (struct text){});
+    const struct text players[match_seats] = {sitting(lobby, 0), sitting(lobby, 1)};
     write_byte(out, '{');
-    write_game(out, lobby);
+    write_match(out, &lobby->match, players, (struct text){lobby->winner, lobby->winner_size});
     write_people(out, lobby);
     write_byte(out, '}');
     canonical_end(words, correlation, lobby->sequence);
@@ -271,22 +174,12 @@ static void say_presence(struct lobby *lobby, struct game_words *words, struct t
 
 /* --- The game -------------------------------------------------------------------------------- */
 
-static void begin_game(struct lobby *lobby)
+/* After anything that may end a match: its winner is known also when it has left. */
+static void note_winner(struct lobby *lobby)
 {
-    lobby->four = (struct four){};
-    lobby->phase = PLAYING;
-    lobby->turn = 0;
-    lobby->winner_size = 0;
-    for (uint32_t seat = 0; seat < seat_count; seat++)
-        lobby->rematch[seat] = false;
-}
-
-/* `winner` is a seat, or seat_count: nobody has won. */
-static void end_game(struct lobby *lobby, uint32_t winner, enum ending ending)
-{
-    struct text id = winner < seat_count ? sitting(lobby, winner) : (struct text){};
-    lobby->phase = OVER;
-    lobby->ending = ending;
+    const struct match *match = &lobby->match;
+    bool won = match->phase == MATCH_OVER && match->winner < match_seats;
+    struct text id = won ? sitting(lobby, match->winner) : (struct text){};
     lobby->winner_size = (uint8_t)id.size;
     if (id.size > 0) memcpy(lobby->winner, id.data, id.size);
 }
@@ -296,65 +189,44 @@ static void end_game(struct lobby *lobby, uint32_t winner, enum ending ending)
 static bool take_seat(struct lobby *lobby, const struct person *person)
 {
     uint32_t seat = 0;
-    while (seat < seat_count && lobby->seats[seat] != free_seat)
+    while (seat < match_seats && lobby->seats[seat] != free_seat)
         seat += 1;
-    if (seat == seat_count) return false;
+    if (seat == match_seats) return false;
     lobby->seats[seat] = place_of(lobby, person);
-    if (lobby->seats[seat_count - 1 - seat] != free_seat) begin_game(lobby);
+    if (lobby->seats[match_seats - 1 - seat] != free_seat) match_begin(&lobby->match);
     return true;
 }
 
-/* Each of these judges a wish; DONE with *changed false: it was so already. */
-
-static enum verdict drop(struct lobby *lobby, uint32_t seat, int64_t column, bool *changed)
+static enum verdict sit(struct lobby *lobby, const struct person *person, bool *changed)
 {
-    if (seat == seat_count) return NOT_PLAYING;
-    if (lobby->phase != PLAYING) return lobby->phase == OVER ? GAME_OVER : NOT_STARTED;
-    if (lobby->turn != seat) return NOT_YOUR_TURN;
-    if (column < 0 || column >= four_columns) return NO_COLUMN;
-    if (!four_has_room(&lobby->four, (uint32_t)column)) return COLUMN_FULL;
-    enum four_disc disc = seat == 0 ? FOUR_FIRST : FOUR_SECOND;
-    lobby->turn = (uint8_t)(seat_count - 1 - seat);
-    if (four_drop(&lobby->four, (uint32_t)column, disc, &lobby->line))
-        end_game(lobby, seat, BY_LINE);
-    else if (four_is_full(&lobby->four))
-        end_game(lobby, seat_count, BY_DRAW);
-    *changed = true;
-    return DONE;
-}
-
-static enum verdict resign(struct lobby *lobby, uint32_t seat, bool *changed)
-{
-    if (seat == seat_count) return NOT_PLAYING;
-    if (lobby->phase != PLAYING) return lobby->phase == OVER ? GAME_OVER : NOT_STARTED;
-    end_game(lobby, seat_count - 1 - seat, BY_RESIGNATION);
-    *changed = true;
-    return DONE;
-}
-
-/* Both have said so: who had o begins. */
-static enum verdict rematch(struct lobby *lobby, uint32_t seat, bool *changed)
-{
-    if (seat == seat_count) return NOT_PLAYING;
-    uint32_t other = seat_count - 1 - seat;
-    if (lobby->phase == PLAYING) return NOT_OVER;
-    if (lobby->seats[other] == free_seat) return NOT_STARTED;
-    *changed = !lobby->rematch[seat];
-    lobby->rematch[seat] = true;
-    if (!lobby->rematch[other]) return DONE;
-    uint8_t first = lobby->seats[0];
-    lobby->seats[0] = lobby->seats[1];
-    lobby->seats[1] = first;
-    begin_game(lobby);
-    return DONE;
-}
-
-static enum verdict sit(struct lobby *lobby, const struct person *person, uint32_t seat,
-                        bool *changed)
-{
-    if (seat < seat_count) return DONE;
+    if (seat_of(lobby, person) < match_seats) return DONE;
     *changed = take_seat(lobby, person);
     return *changed ? DONE : NO_SEAT;
+}
+
+/* Judges a move: a number or a text. */
+static enum verdict act(struct lobby *lobby, const struct person *person, const struct json *move,
+                        bool *changed)
+{
+    uint32_t seat = seat_of(lobby, person);
+    struct match *match = &lobby->match;
+    enum match_verdict verdict = MATCH_NO_COLUMN; // so is a number that is no whole one
+    struct text word = {};
+    int64_t column;
+    bool is_word = json_to_text(move, &word);
+    if (is_word && text_equal(word, TEXT("sit"))) return sit(lobby, person, changed);
+    if (seat == match_seats) return NOT_PLAYING;
+    bool opposed = lobby->seats[match_seats - 1 - seat] != free_seat;
+    if (json_to_integer(move, &column))
+        verdict = match_drop(match, seat, column, changed);
+    else if (text_equal(word, TEXT("resign")))
+        verdict = match_resign(match, seat, changed);
+    else if (text_equal(word, TEXT("rematch")))
+        verdict = match_rematch(match, seat, opposed, changed);
+    else if (is_word)
+        return NO_MOVE;
+    if (*changed) note_winner(lobby);
+    return (enum verdict)verdict;
 }
 
 /* --- Time ------------------------------------------------------------------------------------ */
@@ -373,12 +245,12 @@ static void lobby_open(void *state, const struct game_opening *opening)
 /* True of who plays: it is waited for. */
 static bool holds_game(const struct lobby *lobby, const struct person *person)
 {
-    return lobby->phase == PLAYING && seat_of(lobby, person) < seat_count;
+    return lobby->match.phase == MATCH_PLAYING && seat_of(lobby, person) < match_seats;
 }
 
 static uint64_t person_due(const struct lobby *lobby, const struct person *person)
 {
-    if (person->member != game_nobody) return person->until_ms;
+    if (person->member != game_nobody) return token_due(&person->token);
     if (person->visible) return person->away_ms + lobby->options->leave_ms;
     return person->away_ms + (holds_game(lobby, person) ? lobby->options->seat_ms : 0);
 }
@@ -387,7 +259,7 @@ static uint64_t person_due(const struct lobby *lobby, const struct person *perso
 static struct person *next_person(struct lobby *lobby)
 {
     struct person *next = nullptr;
-    for (uint32_t i = 0; i < people_most; i++) {
+    for (uint32_t i = 0; i < lobby->options->players_max; i++) {
         struct person *person = &lobby->people[i];
         if (person->id_size == 0) continue;
         if (next == nullptr || person_due(lobby, person) < person_due(lobby, next)) next = person;
@@ -400,7 +272,7 @@ static uint64_t lobby_due(const void *state)
     const struct lobby *lobby = state;
     uint64_t due_ms = game_never_ms;
     if (lobby->connected == 0) due_ms = lobby->empty_since_ms + lobby->options->empty_ms;
-    for (uint32_t i = 0; i < people_most; i++) {
+    for (uint32_t i = 0; i < lobby->options->players_max; i++) {
         if (lobby->people[i].id_size == 0) continue;
         uint64_t person_ms = person_due(lobby, &lobby->people[i]);
         if (person_ms < due_ms) due_ms = person_ms;
@@ -422,21 +294,26 @@ static void disconnect(struct lobby *lobby, struct person *person, uint64_t at_m
 static bool forget(struct lobby *lobby, struct person *person)
 {
     uint32_t seat = seat_of(lobby, person);
-    if (seat < seat_count && lobby->phase == PLAYING)
-        end_game(lobby, seat_count - 1 - seat, BY_FORFEIT);
-    if (seat < seat_count) {
+    if (seat < match_seats) {
+        bool playing = lobby->match.phase == MATCH_PLAYING;
+        match_leave(&lobby->match, seat);
+        if (playing) note_winner(lobby);
         lobby->seats[seat] = free_seat;
-        lobby->rematch[seat] = false;
     }
     *person = (struct person){.member = game_nobody};
     lobby->count -= 1;
-    return seat < seat_count;
+    return seat < match_seats;
 }
 
 /* What is due of a person. At most one message. True as for forget. */
 static bool advance_person(struct lobby *lobby, struct person *person, uint64_t due_ms,
                            struct game_words *words)
 {
+    if (person->member != game_nobody && token_warns(&person->token, due_ms)) {
+        canonical_expiry(words, person->member, TEXT("auth_expiring"),
+                         person->token.expires_wall_ms, (struct text){});
+        return false;
+    }
     if (person->member != game_nobody) {
         canonical_error(words, person->member, TEXT("token_expired"),
                         TEXT("Your token has expired; come again with a new one."),
@@ -478,7 +355,7 @@ static enum game_admission lobby_admits(const void *state, const struct game_gue
 {
     const struct lobby *lobby = state;
     if (lobby->count < lobby->options->players_max) return GAME_ADMITTED;
-    for (uint32_t i = 0; i < people_most; i++)
+    for (uint32_t i = 0; i < lobby->options->players_max; i++)
         if (text_equal(person_id(&lobby->people[i]), guest->player)) return GAME_ADMITTED;
     return GAME_FULL;
 }
@@ -519,10 +396,10 @@ static void lobby_arrive(void *state, uint32_t member, const struct game_guest *
     bool renamed = rename_person(person, guest->name), appears = !person->visible;
     person->member = member;
     person->visible = true;
-    person->until_ms = guest->until_ms;
-    person->reply_count = 0;
+    token_take(&person->token, lobby->options, guest, now);
+    person->replies = (struct replies){};
     lobby->connected += 1;
-    bool seated = seat_of(lobby, person) == seat_count && take_seat(lobby, person);
+    bool seated = seat_of(lobby, person) == match_seats && take_seat(lobby, person);
     if (appears) say_presence(lobby, words, TEXT("participant_joined"), person, GAME_TO_OTHERS);
     canonical_welcome(words, member, (struct text){lobby->id, lobby->id_size}, "lobby",
                       person_id(person), person_name(person));
@@ -550,28 +427,12 @@ static void answer(struct game_words *words, const struct person *person, enum v
                         correlation);
 }
 
-static uint64_t hash_correlation(struct text correlation)
-{
-    return hash_text((struct hash_key){}, correlation);
-}
-
-/* What was answered under this correlation_id, or nullptr. */
-static const struct reply *find_reply(const struct person *person, struct text correlation)
-{
-    uint64_t hash = hash_correlation(correlation);
-    for (uint32_t i = 0; i < replies_max && i < person->reply_count; i++)
-        if (person->replies[i].correlation == hash) return &person->replies[i];
-    return nullptr;
-}
-
 /* The answer comes before what everybody is told because of it. */
 static void answer_once(struct game_words *words, struct person *person, enum verdict verdict,
                         uint64_t sequence, struct text correlation)
 {
     answer(words, person, verdict, sequence, correlation);
-    if (correlation.size == 0) return;
-    person->replies[person->reply_count++ % replies_max] = (struct reply){
-        .correlation = hash_correlation(correlation), .sequence = sequence, .verdict = verdict};
+    replies_add(&person->replies, correlation, verdict, sequence);
 }
 
 /* Each of these returns what is wrong with the message, or nothing when it was handled. */
@@ -581,24 +442,12 @@ static struct text receive_action(struct lobby *lobby, struct person *person,
                                   struct game_words *words)
 {
     const struct json *move = json_member(envelope->payload, TEXT("move"));
-    uint32_t seat = seat_of(lobby, person);
-    enum verdict verdict = NO_MOVE;
     bool changed = false;
-    struct text word;
-    int64_t column;
     double number;
-    if (json_to_integer(move, &column))
-        verdict = drop(lobby, seat, column, &changed);
-    else if (json_to_number(move, &number))
-        verdict = NO_COLUMN;
-    else if (!json_to_text(move, &word))
+    struct text word;
+    if (!json_to_number(move, &number) && !json_to_text(move, &word))
         return TEXT("has no payload.move, a column or a word");
-    else if (text_equal(word, TEXT("resign")))
-        verdict = resign(lobby, seat, &changed);
-    else if (text_equal(word, TEXT("rematch")))
-        verdict = rematch(lobby, seat, &changed);
-    else if (text_equal(word, TEXT("sit")))
-        verdict = sit(lobby, person, seat, &changed);
+    enum verdict verdict = act(lobby, person, move, &changed);
     answer_once(words, person, verdict, changed ? lobby->sequence + 1 : 0, envelope->correlation);
     if (changed) tell_all(lobby, words);
     return (struct text){};
@@ -661,16 +510,39 @@ static struct text receive_ping(struct lobby *, struct person *person,
     return (struct text){};
 }
 
+/* It sends tokens that are not its own, or too many. */
+static void expel(struct lobby *lobby, struct person *person, enum token_fault fault,
+                  struct text correlation, struct game_time now, struct game_words *words)
+{
+    const struct token_fault_info *info = token_fault_info(fault);
+    canonical_error(words, person->member, info->code, info->sentence, correlation);
+    words_dismiss(words, person->member, info->dismissal);
+    disconnect(lobby, person, now.ms);
+}
+
+/* A new token on the connection that an older one has opened (C16, THREATS.md A16). */
+static struct text receive_auth(struct lobby *lobby, struct person *person,
+                                const struct envelope *envelope, struct game_time now,
+                                struct game_words *words)
+{
+    struct text token, problem = token_read(envelope->payload, &token);
+    if (problem.size > 0) return problem;
+    if (token_may_check(&person->token, now.ms))
+        token_ask(&lobby->query, words, person->member, token, envelope->correlation);
+    else
+        expel(lobby, person, TOKEN_FLOOD, envelope->correlation, now, words);
+    return (struct text){};
+}
+
 static const struct {
     struct text name;
     bool once; /* done once, however often it is sent under one correlation_id */
     struct text (*receive)(struct lobby *, struct person *, const struct envelope *,
                            struct game_time, struct game_words *);
 } types[] = {
-    {TEXT("action"), true, receive_action},
-    {TEXT("chat"), true, receive_chat},
-    {TEXT("sync_state"), false, receive_sync},
-    {TEXT("ping"), false, receive_ping},
+    {TEXT("action"), true, receive_action},    {TEXT("chat"), true, receive_chat},
+    {TEXT("sync_state"), false, receive_sync}, {TEXT("ping"), false, receive_ping},
+    {TEXT("auth"), false, receive_auth},
 };
 constexpr size_t type_count = sizeof types / sizeof types[0];
 
@@ -683,17 +555,25 @@ static struct text receive(struct lobby *lobby, struct person *person,
         i += 1;
     if (i == type_count) {
         canonical_error(words, person->member, TEXT("unsupported"),
-                        TEXT("This type is not understood here; action, chat, sync_state and "
-                             "ping are."),
+                        TEXT("This type is not understood here; action, chat, sync_state, "
+                             "ping and auth are."),
                         envelope->correlation);
         return (struct text){};
     }
-    const struct reply *reply = types[i].once && envelope->correlation.size > 0
-                                    ? find_reply(person, envelope->correlation)
-                                    : nullptr;
+    const struct reply *reply =
+        types[i].once ? replies_find(&person->replies, envelope->correlation) : nullptr;
     if (reply == nullptr) return types[i].receive(lobby, person, envelope, now, words);
     answer(words, person, reply->verdict, reply->sequence, envelope->correlation);
     return (struct text){};
+}
+
+/* Something that means nothing has come; the ninth within a minute is the last. */
+static void count_strike(struct lobby *lobby, struct person *person, struct game_time now,
+                         struct game_words *words)
+{
+    if (!strikes_add(&person->strikes, now.ms)) return;
+    words_dismiss(words, person->member, GAME_DISMISS_MISBEHAVED);
+    disconnect(lobby, person, now.ms);
 }
 
 /* A message that means nothing. */
@@ -705,9 +585,31 @@ static void strike(struct lobby *lobby, struct person *person, struct text probl
     envelope_write_problem(&sentence, problem);
     canonical_error(words, person->member, TEXT("bad_message"), text_from(writer_bytes(&sentence)),
                     correlation);
-    if (!strikes_add(&person->strikes, now.ms)) return;
-    words_dismiss(words, person->member, GAME_DISMISS_MISBEHAVED);
-    disconnect(lobby, person, now.ms);
+    count_strike(lobby, person, now, words);
+}
+
+/* A token that is bad leaves everything as it was; a good one never shortens the time. */
+static void lobby_verified(void *state, uint32_t member, const struct game_guest *guest,
+                           struct text code, struct text sentence, struct game_time now,
+                           struct game_words *words)
+{
+    struct lobby *lobby = state;
+    struct person *person = find_member(lobby, member);
+    const struct text correlation = token_correlation(&lobby->query);
+    if (person == nullptr) return; // dismissed: it is not listened to any more
+    if (guest == nullptr) {
+        canonical_error(words, member, code, sentence, correlation);
+        count_strike(lobby, person, now, words);
+    } else if (guest->room.size > 0 &&
+               !text_equal(guest->room, (struct text){lobby->id, lobby->id_size})) {
+        expel(lobby, person, TOKEN_OTHER_ROOM, correlation, now, words);
+    } else if (!text_equal(guest->player, person_id(person))) {
+        expel(lobby, person, TOKEN_OTHER_PLAYER, correlation, now, words);
+    } else {
+        token_renew(&person->token, lobby->options, guest, now);
+        canonical_expiry(words, member, TEXT("auth_refreshed"), person->token.expires_wall_ms,
+                         correlation);
+    }
 }
 
 static void lobby_receive(void *state, uint32_t member, struct text text, struct game_time now,
@@ -735,4 +637,5 @@ const struct game game_lobby = {
     .arrive = lobby_arrive,
     .leave = lobby_leave,
     .receive = lobby_receive,
+    .verified = lobby_verified,
 };

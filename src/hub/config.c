@@ -161,7 +161,7 @@ static const struct option options[] = {
     {"world-deflate", nullptr, "off", nullptr, 0, 0, AT(world_deflate), OPTION_FLAG,
      "let clients of the world compress (permessage-deflate)"},
     {"jwt-keys", "FILE", nullptr, nullptr, 0, 0, AT(jwt_keys), OPTION_TEXT,
-     "a JWK set (RFC 7517): the public keys, or secrets, that sign tokens"},
+     "a JWK set (RFC 7517): the public keys, or secrets, that sign tokens; read again on SIGHUP"},
     {"jwt-issuer", "TEXT", nullptr, nullptr, 0, 0, AT(jwt_issuer), OPTION_TEXT,
      "what a token's iss must be; not set: anything"},
     {"jwt-audience", "TEXT", nullptr, nullptr, 0, 0, AT(jwt_audience), OPTION_TEXT,

@@ -24,6 +24,8 @@ struct game_options hub_game_options(const struct config *config, enum game_kind
     case GAME_LOBBY:
         return (struct game_options){.players_max = config->lobby_people,
                                      .chat_max = config->lobby_chat,
+                                     .warning_ms = config->token_warning_ms,
+                                     .leeway_ms = config->jwt_leeway_ms,
                                      .leave_ms = config->lobby_leave_ms,
                                      .seat_ms = config->lobby_seat_ms,
                                      .empty_ms = config->lobby_empty_ms};

@@ -264,6 +264,16 @@ static void write_memory(const struct tally *tally, struct writer *out)
            tally->memory);
 }
 
+static void write_tokens(const struct tally *tally, struct writer *out)
+{
+    single(out, "ringcast_tokens_refused_total", "counter",
+           "Tokens that are not good, whoever showed them.", tally->metrics.tokens_refused);
+    head(out, "ringcast_token_signatures_total", "counter",
+         "RS256 and ES256 signatures, by whether the same token had just been checked.");
+    labelled(out, "ringcast_token_signatures_total", "cache", "hit", tally->token_hits);
+    labelled(out, "ringcast_token_signatures_total", "cache", "miss", tally->token_misses);
+}
+
 static void write_limits(const struct tally *tally, struct writer *out)
 {
     const char *name = "ringcast_rate_limited_total";
@@ -310,6 +320,8 @@ void metrics_collect(const struct worker *worker, struct tally *tally)
                        .log_dropped = worker->log.dropped,
                        .timers = worker->wheel.count,
                        .memory = worker->arena.used,
+                       .token_hits = worker->token_cache.hits,
+                       .token_misses = worker->token_cache.misses,
                        .refusal_count = conns->refusal_count};
     memcpy(tally->refusals, conns->refusals, sizeof tally->refusals);
 }
@@ -349,6 +361,7 @@ void metrics_write(const struct tally *tally, uint32_t workers, const char *back
     write_closes(tally, out);
     write_traffic(tally, out);
     write_limits(tally, out);
+    write_tokens(tally, out);
     write_deflate(tally, out);
     write_memory(tally, out);
 }

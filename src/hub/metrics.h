@@ -38,6 +38,7 @@ struct metrics {
     uint64_t conns_shed;                         /* closed to win back memory */
     uint64_t addresses[turnstile_answers];       /* sockets, by what their address met */
     uint64_t acquires[turnstile_answers];        /* wishes for rooms, in the same way */
+    uint64_t tokens_refused;                     /* by themselves; not for whose they are */
 };
 
 /* One worker's figures, or several workers' sum. All but `refusals` are 64-bit counts. */
@@ -51,6 +52,7 @@ struct tally {
         request_buffers, receive_buffers_free;
     uint64_t ring_out_of_buffers, ring_queue_full, ring_overflows, ring_waits;
     uint64_t accept_pauses, log_dropped, timers, memory;
+    uint64_t token_hits, token_misses; /* of tokens whose signature takes long to check */
     uint64_t refusal_count;
     struct conn_refusal refusals[conn_refusals_max];
 };

@@ -271,6 +271,10 @@ static void log_start(struct worker *worker)
         LOG(&worker->log, worker->now, LOG_NOTICE, "avalon_off",
             LOG_T("meaning", TEXT("there is no secret for players' tokens; set "
                                   "RINGCAST_JWT_SECRET to 32 bytes or more, or --avalon=off")));
+    if (worker->config->lobby && worker->key_set->keys.count == 0)
+        LOG(&worker->log, worker->now, LOG_NOTICE, "lobby_off",
+            LOG_T("meaning", TEXT("there is no key to check tokens with; set RINGCAST_JWT_SECRET "
+                                  "or --jwt-keys, or --lobby=off")));
     LOG(&worker->log, worker->now, LOG_NOTICE, "listening",
         LOG_T("listen", text_from(writer_bytes(&listen))),
         LOG_T("admin", text_from(writer_bytes(&admin))));

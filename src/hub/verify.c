@@ -4,8 +4,7 @@
 #define VERDICTS(X) /* name, code, sentence; beside what is wrong by itself (JWT_ERRORS) */    \
     X(NO_PLACE, "bad_claims", "The token names no room_id and room_player_id.")                \
     X(NO_SUBJECT, "bad_claims",                                                                \
-      "The token's sub is not a text of 1 to 64 bytes that can be seen, or its name no text, " \
-      "or its room no id.")                                                                    \
+      "The token's sub is not a text of 1 to 64 bytes that can be seen, or its name no text.") \
     X(WRONG_ROOM, "wrong_room", "The token is for another room.")
 
 enum verdict_name : uint8_t {
@@ -55,15 +54,14 @@ static struct verdict read_subject(struct worker *worker, const struct json *roo
     const struct json *room = json_member(root, TEXT("room"));
     const struct json *name = json_member(root, TEXT("name"));
     if (!read_id(json_member(root, TEXT("sub")), game_player_size_max, &guest->player) ||
-        (name != nullptr && !json_to_text(name, &shown)) ||
-        (room != nullptr && !read_id(room, room_id_size_max, &named)))
+        (name != nullptr && !json_to_text(name, &shown)))
         return verdicts[VERDICT_NO_SUBJECT];
     guest->name = clean_name(worker, name != nullptr ? shown : guest->player);
     if (guest->name.size == 0) guest->name = guest->player;
-    if (id.size == 0)
-        guest->room = named;
-    else if (named.size > 0 && !text_equal(named, id))
+    if (room == nullptr) return (struct verdict){};
+    if (!read_id(room, room_id_size_max, &named) || (id.size > 0 && !text_equal(named, id)))
         return verdicts[VERDICT_WRONG_ROOM];
+    if (id.size == 0) guest->room = named;
     return (struct verdict){};
 }
 
@@ -82,6 +80,7 @@ struct verdict verify_token(struct worker *worker, enum game_kind kind, struct t
 {
     const struct config *config = worker->config;
     const struct jwt_policy policy = {.keys = &worker->key_set->keys,
+                                      .cache = &worker->token_cache,
                                       .issuer = config->jwt_issuer,
                                       .audience = config->jwt_audience,
                                       .leeway_s = config->jwt_leeway_ms / 1000};
@@ -89,6 +88,7 @@ struct verdict verify_token(struct worker *worker, enum game_kind kind, struct t
     enum jwt_error error =
         jwt_check(&policy, token, (int64_t)(worker->now.wall_ms / 1000),
                   (struct bytes){worker->token_memory, sizeof worker->token_memory}, &claims);
+    if (error != JWT_OK) worker->metrics.tokens_refused += 1;
     if (error != JWT_OK) return (struct verdict){jwt_error_code(error), jwt_error_sentence(error)};
     *guest = (struct game_guest){.until_ms = expiry_ms(worker, claims.expires_s),
                                  .expires_wall_ms = (uint64_t)claims.expires_s * 1000};

@@ -109,6 +109,7 @@ struct worker {
     bool log_armed;          /* the kernel holds a write of the log's bytes */
     uint64_t log_again_ms;   /* after a full pipe: when to try again */
     struct key_set *key_set; /* of hub.key_sets; what tokens are checked and signed with */
+    struct jwt_cache token_cache;
     struct mailbox inbox;
     struct metrics metrics;
     struct ring_event events[worker_events_max];

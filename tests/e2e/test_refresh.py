@@ -1,9 +1,10 @@
 """tests/e2e/test_refresh.py: tokens that end while their player is connected, and new ones in their
-place: on the open connection, and by HTTP (CONTRACT C16, S4-13; THREATS.md A8, A11, A15, A16, A18)."""
+place: on the open connection, of avalon and of a lobby, and by HTTP (CONTRACT C16, S4-13; THREATS.md A8, A11, A15, A16, A18)."""
 import json
 import time
 
 from harness import Server, expect_error
+import test_lobby as lobby
 from test_avalon import (ENV, call, claims_of, come, create, enter, expect_closed, expect_event, expect_silence,
                          join, read, refused, say, sign)
 
@@ -196,3 +197,27 @@ def test_refresh_from_a_page():
         response = renew(server, place, Origin="https://game.example")
         assert response.status == 200
         assert response.headers["access-control-allow-origin"] == "https://game.example"
+
+
+# ---- lobbies, whose tokens come from elsewhere
+
+def test_lobby_goes_on():
+    """in a lobby a new token of the same player goes on the open connection; of another, it ends it (C16, A16)"""
+    with Server("--workers", "2", "--jwt-leeway", "0", "--token-warning", "1s", env=ENV) as server:
+        with lobby.enter(server, "ann", seconds=3) as one, lobby.enter(server, "bob") as two:
+            lobby.take_event(one, "participant_joined")
+            lobby.take_state(one)
+            warning = expect_event(one, "auth_expiring")
+            expires_s = warning["payload"]["expires_at"] / 1000
+            assert expires_s - 1.5 < time.time() < expires_s
+            say(one, auth(lobby.token("ann", room="g1")))
+            assert expect_event(one, "auth_refreshed")["correlation_id"] == "r1"
+            expect_silence(one, expires_s + 0.5 - time.time())
+            say(one, auth(lobby.token("ann") + "x"))
+            expect_refusal(one, "bad_signature")
+            say(one, auth(lobby.token("ann", room="g2")))
+            expect_refusal(one, "wrong_room")
+            expect_closed(one, 4403, "wrong_player")
+            say(two, auth(lobby.token("ann")))
+            expect_refusal(two, "wrong_player")
+            expect_closed(two, 4403, "wrong_player")

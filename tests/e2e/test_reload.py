@@ -1,6 +1,8 @@
 """tests/e2e/test_reload.py: keys that change while the server runs (THREATS.md O3, A3; FIELD's T6)."""
 import base64
+import contextlib
 import json
+import os
 import pathlib
 import shutil
 import signal
@@ -9,7 +11,7 @@ import tempfile
 import time
 
 from harness import Server, Skip, wait_until
-from test_avalon import ENV, claims_of, create, enter, expect_event, join, part, refused, say
+from test_avalon import ENV, call, claims_of, create, enter, expect_event, join, part, refused, say
 from test_refresh import auth, expect_refusal
 from test_tokens import RFC_KEYS, make
 
@@ -24,11 +26,11 @@ def jwk(kid, secret):
 class KeyFile:
     """A file with a JWK set, and a server that was started with it."""
 
-    def __init__(self, *keys, workers="3"):
+    def __init__(self, *keys, workers="3", **how):
         self.folder = tempfile.TemporaryDirectory(prefix="ringcast-e2e-")
         self.path = pathlib.Path(self.folder.name, "keys.json")
         self.write(*keys)
-        self.server = Server("--workers", workers, "--jwt-keys", str(self.path), env=ENV)
+        self.server = Server("--workers", workers, "--jwt-keys", str(self.path), env=ENV, ready=not how, **how)
 
     def write(self, *keys):
         """In one step, as an operator should: half a file is a bad one."""
@@ -156,6 +158,34 @@ def test_under_nohup():
         assert server.get("/readyz").status == 200
 
 
+def test_nobody_reads_the_log():
+    """with stderr on a full pipe keys are read again all the same, and the next signal is seen (O3, O7)"""
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(writer, b"x" * 4096)
+    os.set_blocking(writer, True)
+    with open(reader, "rb"), open(writer, "wb") as full, KeyFile(jwk("k1", OLD), stderr=full) as file:
+        server = file.server
+        wait_until(lambda: is_ready(server), 5, "the server is ready")
+        place = create(server)
+        new = signed(place, "k2", NEW)
+        assert refused(server, new, headers=bearer(new)) == (401, "unknown_key")
+        file.write(jwk("k2", NEW))
+        for _ in range(3):
+            server.signal(signal.SIGHUP)
+        wait_until(lambda: call(server, "POST", f"/{place['room']['code']}/refresh",
+                                Authorization=f"Bearer {new['token']}").status == 200, 5, "the keys are there")
+        server.signal(signal.SIGTERM)
+        assert server.wait_exit(6) == 0
+
+
+def is_ready(server):
+    with contextlib.suppress(OSError):
+        return server.get("/readyz").status == 200
+
+
 # ---- public keys (T6): one hand signs, the server has what everybody may know
 
 def openssl(*words, given=None):
@@ -177,7 +207,11 @@ class PrivateKey:
             self.jwk = {"kty": "EC", "crv": "P-256", "kid": kid, "x": part(point[:32]), "y": part(point[32:])}
 
     def sign(self, claims):
-        head = part(json.dumps({"alg": self.alg, "kid": self.kid}).encode()) + "." + part(json.dumps(claims).encode())
+        head = {"alg": self.alg, "kid": self.kid}
+        return self.sign_head(".".join(part(json.dumps(one).encode()) for one in (head, claims)))
+
+    def sign_head(self, head):
+        """What stands there, whatever it is, signed by this key."""
         signature = openssl("dgst", "-sha256", "-sign", self.path, given=head.encode())
         if self.alg == "ES256":  # DER: two INTEGERs; JWS wants 32 bytes of each (RFC 7518 3.4)
             first = signature[4:4 + signature[3]]
@@ -220,3 +254,30 @@ def test_public_keys_rotate():
             for key in (rsa, first):
                 gone = by(key)
                 assert refused(server, gone, headers=bearer(gone))[1] in ("unknown_key", "bad_signature")
+
+
+def test_signatures_are_remembered():
+    """a crowd that comes back with the tokens that it had costs a signature for each worker and token, not
+    for each handshake; other keys forget them (A10, O8)"""
+    with tempfile.TemporaryDirectory(prefix="ringcast-e2e-") as folder:
+        key, other = PrivateKey(folder, "ec1", "ES256"), PrivateKey(folder, "ec2", "ES256")
+        with KeyFile(key.jwk, workers="2") as file:
+            server = file.server
+            place = create(server)
+            place |= {"token": key.sign(claims_of(place["token"]))}
+
+            def signatures(cache):
+                return server.metric("ringcast_token_signatures_total", cache=cache)
+
+            for _ in range(16):
+                come_and_go(server, place)
+            assert signatures("miss") <= 2 and signatures("hit") + signatures("miss") == 16
+            bad = place | {"token": place["token"][:-8] + "AAAAAAAA"}
+            for _ in range(4):
+                assert refused(server, bad, headers=bearer(bad)) == (401, "bad_signature")
+            assert signatures("hit") + signatures("miss") == 20 and signatures("hit") >= 14
+            assert server.metric("ringcast_tokens_refused_total") == 4
+            file.write(other.jwk)
+            file.hang_up()
+            for _ in range(4):
+                assert refused(server, place, headers=bearer(place)) == (401, "unknown_key")

@@ -349,3 +349,89 @@ TEST("what is written is read back, by each HS algorithm, with its claims")
         EXPECT_TEXT(room, "r");
     }
 }
+
+/* --- Signatures that are remembered (auth/cache.h) ------------------------------------------- */
+
+static struct jwt_cache cache;
+
+static const struct {
+    const char *key, *token;
+} slow_examples[] = {{rfc_rs256_key, rfc_rs256}, {rfc_es256_key, rfc_es256}};
+
+static void one_key_and_cache(const char *jwk)
+{
+    one_key(jwk);
+    memset(&cache, 0, sizeof cache);
+    policy.cache = &cache;
+}
+
+TEST("a signature is computed once, and what the token says is judged each time (A8, A10, A11)")
+{
+    for (size_t i = 0; i < 2; i++) {
+        struct text token = text_of(slow_examples[i].token);
+        one_key_and_cache(slow_examples[i].key);
+        EXPECT(check(token, rfc_expiry - 1) == JWT_OK);
+        EXPECT(check(token, rfc_expiry - 1) == JWT_OK);
+        EXPECT(claims.expires_s == rfc_expiry);
+        EXPECT_EQ(cache.misses, 1);
+        EXPECT_EQ(cache.hits, 1);
+        EXPECT(check(token, rfc_expiry + 29) == JWT_OK);
+        EXPECT(check(token, rfc_expiry + 30) == JWT_EXPIRED);
+        EXPECT(check(token, rfc_expiry - 1) == JWT_OK);
+        policy.issuer = TEXT("jim");
+        EXPECT(check(token, rfc_expiry - 1) == JWT_BAD_ISSUER);
+        policy.issuer = TEXT("joe");
+        EXPECT(check(token, rfc_expiry - 1) == JWT_OK);
+        policy.audience = TEXT("us");
+        EXPECT(check(token, rfc_expiry - 1) == JWT_BAD_AUDIENCE);
+    }
+}
+
+TEST("any byte of a remembered token that is different makes another token of it (A10)")
+{
+    for (size_t i = 0; i < 2; i++) {
+        char token[1024];
+        size_t size = strlen(slow_examples[i].token);
+        one_key_and_cache(slow_examples[i].key);
+        memcpy(token, slow_examples[i].token, size);
+        EXPECT(check((struct text){token, size}, rfc_expiry - 1) == JWT_OK);
+        for (size_t at = 0; at < size; at += 16) {
+            token[at] = token[at] == 'A' ? 'B' : 'A';
+            EXPECT(check((struct text){token, size}, rfc_expiry - 1) != JWT_OK);
+            EXPECT(check((struct text){token, size}, rfc_expiry - 1) != JWT_OK);
+            token[at] = slow_examples[i].token[at];
+        }
+        EXPECT_EQ(cache.hits, 0); /* what is wrong is not remembered */
+        EXPECT(check((struct text){token, size - 1}, rfc_expiry - 1) == JWT_BAD_SIGNATURE);
+    }
+}
+
+TEST("a remembered token is nothing by other keys, also of the same name (A2, A10, O3)")
+{
+    one_key_and_cache(rfc_es256_key);
+    EXPECT(check(text_of(rfc_es256), rfc_expiry - 1) == JWT_OK);
+    one_key(rfc_rs256_key); /* the key is gone */
+    policy.cache = &cache;
+    EXPECT(check(text_of(rfc_es256), rfc_expiry - 1) == JWT_BAD_ALG);
+    /* another one without a name, of RFC 7517 A.1 */
+    one_key(
+        "{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4\","
+        "\"y\":\"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM\"}");
+    policy.cache = &cache;
+    keys.generation += 1;
+    EXPECT(check(text_of(rfc_es256), rfc_expiry - 1) == JWT_BAD_SIGNATURE);
+    EXPECT_EQ(cache.hits, 0);
+    keys.generation = 0;
+}
+
+TEST("a token that is refused for what it says is not remembered, nor one of an HS algorithm")
+{
+    one_key_and_cache(rfc_es256_key);
+    EXPECT(check(text_of(rfc_es256), rfc_expiry + 100) == JWT_EXPIRED);
+    EXPECT(check(text_of(rfc_es256), rfc_expiry + 100) == JWT_EXPIRED);
+    EXPECT_EQ(cache.hits, 0);
+    one_key_and_cache(rfc_hs256_key);
+    EXPECT(check(text_of(rfc_hs256), rfc_expiry - 1) == JWT_OK);
+    EXPECT(check(text_of(rfc_hs256), rfc_expiry - 1) == JWT_OK);
+    EXPECT_EQ(cache.hits + cache.misses, 0);
+}

@@ -67,7 +67,7 @@ TEST("in other kinds sub is the player, and room, where it is there, must be the
     EXPECT_TEXT(verify(GAME_KART, TEXT("g1"), "{\"sub\":\"a\\u0000\",\"exp\":1700000060}"),
                 "bad_claims"); /* J4 */
     EXPECT_TEXT(verify(GAME_KART, TEXT("g1"), "{\"sub\":\"a\",\"room\":1,\"exp\":1700000060}"),
-                "bad_claims");
+                "wrong_room");
 }
 
 TEST("others see the name that the token gives, as far as it can be seen, else sub (J8)")
