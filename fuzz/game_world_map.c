@@ -135,6 +135,19 @@ static void aim(const struct world_checkpoint *checkpoint, struct world_point le
     legs[1] = (struct world_point){at->x + to->x * by, at->y + to->y * by, at->z + to->z * by};
 }
 
+static void check_route(const struct world_route *route)
+{
+    check_name(&route->id);
+    check_free(route->start, 0);
+    for (uint32_t i = 0; i < route->checkpoint_count; i++) {
+        const struct world_checkpoint *checkpoint = &route->checkpoints[i];
+        double off = world_length(checkpoint->forward) - 1;
+        check_free(checkpoint->position, 0);
+        MUST(checkpoint->radius >= 0.5);
+        MUST(checkpoint->shape == WORLD_SPHERE || (off < 1e-9 && off > -1e-9));
+    }
+}
+
 static void race_on(uint32_t number)
 {
     static struct world_races races;
@@ -175,8 +188,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         for (uint32_t i = 0; i < map.spawn_count && i < players_max; i++)
             wander(&chance, map.spawns[i]);
         for (uint32_t i = 0; i < map.route_count; i++) {
-            check_name(&map.routes[i].id);
-            check_free(map.routes[i].start, 0);
+            check_route(&map.routes[i]);
             race_on(i);
         }
     }

@@ -32,6 +32,39 @@ int32_t world_kiosk_find(const struct world_map *map, struct text id)
     return -1;
 }
 
+static bool same_terrain(const struct world_terrain *left, const struct world_terrain *right)
+{
+    return left->seed == right->seed && left->base == right->base &&
+           left->amplitude == right->amplitude && left->wavelength == right->wavelength &&
+           left->roughness == right->roughness && left->octaves == right->octaves;
+}
+
+static bool same_box(const struct world_box *left, const struct world_box *right)
+{
+    return left->min.x == right->min.x && left->min.y == right->min.y &&
+           left->min.z == right->min.z && left->max.x == right->max.x &&
+           left->max.y == right->max.y && left->max.z == right->max.z;
+}
+
+struct text world_map_conflict(const struct world_map *map, const struct world_map *next,
+                               bool has_races)
+{
+    if (!same_terrain(&map->terrain, &next->terrain))
+        return TEXT("has another seed or terrain, which clients have shown; restart for it");
+    if (!same_box(&map->bounds, &next->bounds))
+        return TEXT("has other bounds, which clients have been told; restart for them");
+    if (map->chunk_size != next->chunk_size || map->interest.cell != next->interest.cell)
+        return TEXT("has other chunks or cells, by which everybody is kept; restart for them");
+    if (map->tick_ms != next->tick_ms)
+        return TEXT("has another tickMs, which clients have been told; restart for it");
+    /* A map is all zeros before it is read: equal routes are equal bytes. */
+    bool same_routes = map->route_count == next->route_count &&
+                       memcmp(map->routes, next->routes, sizeof map->routes) == 0;
+    if (has_races && !same_routes)
+        return TEXT("has other routes, and there are races; try again when they are over");
+    return (struct text){};
+}
+
 bool world_tile_is_inside(const struct world_map *map, struct world_tile tile)
 {
     double size = map->chunk_size, x = tile.x * size, z = tile.z * size;

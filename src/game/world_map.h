@@ -131,6 +131,13 @@ struct world_map {
 [[nodiscard]] bool world_map_read(struct world_map *map, struct text text, struct bytes memory,
                                   struct writer *problem);
 
+/* Why a world that was read again must not take the place of the one that is on: words that
+ * continue "The new world ". Empty: it may. What clients have been told for good must be as it
+ * was; while there are races (`has_races`), so must the routes. Who is inside a new solid may
+ * leave it. */
+[[nodiscard]] struct text world_map_conflict(const struct world_map *map,
+                                             const struct world_map *next, bool has_races);
+
 /* The world that is served when no file is given. Lives as long as the program. */
 [[nodiscard]] struct text world_map_builtin(void);
 

@@ -275,6 +275,41 @@ TEST("the solids near a box hold all that overlap it, beyond the bounds too, and
     EXPECT(overlapping > 100 && others < 3 * overlapping);
 }
 
+TEST("a world that is read again may take the place of one in which people are, if it is like it")
+{
+    static struct world_map next;
+    static const struct {
+        const char *old, *new, *conflict;
+    } changes[] = {
+        {"5}]}]", "5}]}]", ""},
+        {"\"z\": 0}]", "\"z\": 0}, {\"x\": 1, \"z\": 1}]", ""},
+        {"\"y\": 5, \"z\": 20", "\"y\": 9, \"z\": 21", ""},
+        {"\"walking\": 6", "\"walking\": 8", ""},
+        {"hello", "goodbye", ""},
+        {"7", "8", "has another seed or terrain, which clients have shown; restart for it"},
+        {"\"amplitude\": 0", "\"amplitude\": 1",
+         "has another seed or terrain, which clients have shown; restart for it"},
+        {"\"x\": 100", "\"x\": 101",
+         "has other bounds, which clients have been told; restart for them"},
+        {"\"pace\"", "\"chunks\": {\"size\": 32}, \"pace\"",
+         "has other chunks or cells, by which everybody is kept; restart for them"},
+        {"\"pace\"", "\"tickMs\": 51, \"pace\"",
+         "has another tickMs, which clients have been told; restart for it"},
+        {"5}]}]", "6}]}]", "has other routes, and there are races; try again when they are over"},
+        {"\"route\": \"a\"", "\"range\": 5", ""},
+    };
+    EXPECT(read_text(text_of(small)));
+    next = map;
+    for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
+        EXPECT(read_text(with(changes[i].old, changes[i].new)));
+        struct text conflict = world_map_conflict(&next, &map, true);
+        if (!text_equal(conflict, text_of(changes[i].conflict)))
+            check_failed(__FILE__, __LINE__, "%s: %.*s", changes[i].new, TEXT_ARG(conflict));
+    }
+    EXPECT(read_text(with("5}]}]", "6}]}]")));
+    EXPECT_EQ(world_map_conflict(&next, &map, false).size, 0);
+}
+
 TEST("tiles are inside as far as some of them is, also below 0")
 {
     EXPECT(read_text(text_of(small)));
