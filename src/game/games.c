@@ -2,9 +2,6 @@
 #include "game/games.h"
 
 const struct game *const games[game_kinds] = {
-    [GAME_KART] = &game_kart,
-    [GAME_VOTE] = &game_vote,
-    [GAME_AVALON] = &game_avalon,
-    [GAME_LOBBY] = &game_lobby,
-    [GAME_WORLD] = &game_world,
+    [GAME_KART] = &game_kart,   [GAME_VOTE] = &game_vote,   [GAME_AVALON] = &game_avalon,
+    [GAME_LOBBY] = &game_lobby, [GAME_WORLD] = &game_world,
 };

@@ -46,8 +46,8 @@ constexpr uint32_t game_gather_max = 64; /* parts for one member */
 /* How much a game may say at once. */
 struct words_size {
     size_t bytes; /* of all messages together */
-    /* of one that is begun with words_begin: what was said before is delivered when less is left; 0:
-     * that never is */
+    /* of one that is begun with words_begin: what was said before is delivered when less is
+     * left; 0: that never is */
     size_t message_bytes;
     uint32_t messages, numbers, gatherings;
 };

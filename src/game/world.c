@@ -6,7 +6,7 @@ constexpr double lobby_radius = 32;          /* metres around a spawn point */
 constexpr uint32_t cell_entities_max = 2048; /* that a cell shows: their ids fit an outbox twice */
 constexpr uint32_t dismissals_a_tick = 8;
 
-/* --- Memory ---------------------------------------------------------------------------------- */
+/* --- Memory ----------------------------------------------------------------------------------- */
 
 static double larger(double left, double right)
 {
@@ -109,7 +109,7 @@ static void world_open(void *state, const struct game_opening *opening)
     world_walkers_init(world);
 }
 
-/* --- Strangers ------------------------------------------------------------------------------- */
+/* --- Strangers -------------------------------------------------------------------------------- */
 
 static void unlink_stranger(struct world *world, uint32_t number)
 {
@@ -138,7 +138,7 @@ static void link_stranger(struct world *world, uint32_t number)
     world->stranger_count += 1;
 }
 
-/* --- Players --------------------------------------------------------------------------------- */
+/* --- Players ---------------------------------------------------------------------------------- */
 
 static struct world_player *find_player(struct world *world, struct text id)
 {

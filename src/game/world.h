@@ -162,7 +162,7 @@ static inline enum world_dialect world_dialect_of(const struct world *world, uin
     return world->members[member].dialect;
 }
 
-/* --- world.c --------------------------------------------------------------------------------- */
+/* --- world.c ---------------------------------------------------------------------------------- */
 
 /* Has a member go: what it says is not listened to any more. Its player is away from now on. */
 void world_dismiss(struct world *world, uint32_t member, enum game_dismissal why,
@@ -178,7 +178,7 @@ void world_advance_races(struct world *world, struct game_time now, struct game_
 /* A player's motion has changed. */
 void world_place(struct world *world, uint32_t player);
 
-/* --- world_say.c: each begins and ends one message, unless it says otherwise ------------------- */
+/* --- world_say.c: each begins and ends one message, unless it says otherwise ------------------ */
 
 struct text world_saying_name(enum world_saying saying, enum world_dialect dialect);
 

@@ -4,7 +4,7 @@
 constexpr uint32_t none = world_grid_none;
 constexpr int32_t rank_middle = 3;
 
-/* --- The plane ------------------------------------------------------------------------------- */
+/* --- The plane -------------------------------------------------------------------------------- */
 
 /* Towards minus infinity: cells on both sides of 0 are equally wide (CONTRACT D25). */
 static int64_t floor_of(double value)
@@ -85,7 +85,7 @@ static uint32_t area_cell(const struct world_grid *grid, uint32_t from, uint32_t
     return world_grid_beside(grid, from, grid->offsets[rank].column, grid->offsets[rank].row);
 }
 
-/* --- Making it ------------------------------------------------------------------------------- */
+/* --- Making it -------------------------------------------------------------------------------- */
 
 static int32_t distance(int32_t column, int32_t row)
 {
@@ -158,7 +158,7 @@ void world_grid_init(struct world_grid *grid, struct arena *arena,
     init_cells(grid, count);
 }
 
-/* --- Between ticks --------------------------------------------------------------------------- */
+/* --- Between ticks ---------------------------------------------------------------------------- */
 
 static void mark_restless(struct world_grid *grid, uint32_t number)
 {
@@ -308,7 +308,7 @@ static void link_seer(struct world_grid *grid, uint32_t number)
     cell->seers = number;
 }
 
-/* --- The tick, step by step ------------------------------------------------------------------ */
+/* --- The tick, step by step ------------------------------------------------------------------- */
 
 /* What the last tick found has been told. */
 static void settle(struct world_grid *grid)

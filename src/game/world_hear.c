@@ -26,7 +26,7 @@ static void dismiss(const struct hearing *hearing, enum game_dismissal why)
     world_dismiss(hearing->world, hearing->member, why, hearing->now, hearing->words);
 }
 
-/* --- Moving ------------------------------------------------------------------------------------- */
+/* --- Moving ----------------------------------------------------------------------------------- */
 
 static bool read_number(const struct json *object, struct text name, double *out)
 {
@@ -120,7 +120,7 @@ static struct text hear_move(const struct hearing *hearing)
     return (struct text){};
 }
 
-/* --- Chunks -------------------------------------------------------------------------------------- */
+/* --- Chunks ----------------------------------------------------------------------------------- */
 
 struct wanted_tile {
     struct world_tile tile;
@@ -218,7 +218,7 @@ static struct text hear_chunks_off(const struct hearing *hearing)
     return read_tiles(hearing->payload, tiles, &count);
 }
 
-/* --- Kiosks ---------------------------------------------------------------------------------------- */
+/* --- Kiosks ----------------------------------------------------------------------------------- */
 
 static struct text hear_interact(const struct hearing *hearing)
 {
@@ -249,7 +249,7 @@ static struct text hear_interact(const struct hearing *hearing)
     return (struct text){};
 }
 
-/* --- Races ----------------------------------------------------------------------------------------- */
+/* --- Races ------------------------------------------------------------------------------------ */
 
 static void answer_start(const struct hearing *hearing, enum world_race_answer answer)
 {
@@ -302,7 +302,7 @@ static struct text hear_leave_race(const struct hearing *hearing)
     return (struct text){};
 }
 
-/* --- Who is here, and who they are --------------------------------------------------------------- */
+/* --- Who is here, and who they are ------------------------------------------------------------ */
 
 static struct text hear_who(const struct hearing *hearing)
 {
@@ -333,7 +333,7 @@ static struct text hear_auth(const struct hearing *hearing)
     return (struct text){};
 }
 
-/* --- All of it ------------------------------------------------------------------------------------- */
+/* --- All of it -------------------------------------------------------------------------------- */
 
 /* Each returns what is wrong with the message, or nothing when it was handled. */
 static struct text (*const hear[world_hearings])(const struct hearing *) = {

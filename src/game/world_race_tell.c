@@ -30,7 +30,7 @@ static const char *const racer_names[] = {
     [WORLD_RACER_TIMED_OUT] = "timed_out",
 };
 
-/* --- For whom ----------------------------------------------------------------------------------- */
+/* --- For whom --------------------------------------------------------------------------------- */
 
 static bool is_for_one(enum world_race_event_kind kind)
 {
@@ -121,7 +121,7 @@ static uint32_t audience(struct world *world, const struct world_race_event *eve
     return count + add_onlookers(world, event, dialect, members + count);
 }
 
-/* --- In which words ------------------------------------------------------------------------------ */
+/* --- In which words --------------------------------------------------------------------------- */
 
 static void write_number(struct writer *out, const char *key, uint64_t value)
 {

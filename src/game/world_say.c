@@ -31,7 +31,7 @@ enum world_hearing world_hearing_of(struct text name, enum world_dialect *dialec
     return world_hearings;
 }
 
-/* --- Pieces ---------------------------------------------------------------------------------- */
+/* --- Pieces ----------------------------------------------------------------------------------- */
 
 void world_open_message(struct writer *out, enum world_saying saying, enum world_dialect dialect)
 {
@@ -101,7 +101,7 @@ void world_write_rotation(struct writer *out, const char *key, struct world_rota
     write_byte(out, '}');
 }
 
-/* --- Entities: the only thing that is written by the thousand each tick ------------------------ */
+/* --- Entities: the only thing that is written by the thousand each tick ----------------------- */
 
 /* Each writes at `at`, without looking at the end, and returns the end of it: the caller has made
  * room for world_entity_size_max. A pointer in a register, and not one in memory that each byte
@@ -114,14 +114,11 @@ static inline char *put_text(char *at, struct text text)
 }
 
 /* "000001002...999": three digits at a time. */
-#define UNITS(before)                                                                              \
-    before "0" before "1" before "2" before "3" before "4" before "5" before "6" before "7" before \
-           "8" before "9"
-#define TENS(before)                                                                          \
-    UNITS(before "0")                                                                         \
-    UNITS(before "1")                                                                         \
-    UNITS(before "2") UNITS(before "3") UNITS(before "4") UNITS(before "5") UNITS(before "6") \
-        UNITS(before "7") UNITS(before "8") UNITS(before "9")
+#define FIVE(a, v, w, x, y, z) a v a w a x a y a z
+#define UNITS(a) FIVE(a, "0", "1", "2", "3", "4") FIVE(a, "5", "6", "7", "8", "9")
+#define LOW(a) UNITS(a "0") UNITS(a "1") UNITS(a "2") UNITS(a "3") UNITS(a "4")
+#define HIGH(a) UNITS(a "5") UNITS(a "6") UNITS(a "7") UNITS(a "8") UNITS(a "9")
+#define TENS(a) LOW(a) HIGH(a)
 static const char triples[] = TENS("0") TENS("1") TENS("2") TENS("3") TENS("4") TENS("5") TENS("6")
     TENS("7") TENS("8") TENS("9");
 static_assert(sizeof triples == 3 * 1000 + 1);
@@ -234,7 +231,7 @@ void world_write_id(struct writer *out, const struct world *world, uint32_t enti
     out->size = (size_t)(put_text(at, TEXT("\"}")) - (char *)out->data);
 }
 
-/* --- Messages to one --------------------------------------------------------------------------- */
+/* --- Messages to one -------------------------------------------------------------------------- */
 
 void world_say_error(struct world *world, struct game_words *words, uint32_t member,
                      struct text code, struct text sentence)

@@ -7,7 +7,7 @@
 #include "game/world.h"
 #include <assert.h>
 
-/* --- Who comes into sight, and goes out of it ---------------------------------------------------- */
+/* --- Who comes into sight, and goes out of it ------------------------------------------------- */
 
 /* Entities that one message after the other tells of: those of a group, or those of a cell who have
  * stayed there. */
@@ -125,7 +125,7 @@ void world_tell_changes(struct world *world, struct game_words *words)
     }
 }
 
-/* --- What is seen ------------------------------------------------------------------------------ */
+/* --- What is seen ----------------------------------------------------------------------------- */
 
 static void write_cell(struct writer *out, const struct world *world, uint32_t cell,
                        const uint32_t *entities, uint32_t count, struct game_time now)

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* --- At start -------------------------------------------------------------------------------- */
+/* --- At start --------------------------------------------------------------------------------- */
 
 /* The whole file; data is nullptr when that failed. The caller frees it. */
 static struct bytes read_file(const char *path, struct writer *why)
@@ -58,7 +58,7 @@ bool world_door_load(struct config *config, struct writer *why)
     return good;
 }
 
-/* --- Who comes --------------------------------------------------------------------------------- */
+/* --- Who comes -------------------------------------------------------------------------------- */
 
 static void open_world(struct worker *worker, struct conn *conn, const struct http_request *request,
                        struct bytes rest)

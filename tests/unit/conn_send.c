@@ -344,7 +344,7 @@ TEST("a snapshot of which nothing was taken gives way to a newer one, wherever t
     end();
 }
 
-TEST("a snapshot of which nothing was taken goes before another room's, and makes way for a newer one")
+TEST("a snapshot of which nothing was taken goes before another room's until a newer one comes")
 {
     begin();
     take_nothing_and_make_room(1);

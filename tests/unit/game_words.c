@@ -81,7 +81,7 @@ TEST("a token that a member has sent may be put forward to be checked")
     EXPECT_EQ(words.count, 0);
 }
 
-/* --- Saying much ----------------------------------------------------------------------------- */
+/* --- Saying much ------------------------------------------------------------------------------ */
 
 constexpr struct words_size much = {.bytes = 64, .messages = 4, .numbers = 10, .gatherings = 2};
 alignas(struct game_message) static uint8_t much_memory[1024];

@@ -1,6 +1,6 @@
-/* tests/unit/game_world.c: the world as its members hear it: a game on a table, a clock that the test
- * moves, and members who note whom they are told of (CONTRACT S4; THREATS.md A14, A16, G6, G7, G11,
- * G14, R3, R8, D22). */
+/* tests/unit/game_world.c: the world as its members hear it: a game on a table, a clock that the
+ * test moves, and members who note whom they are told of (CONTRACT S4; THREATS.md A14, A16, G6,
+ * G7, G11, G14, R3, R8, D22). */
 #include "base/json.h"
 #include "base/random.h"
 #include "check.h"
@@ -293,7 +293,7 @@ static struct world_point place_of(uint32_t member)
     return world->players[world->members[member].player].motion.now.position;
 }
 
-/* --- What is seen ------------------------------------------------------------------------------ */
+/* --- What is seen ----------------------------------------------------------------------------- */
 
 /* Nobody looks further than this along either axis; whoever is nearer than the radius is seen. */
 static void expect_sight(void)
@@ -616,7 +616,7 @@ TEST("a second token of somebody else ends the connection, and asking too often 
     end();
 }
 
-/* --- What players say ---------------------------------------------------------------------------- */
+/* --- What players say ------------------------------------------------------------------------- */
 
 TEST("a move that is too far is corrected, logged once a strike, and the last strike ends it (G6)")
 {

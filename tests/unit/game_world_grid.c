@@ -89,7 +89,7 @@ static void remove_it(uint32_t i)
     world_grid_remove(&grid, i);
 }
 
-/* --- What clients are told ------------------------------------------------------------------- */
+/* --- What clients are told -------------------------------------------------------------------- */
 
 static void tell(uint32_t viewer, uint32_t entity, bool enters)
 {
@@ -147,7 +147,7 @@ static void tick(void)
     }
 }
 
-/* --- The oracle ------------------------------------------------------------------------------ */
+/* --- The oracle ------------------------------------------------------------------------------- */
 
 static int32_t floor_quotient(int32_t value, int32_t divisor)
 {
@@ -192,7 +192,7 @@ static void expect_oracle(void)
             EXPECT_EQ(all[v].knows[e], oracle_sees(v, e));
 }
 
-/* --- What updates carry ---------------------------------------------------------------------- */
+/* --- What updates carry ----------------------------------------------------------------------- */
 
 static bool is_watched[4096];
 
@@ -243,7 +243,7 @@ static void expect_updates(bool all_of_it)
         EXPECT(!watched_by_nobody[c]); /* nothing is encoded for nobody */
 }
 
-/* --- Walks ----------------------------------------------------------------------------------- */
+/* --- Walks ------------------------------------------------------------------------------------ */
 
 static struct random chance;
 
@@ -339,7 +339,7 @@ TEST("steps along the borders of cells: what everybody is told is what the oracl
     }
 }
 
-/* --- Edges ----------------------------------------------------------------------------------- */
+/* --- Edges ------------------------------------------------------------------------------------ */
 
 TEST("cells on both sides of 0 are equally wide, and a name for each (CONTRACT D25)")
 {
@@ -406,7 +406,7 @@ TEST("of two who swap places while both see, each is told what has changed and n
     end();
 }
 
-/* --- Crowds ---------------------------------------------------------------------------------- */
+/* --- Crowds ----------------------------------------------------------------------------------- */
 
 static struct world_grid_config crowded(void)
 {
