@@ -83,6 +83,20 @@ TEST("an honest walker and an honest flyer are never corrected, also with a cloc
     EXPECT_EQ(walker.motion.strikes, 0);
 }
 
+TEST("a walker keeps its speed on the level uphill, and while it jumps")
+{
+    flat_world();
+    struct pilot climber = pilot_at(0, 0, 0), jumper = pilot_at(0, 0, 0);
+    for (uint32_t i = 1; i <= 300; i++) {
+        double seconds = i % 20 * 0.05;
+        climber.now_ns += tick;
+        jumper.now_ns += tick;
+        EXPECT_EQ(say(&climber, WORLD_WALKING, i * walk / 20, i * walk / 20, 0), WORLD_FINE);
+        EXPECT_EQ(say(&jumper, WORLD_WALKING, i * walk / 20, 4.9 * seconds * (1 - seconds), 0),
+                  WORLD_FINE);
+    }
+}
+
 TEST("who lags for five seconds and then says a hundred steps at once has done nothing wrong "
      "(THREATS.md G7)")
 {
@@ -666,7 +680,7 @@ TEST("a hundred lives in the built-in world end the same on every machine, to th
     memset(kinds_seen, 0, sizeof kinds_seen);
     for (uint32_t life = 0; life < 100; life++)
         hash = hash * 31 + life_of(&dice);
-    EXPECT_EQ(hash, 7304411241281183149);
+    EXPECT_EQ(hash, 4999264312462417670);
     for (size_t kind = 0; kind < sizeof kinds_seen / sizeof *kinds_seen; kind++)
         EXPECT(kinds_seen[kind] > 0);
 }
