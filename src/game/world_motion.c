@@ -96,14 +96,30 @@ static bool normalise(struct world_rotation *rotation)
     return true;
 }
 
+static double level_length(struct world_point step)
+{
+    return __builtin_sqrt(step.x * step.x + step.z * step.z);
+}
+
+/* How many seconds a walker needs for the step: on the level and in height at once. */
+static double walk_seconds(const struct world_pace *pace, struct world_point step)
+{
+    double level = level_length(step) / pace->speed[WORLD_WALKING];
+    double height = step.y > 0 ? step.y / pace->speed[WORLD_WALKING] : -step.y / pace->fall;
+    return (level > height ? level : height) / world_speed_slack;
+}
+
+static double flight_seconds(const struct world_pace *pace, struct world_point step)
+{
+    return world_length(step) / (pace->speed[WORLD_FLYING] * world_speed_slack);
+}
+
+/* Whether it goes no further in a second than it may. */
 static bool velocity_is_possible(const struct world_pace *pace, const struct world_sample *said)
 {
-    struct world_point velocity = said->velocity;
-    if (said->mode == WORLD_WALKING) {
-        if (velocity.y < -pace->fall * world_speed_slack) return false;
-        if (velocity.y < 0) velocity.y = 0;
-    }
-    return world_length(velocity) <= pace->speed[said->mode] * world_speed_slack;
+    double seconds = said->mode == WORLD_FLYING ? flight_seconds(pace, said->velocity)
+                                                : walk_seconds(pace, said->velocity);
+    return seconds <= 1;
 }
 
 /* What can be said of the sample alone. */
@@ -128,29 +144,13 @@ static double floor_at(const struct world_map *map, double x, double z)
     return world_height(&map->terrain, x, z) - world_ground_slack;
 }
 
-static double level_length(struct world_point step)
-{
-    return __builtin_sqrt(step.x * step.x + step.z * step.z);
-}
-
-/* What a walker pays for a piece of its way: the slope, or, downwards, the level and the fall at
- * once. */
-static void charge_piece(struct judgement *judgement, struct world_way piece)
+static void charge(struct judgement *judgement, struct world_way piece)
 {
     const struct world_pace *pace = &judgement->map->pace;
     struct world_point step = world_step(piece.from, piece.to);
-    double level = level_length(step), slope = world_length(step);
-    double walked = (step.y > 0 ? slope : level) / pace->speed[WORLD_WALKING];
-    double fallen = step.y < 0 ? -step.y / pace->fall : 0;
-    judgement->verdict->distance += slope;
-    judgement->seconds += (walked > fallen ? walked : fallen) / world_speed_slack;
-}
-
-static void charge_flight(struct judgement *judgement)
-{
-    double length = world_distance(judgement->way.from, judgement->way.to);
-    judgement->verdict->distance = length;
-    judgement->seconds = length / (judgement->map->pace.speed[WORLD_FLYING] * world_speed_slack);
+    judgement->verdict->distance += world_length(step);
+    judgement->seconds +=
+        judgement->mode == WORLD_FLYING ? flight_seconds(pace, step) : walk_seconds(pace, step);
 }
 
 static uint32_t piece_count(const struct judgement *judgement)
@@ -191,18 +191,15 @@ static bool can_pay(struct judgement *judgement)
 /* Whether there was time for the way. What is too far as the crow flies is not laid over hills. */
 static bool judge_distance(struct judgement *judgement)
 {
-    if (judgement->mode == WORLD_FLYING) {
-        charge_flight(judgement);
-        return can_pay(judgement);
-    }
-    charge_piece(judgement, judgement->way);
+    charge(judgement, judgement->way);
     if (!can_pay(judgement)) return false;
+    if (judgement->mode == WORLD_FLYING) return true;
     judgement->verdict->distance = judgement->seconds = 0;
     uint32_t count = piece_count(judgement);
     struct world_way piece = {.to = judgement->way.from};
     for (uint32_t i = 1; i <= count; i++) {
         piece = (struct world_way){piece.to, piece_point(judgement, i, count)};
-        charge_piece(judgement, piece);
+        charge(judgement, piece);
     }
     return can_pay(judgement);
 }

@@ -10,7 +10,8 @@
  * tenth below the speed's, so that an honest clock that runs a little fast never falls behind.
  *
  * A walker follows the ground: its way is laid over the hills between two samples, and paid for as
- * such, so that nobody walks through a mountain. Downwards it falls, at a price of its own.
+ * such, so that nobody walks through a mountain. Level and height are gone at once: a slope or a
+ * jump costs no more than the larger of the two. Downwards it falls, which has a speed of its own.
  *
  * Where: the whole way between two samples, against solids and, flying, against the ground.
  * A position is the middle of a body, at its feet: it may be on top of a solid, but does not touch

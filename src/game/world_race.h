@@ -9,13 +9,14 @@
  * One race of a route counts down at a time, and who starts it again meanwhile joins it; once it
  * runs, the next may begin. A player is in one race at most.
  *
- * The start is a sphere. Who waits in it is held there until go: a move out of it is refused as a
- * false start. Who is elsewhere at go must pass through it first. Time runs from go for everybody.
+ * The start is a sphere. Who waits in it is held there until go: a move out of it is refused as
+ * a false start (no strike: whoever waits leans forward). Who is elsewhere at go must pass
+ * through it first. Time runs from go for everybody.
  *
- * Checkpoints count in their order only, by the whole way between two samples, each where that way
- * reaches it: two may come in one move, none can be jumped over. The time is that part of the way
- * between the two samples' times, by the server's clock. Places follow from those times, not from
- * whose message came first; who has the same millisecond has the same place. */
+ * Checkpoints count in their order only, by the whole way between two samples, each where that
+ * way reaches it: two may come in one move, none can be jumped over. The time is that part of
+ * the way between the two samples' times, by the server's clock. Places follow from those times,
+ * not from whose message came first; who has the same millisecond has the same place. */
 #pragma once
 #include "game/world_map.h"
 

@@ -1,5 +1,6 @@
 /* tests/unit/game_world_motion.c: pilots that are honest, lag, or cheat, and what each is told
  * (THREATS.md G6, G7, G9, G10). */
+#include "base/json.h"
 #include "base/random.h"
 #include "check.h"
 #include "game/world_motion.h"
@@ -80,6 +81,20 @@ TEST("an honest walker and an honest flyer are never corrected, also with a cloc
         EXPECT_EQ(say(&flyer, WORLD_FLYING, -400 + i * fly * 1.05 / 20, 20, 5), WORLD_FINE);
     }
     EXPECT_EQ(walker.motion.strikes, 0);
+}
+
+TEST("a walker keeps its speed on the level uphill, and while it jumps")
+{
+    flat_world();
+    struct pilot climber = pilot_at(0, 0, 0), jumper = pilot_at(0, 0, 0);
+    for (uint32_t i = 1; i <= 300; i++) {
+        double seconds = i % 20 * 0.05;
+        climber.now_ns += tick;
+        jumper.now_ns += tick;
+        EXPECT_EQ(say(&climber, WORLD_WALKING, i * walk / 20, i * walk / 20, 0), WORLD_FINE);
+        EXPECT_EQ(say(&jumper, WORLD_WALKING, i * walk / 20, 4.9 * seconds * (1 - seconds), 0),
+                  WORLD_FINE);
+    }
 }
 
 TEST("who lags for five seconds and then says a hundred steps at once has done nothing wrong "
@@ -609,4 +624,63 @@ TEST("the longest line of a verdict fits, whatever the numbers")
     struct writer out = writer_over(line, sizeof line);
     world_verdict_write(&out, &pilot.verdict);
     EXPECT(!out.overflow && out.size > 500);
+}
+
+static void fold_double(uint64_t *hash, double value)
+{
+    uint64_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    *hash = (*hash ^ bits) * 0x100000001B3;
+}
+
+static uint32_t kinds_seen[WORLD_THROUGH_GROUND + 1];
+
+/* What became of a player who says 300 things at random in the built-in world, to the last bit. */
+static uint64_t life_of(struct random *dice)
+{
+    uint64_t hash = 0, now_ns = 1000 * ms;
+    struct world_motion motion = {};
+    struct world_verdict verdict;
+    chance = *dice;
+    world_motion_place(&motion, map.spawns[random_below(&chance, map.spawn_count)], now_ns);
+    for (uint32_t i = 0; i < 300; i++) {
+        enum world_mode mode = (enum world_mode)random_below(&chance, 2);
+        struct world_point from = motion.now.position;
+        double reach = mode == WORLD_FLYING ? 12 : 4;
+        struct world_sample said = sample_at(mode, from);
+        said.position.x += between(-reach, reach);
+        said.position.z += between(-reach, reach);
+        if (random_below(&chance, 50) == 0) said.position.x = -said.position.x;
+        said.position.y = world_height(&map.terrain, said.position.x, said.position.z) +
+                          between(-0.8, mode == WORLD_FLYING ? 9 : 0.4);
+        said.rotation.x = between(0, 0.36);
+        said.velocity.x = between(0, mode == WORLD_FLYING ? 36 : 6.8);
+        if (random_below(&chance, 50) == 0) said.position.z = __builtin_nan("");
+        if (random_below(&chance, 50) == 0) said.position.x = 513;
+        now_ns += random_below(&chance, 2000) * ms;
+        kinds_seen[world_motion_move(&motion, &map, &said, now_ns, &verdict)] += 1;
+        hash = (hash ^ verdict.kind ^ verdict.cost_ns ^ motion.budget_ns) * 0x100000001B3;
+        fold_double(&hash, motion.now.position.y);
+        fold_double(&hash, motion.now.rotation.w);
+        fold_double(&hash, verdict.at.x);
+    }
+    *dice = chance;
+    return hash;
+}
+
+TEST("a hundred lives in the built-in world end the same on every machine, to the last bit")
+{
+    static uint8_t memory[16 * 16384 + 1024];
+    uint8_t said[512];
+    struct writer problem = writer_over(said, sizeof said);
+    struct random dice = {.state = 2026};
+    uint64_t hash = 0;
+    EXPECT(
+        world_map_read(&map, world_map_builtin(), (struct bytes){memory, sizeof memory}, &problem));
+    memset(kinds_seen, 0, sizeof kinds_seen);
+    for (uint32_t life = 0; life < 100; life++)
+        hash = hash * 31 + life_of(&dice);
+    EXPECT_EQ(hash, 4999264312462417670);
+    for (size_t kind = 0; kind < sizeof kinds_seen / sizeof *kinds_seen; kind++)
+        EXPECT(kinds_seen[kind] > 0);
 }

@@ -8,8 +8,9 @@ constexpr uint64_t ms = 1'000'000;
 constexpr uint64_t second = 1000 * ms;
 constexpr uint32_t ann = 7, bob = 300, cid = 0;
 
-/*        cp3 <-- cp2        start at 0,0; a gate at x 20, two spheres, a gate at x 0 that
- *                 ^         finishes. Metres between: 20, 20, 40, 40. A kiosk far away starts it. */
+/*      cp3 <----------- cp2   start at 0,0; a gate at x 20, two spheres, a gate at x 0 that
+ *                        ^
+ *      start --- cp0 -> cp1   finishes. A kiosk far away starts it. */
 static struct world_map map;
 static struct world_races races;
 static struct world_race_events events;

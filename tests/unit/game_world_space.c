@@ -1,5 +1,5 @@
-/* tests/unit/game_world_space.c: ways against boxes, spheres and gates, compared with an oracle that
- * only looks at many points of the way (THREATS.md G8, G9). */
+/* tests/unit/game_world_space.c: ways against boxes, spheres and gates, compared with an oracle
+ * that only looks at many points of the way (THREATS.md G8, G9). */
 #include "base/random.h"
 #include "check.h"
 #include "game/world_space.h"

@@ -1,4 +1,5 @@
-/* tests/unit/game_world_terrain.c: the ground and what stands on it: the same everywhere, for ever. */
+/* tests/unit/game_world_terrain.c: the ground and what stands on it: the same everywhere,
+ * for ever. */
 #include "base/json.h"
 #include "base/random.h"
 #include "check.h"
