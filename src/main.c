@@ -154,7 +154,7 @@ static void pass_signals(struct hub *hub, struct worker_thread *threads, uint32_
             draining ? sigtimedwait(signals, nullptr, &moment) : sigwaitinfo(signals, nullptr);
         if (signal < 0 || signal == SIGRTMIN) continue;
         if (signal == SIGHUP) {
-            if (!draining) reload_keys(&reload);
+            if (!draining) reload_files(&reload);
             continue;
         }
         if (draining) _exit(EXIT_SUCCESS);

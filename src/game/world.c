@@ -475,6 +475,24 @@ static void world_verified(void *state, uint32_t member, const struct game_guest
         refresh(world, member, guest, now, words);
 }
 
+/* The grid stays: only what it may carry follows the new map. */
+static struct text world_remap(void *state, const struct world_map *next)
+{
+    struct world *world = state;
+    struct game_options options = *world->options;
+    options.map = next;
+    struct text why = world_map_conflict(world->map, next, world->races.active > 0);
+    if (why.size > 0) return why;
+    const struct world_grid_config config = grid_config(&options), *now = &world->grid.config;
+    if (config.cell_size != now->cell_size || config.slack != now->slack ||
+        config.radius != now->radius)
+        return TEXT("has another view, by which everybody is kept; restart for it");
+    world->grid.config.viewer_entities_max = config.viewer_entities_max;
+    world->grid.config.share_max = config.share_max;
+    world->map = next;
+    return (struct text){};
+}
+
 static void world_receive(void *state, uint32_t member, struct text text, struct game_time now,
                           struct bytes memory, struct game_words *words)
 {
@@ -494,4 +512,5 @@ const struct game game_world = {
     .leave = world_leave,
     .receive = world_receive,
     .verified = world_verified,
+    .remap = world_remap,
 };

@@ -75,8 +75,9 @@ struct hub {
     struct turnstile addresses; /* --address-connections, --address-handshakes */
     struct arena arena;         /* what the turnstiles take, and the following */
     struct hub_lent lent[game_kinds];
-    struct key_set key_sets[2];       /* the first one is there from the start */
-    struct mailbox_returns keys_home; /* main's: what workers have given back of the other one */
+    struct key_set key_sets[2];        /* the first one is there from the start */
+    struct mailbox_returns world_home; /* main's: the world that is not on */
+    struct mailbox_returns keys_home;  /* main's: what workers have given back of the other one */
     uint32_t worker_count;
     struct worker *workers[workers_max];
 };
@@ -90,9 +91,16 @@ enum mail_kind : uint32_t {
     MAIL_STALE,       /* value: kind; the state has changed since the last frame */
     MAIL_ERRAND,      /* pointer: struct errand; to be done and given back */
     MAIL_KEYS,        /* pointer: struct key_set; those that are good from now on */
+    MAIL_WORLD,       /* pointer: struct world_file; the world as it has been read again */
 };
 
-enum return_kind : uint32_t { RETURN_LOAN, RETURN_PARCEL, RETURN_ERRAND, RETURN_KEYS };
+enum return_kind : uint32_t {
+    RETURN_LOAN,
+    RETURN_PARCEL,
+    RETURN_ERRAND,
+    RETURN_KEYS,
+    RETURN_WORLD
+};
 
 /* Readies what all workers share under this configuration, which is borrowed. False when the memory
  * cannot be had. */

@@ -100,11 +100,12 @@ struct worker {
     bool deflate[game_kinds];                /* permessage-deflate may be agreed on */
     struct timer drain_timer;
     uint64_t drain_end_ms;
-    bool counted_empty;      /* in hub.empty */
-    bool more_stopped;       /* connections may be read on after the next turn's events */
-    bool more_mail;          /* the mailbox was left with some in it */
-    uint32_t said;           /* events in this turn; see events_a_turn_max */
-    struct hub_room *saying; /* whose game says much just now */
+    bool counted_empty;            /* in hub.empty */
+    bool more_stopped;             /* connections may be read on after the next turn's events */
+    bool more_mail;                /* the mailbox was left with some in it */
+    uint32_t said;                 /* events in this turn; see events_a_turn_max */
+    struct world_file *world_file; /* the world that is on, once another was read; at its home */
+    struct hub_room *saying;       /* whose game says much just now */
     bool wake_armed;
     bool log_armed;          /* the kernel holds a write of the log's bytes */
     uint64_t log_again_ms;   /* after a full pipe: when to try again */

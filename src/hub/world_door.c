@@ -1,5 +1,5 @@
 #include "hub/world_door.h"
-#include "game/world_map.h"
+#include "hub/rooms.h"
 #include "hub/routes.h"
 #include <errno.h>
 #include <stdio.h>
@@ -39,23 +39,72 @@ static bool read_map(struct world_map *map, struct text text, const char *name, 
     return good;
 }
 
+/* The main thread's, until they are lent to the world's home. */
+static struct world_file files[2];
+static struct world_file *spare = &files[1]; /* nullptr: it is on its way */
+
+static bool read_world(struct world_map *map, const struct config *config, struct writer *why)
+{
+    char path[4096];
+    snprintf(path, sizeof path, "%.*s", TEXT_ARG(config->world_file));
+    struct bytes file = read_file(path, why);
+    if (file.data == nullptr) return false;
+    bool good = read_map(map, text_from(file), path, why);
+    free(file.data);
+    return good;
+}
+
 bool world_door_load(struct config *config, struct writer *why)
 {
-    static struct world_map map;
-    char path[4096];
-    struct bytes file = {};
     if (config->world_file.size == 0 && config->world_listen.port == 0 && !config->dev) return true;
-    if (config->world_file.size == 0) {
-        config->world = &map;
-        return read_map(&map, world_map_builtin(), "that is built in", why);
+    config->world = &files[0].map;
+    return config->world_file.size > 0
+               ? read_world(&files[0].map, config, why)
+               : read_map(&files[0].map, world_map_builtin(), "that is built in", why);
+}
+
+bool world_door_reload(struct hub *hub, struct writer *why)
+{
+    struct mailbox_return *back = mailbox_take_returns(&hub->world_home);
+    if (back != nullptr) spare = list_entry(back, struct world_file, back);
+    if (spare == nullptr) {
+        write_text(why, TEXT("the reload before this one is not over yet; try again"));
+        return false;
     }
-    snprintf(path, sizeof path, "%.*s", TEXT_ARG(config->world_file));
-    file = read_file(path, why);
-    if (file.data == nullptr) return false;
-    bool good = read_map(&map, text_from(file), path, why);
-    free(file.data);
-    if (good) config->world = &map;
-    return good;
+    spare->map = (struct world_map){};
+    if (!read_world(&spare->map, hub->config, why)) return false;
+    struct mail mail = {.kind = MAIL_WORLD, .pointer = spare};
+    if (!hub_post(hub, hub_home_world(hub->worker_count), mail)) {
+        write_text(why, TEXT("the world's worker is busy; try again"));
+        return false;
+    }
+    spare = nullptr;
+    return true;
+}
+
+static struct text remap(struct worker *worker, const struct world_map *map)
+{
+    struct hub_room *room = rooms_find(worker, TEXT("world"));
+    if (room == nullptr) return TEXT("comes too late: the server is going down");
+    return game_world.remap(room->state, map);
+}
+
+void world_door_take(struct worker *worker, struct world_file *file)
+{
+    struct world_file *on = worker->world_file != nullptr ? worker->world_file : &files[0];
+    struct text why = remap(worker, &file->map);
+    bool taken = why.size == 0;
+    if (taken) {
+        worker->world_file = file;
+        LOG(&worker->log, worker->now, LOG_NOTICE, "world_reloaded",
+            LOG_U("routes", file->map.route_count), LOG_U("kiosks", file->map.kiosk_count),
+            LOG_U("solids", file->map.solid_count));
+    } else {
+        LOG(&worker->log, worker->now, LOG_ERROR, "world_kept", LOG_T("the_new_world", why));
+    }
+    struct world_file *back = taken ? on : file;
+    back->back.kind = RETURN_WORLD;
+    mailbox_return(&worker->hub->world_home, &back->back);
 }
 
 /* --- Who comes -------------------------------------------------------------------------------- */

@@ -3,6 +3,7 @@ see each other, race and cheat (CONTRACT S4; THREATS.md A14, A16, G6, G8 to G11,
 import contextlib
 import json
 import re
+import signal
 import tempfile
 import time
 
@@ -448,3 +449,39 @@ def test_file():
         code, said = server.wait_exit(5), server.log_text()
         assert code == 78 and re.search(r"line \d\d+, column \d+: spawns", said), said
         server.stopped = True
+
+
+def test_reload():
+    """SIGHUP has the world read again where that is safe; where it is not, or it is wrong, it stays as it was"""
+    with tempfile.TemporaryDirectory() as folder, flat_world(folder, "--workers", "2") as server:
+        def reload(**changes):
+            with open(folder + "/world.json", "w") as file:
+                json.dump(FLAT | changes, file)
+            server.process.send_signal(signal.SIGHUP)
+
+        def answer(pilot):
+            pilot.say("interact", {"kioskId": "start"})
+            return pilot.expect("kiosk")["answer"]
+
+        def logged(words, count=1):
+            wait_until(lambda: server.log_text().count(words) >= count, 5, lambda: server.log_text()[-2000:])
+
+        with Pilot(server.world, "ann") as ann:
+            assert answer(ann) == "Go."
+            kiosk, = FLAT["kiosks"]
+            for i in range(5):
+                reload(kiosks=[kiosk | {"answer": f"Go {i}."}])
+                logged("event=world_reloaded", i + 1)
+                assert answer(ann) == f"Go {i}."
+            reload(seed=8)
+            logged("event=world_kept")
+            reload(spawns=[])
+            logged("event=reload_failed")
+            reload(interest={"radius": 60, "leaveRadius": 70})
+            logged("event=world_kept", 2)
+            assert answer(ann) == "Go 4."
+            ann.fly(point(20, 0))
+            ann.say("start_race", {"routeId": "round"})
+            ann.expect("race_event")
+            reload(routes=[], kiosks=[])
+            logged("there are races")
