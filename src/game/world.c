@@ -56,6 +56,7 @@ static void reserve(struct world *world, struct arena *arena, const struct game_
     world->free_players = arena_take(arena, players * sizeof(uint32_t));
     world->gone = arena_take(arena, players * sizeof(uint32_t));
     world->walkers = arena_take(arena, options->walkers * sizeof *world->walkers);
+    world->wishes = arena_take(arena, world_wishes_max * sizeof *world->wishes);
     world->parts = arena_take(arena, world_grid_cells(&config) * world_dialects * sizeof(uint32_t));
     table_init(&world->by_id, arena, players, (struct hash_key){});
 }
@@ -360,6 +361,7 @@ static void tick(struct world *world, struct game_time now, struct game_words *w
 {
     world->tick += 1;
     words->ticks += 1;
+    world_tell_chunks(world, words);
     world_advance_races(world, now, words);
     expire_strangers(world, now, words);
     advance_players(world, now, words);

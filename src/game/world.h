@@ -6,6 +6,7 @@
  *   world_say.c    how it is put: each message in the words that its reader uses
  *   world_tell.c   what a tick's changes mean for those who see them
  *   world_race_tell.c   what happens in races
+ *   world_chunks.c      tiles on demand
  *   world_walkers.c     those who only walk about, for load tests
  * and, knowing nothing of members or messages: world_grid.h (who sees whom), world_motion.h (who
  * may move how), world_race.h (races), world_map.h (the file), world_terrain.h (the ground).
@@ -20,6 +21,7 @@
  *                  ^                 |
  *                  +----comes back---+               (others see it stand where it was) */
 #pragma once
+#include "base/json.h"
 #include "base/table.h"
 #include "game/games.h"
 #include "game/strikes.h"
@@ -112,6 +114,18 @@ struct world_player {
     struct strikes strikes; /* of messages that mean nothing */
 };
 
+/* Tiles that a player asks for. */
+constexpr uint32_t world_tiles_max = 64;   /* of one wish */
+constexpr uint32_t world_wishes_max = 256; /* that wait for the tick; one more has all answered */
+struct world_wanted_tile {
+    struct world_tile tile;
+    enum world_detail detail;
+};
+struct world_wish {
+    uint32_t player, count;
+    struct world_wanted_tile tiles[world_tiles_max];
+};
+
 /* One who only walks about: entity players_max + its number. */
 struct world_walker {
     struct world_sample now;
@@ -146,6 +160,8 @@ struct world {
     uint64_t next_presence_ms;
     uint32_t online, told_online; /* players that others know of, and what they were told */
     uint32_t zone_counts[world_zones];
+    struct world_wish *wishes;
+    uint32_t wish_count;
     struct world_races races;
     struct world_race_events events;
     struct world_racer_id racer_ids[world_races_max][world_racers_max];
@@ -230,6 +246,19 @@ void world_say_who(struct world *world, struct game_words *words, uint32_t playe
 
 /* Tells of what has happened in races to those whom it concerns, and forgets it. */
 void world_tell_races(struct world *world, struct game_words *words, struct game_time now);
+
+/* --- world_chunks.c --------------------------------------------------------------------------- */
+
+/* A player asks for tiles. Returns what is wrong with its message, or nothing: then it has been told
+ * why it gets none, or gets them with the next tick. */
+struct text world_want_chunks(struct world *world, struct game_words *words, uint32_t player,
+                              const struct json *payload, struct game_time now);
+
+/* It needs some no more. Returns what is wrong with its message, or nothing. */
+struct text world_unload_chunks(const struct json *payload);
+
+/* Answers what is asked for: wishes that are alike by the same messages. */
+void world_tell_chunks(struct world *world, struct game_words *words);
 
 /* --- world_hear.c ----------------------------------------------------------------------------- */
 

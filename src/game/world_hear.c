@@ -2,8 +2,6 @@
 #include "game/envelope.h"
 #include "game/world.h"
 
-constexpr uint32_t tiles_max = 64; /* of one request (THREATS.md R10) */
-constexpr struct rate tile_rate = {.per_second = 64, .burst = 384}; /* of one player */
 constexpr struct rate who_rate = {.per_second = 1, .burst = 3};
 
 /* What a player says, for the one call. */
@@ -122,100 +120,15 @@ static struct text hear_move(const struct hearing *hearing)
 
 /* --- Chunks ----------------------------------------------------------------------------------- */
 
-struct wanted_tile {
-    struct world_tile tile;
-    enum world_detail detail;
-};
-
-static bool read_tile(const struct json *value, struct wanted_tile *wanted)
-{
-    int64_t x, z;
-    struct text lod;
-    if (!json_to_integer(json_member(value, TEXT("x")), &x) || x < INT32_MIN || x > INT32_MAX ||
-        !json_to_integer(json_member(value, TEXT("z")), &z) || z < INT32_MIN || z > INT32_MAX ||
-        !json_to_text(json_member(value, TEXT("lod")), &lod) ||
-        !world_detail_of(lod, &wanted->detail))
-        return false;
-    wanted->tile = (struct world_tile){(int32_t)x, (int32_t)z};
-    return true;
-}
-
-/* Returns what is wrong with the list, or nothing. */
-static struct text read_tiles(const struct json *payload, struct wanted_tile *tiles, size_t *count)
-{
-    const struct json *list = json_member(payload, TEXT("tiles"));
-    *count = json_count(list);
-    if (!json_is_array(list) || *count == 0)
-        return TEXT("has no payload.tiles, a list of {x,z,lod}");
-    if (*count > tiles_max) return TEXT("has more than 64 tiles");
-    for (size_t i = 0; i < *count; i++)
-        if (!read_tile(json_element(list, i), &tiles[i]))
-            return TEXT("has a tile that is not {x,z,lod}, lod being near, mid or far");
-    return (struct text){};
-}
-
-static int64_t tiles_apart(int32_t from, int32_t to)
-{
-    return from < to ? (int64_t)to - from : (int64_t)from - to;
-}
-
-static bool is_in_reach(const struct hearing *hearing, struct world_tile tile)
-{
-    const struct world_map *map = hearing->world->map;
-    struct world_tile own =
-        world_tile_at(hearing->player->motion.now.position, (double)map->chunk_size);
-    return tiles_apart(own.x, tile.x) <= map->chunk_reach &&
-           tiles_apart(own.z, tile.z) <= map->chunk_reach && world_tile_is_inside(map, tile);
-}
-
-/* As many of the tiles as one message takes. Returns how many. */
-static size_t say_chunks(const struct hearing *hearing, const struct wanted_tile *tiles,
-                         size_t count)
-{
-    const struct world_map *map = hearing->world->map;
-    struct writer *out =
-        world_tell_one(hearing->world, hearing->words, hearing->member, WORLD_SAY_CHUNK_META);
-    size_t start = out->size, i = 0;
-    write_text(out, TEXT("\"tiles\":["));
-    for (; i < count && out->size - start < world_said_max - 2 * world_chunk_size_max; i++) {
-        struct world_chunk chunk;
-        world_chunk_make(&chunk, &map->terrain, map->chunk_size, tiles[i].tile, tiles[i].detail);
-        if (i > 0) write_byte(out, ',');
-        world_chunk_write(out, &chunk);
-    }
-    write_byte(out, ']');
-    world_close_message(hearing->words);
-    return i;
-}
-
 static struct text hear_chunks(const struct hearing *hearing)
 {
-    struct wanted_tile tiles[tiles_max];
-    size_t count;
-    struct text problem = read_tiles(hearing->payload, tiles, &count);
-    if (problem.size > 0) return problem;
-    for (size_t i = 0; i < count; i++) {
-        if (is_in_reach(hearing, tiles[i].tile)) continue;
-        answer_error(hearing, TEXT("out_of_reach"),
-                     TEXT("A tile is too far from where you are, or outside the world."));
-        return (struct text){};
-    }
-    if (!bucket_take(&hearing->player->chunk_bucket, tile_rate, hearing->now.ms, (uint32_t)count)) {
-        answer_error(hearing, TEXT("too_many_chunks"),
-                     TEXT("You ask for more tiles than 64 a second; wait a little."));
-        return (struct text){};
-    }
-    for (size_t said = 0; said < count;)
-        said += say_chunks(hearing, tiles + said, count - said);
-    return (struct text){};
+    return world_want_chunks(hearing->world, hearing->words, hearing->number, hearing->payload,
+                             hearing->now);
 }
 
-/* Nothing is kept about who has which chunk: there is nothing to let go of. */
 static struct text hear_chunks_off(const struct hearing *hearing)
 {
-    struct wanted_tile tiles[tiles_max];
-    size_t count;
-    return read_tiles(hearing->payload, tiles, &count);
+    return world_unload_chunks(hearing->payload);
 }
 
 /* --- Kiosks ----------------------------------------------------------------------------------- */

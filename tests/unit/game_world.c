@@ -679,3 +679,46 @@ TEST("a crowd that comes costs each one message a tick, and is counted once a se
     EXPECT(heard[0].presence_count <= 2);
     end();
 }
+
+TEST("tiles that several ask for between two ticks are said once a dialect (S4-5)")
+{
+    const char *wish = "{\"type\":\"chunk_request\",\"payload\":{\"tiles\":["
+                       "{\"x\":0,\"z\":-1,\"lod\":\"near\"},{\"x\":1,\"z\":0,\"lod\":\"far\"}]}}";
+    const char *other = "{\"type\":\"chunk_request\",\"payload\":{\"tiles\":["
+                        "{\"x\":0,\"z\":-1,\"lod\":\"mid\"},{\"x\":1,\"z\":0,\"lod\":\"far\"}]}}";
+    const struct game_options wanted = ordinary();
+    begin(flat, &wanted);
+    for (uint32_t i = 0; i < 10; i++)
+        come_as(i, i, i == 9 ? WORLD_SIBLING : WORLD_PLAIN);
+    pass(1000);
+    advance(); /* nothing else is news */
+    tick();
+    uint32_t before = messages_said;
+    tick();
+    EXPECT_EQ(messages_said, before);
+    for (uint32_t i = 0; i < 10; i++)
+        say(i, i == 4 ? other : wish);
+    leave(5);
+    messages_said = 0;
+    pass(map.tick_ms);
+    advance();
+    EXPECT_EQ(messages_said, before + 3);
+    EXPECT(strcmp(heard[0].last, heard[8].last) == 0);
+    EXPECT(strstr(heard[0].last, "\"lod\":\"near\"") != nullptr);
+    EXPECT(strstr(heard[4].last, "\"lod\":\"mid\"") != nullptr);
+    EXPECT(strstr(heard[9].last, "S2C_WORLD_CHUNK_META") != nullptr);
+    end();
+}
+
+TEST("more wishes for tiles than may wait are answered at once")
+{
+    const struct game_options wanted = ordinary();
+    begin(flat, &wanted);
+    come(0);
+    for (uint32_t i = 0; i < world_wishes_max + 1; i++)
+        say(0, "{\"type\":\"chunk_request\",\"payload\":{\"tiles\":[{\"x\":0,\"z\":0,\"lod\":"
+               "\"far\"}]}}");
+    EXPECT(strstr(heard[0].last, "chunk_meta") != nullptr);
+    EXPECT_EQ(world->wish_count, 1);
+    end();
+}
