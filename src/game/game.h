@@ -198,8 +198,9 @@ struct game {
     enum game_answer (*command)(void *state, struct text command, struct game_time now,
                                 struct writer *reply);
 
-    /* Another map is there for the world. Takes it, which is lent like the one before, and returns
-     * an empty text; or goes on with that, and returns why: words that continue "The new world ". */
+    /* Another map is there for the world. Takes it, which is lent like the one before, and
+     * returns an empty text; or goes on with that, and returns why: words that continue "The new
+     * world ". */
     struct text (*remap)(void *state, const struct world_map *map);
 
     /* Writes which commands are understood, as one sentence. */

@@ -249,8 +249,8 @@ void world_tell_races(struct world *world, struct game_words *words, struct game
 
 /* --- world_chunks.c --------------------------------------------------------------------------- */
 
-/* A player asks for tiles. Returns what is wrong with its message, or nothing: then it has been told
- * why it gets none, or gets them with the next tick. */
+/* A player asks for tiles. Returns what is wrong with its message, or nothing: then it has been
+ * told why it gets none, or gets them with the next tick. */
 struct text world_want_chunks(struct world *world, struct game_words *words, uint32_t player,
                               const struct json *payload, struct game_time now);
 

@@ -25,9 +25,10 @@ struct reload {
 
 void reload_init(struct reload *reload, struct hub *hub);
 
-/* Reads --jwt-keys again, and gives every worker what is in it; or changes nothing. Then --world, by
- * world_door_reload. Either is told by a line on stderr. Tokens that let somebody in before are good until they expire. Blocks while
- * the file is read, and for a second at most until all workers have the keys. */
+/* Reads --jwt-keys again, and gives every worker what is in it; or changes nothing. Then
+ * --world, by world_door_reload. Either is told by a line on stderr. Tokens that let somebody in
+ * before are good until they expire. Blocks while the file is read, and for a second at most
+ * until all workers have the keys. */
 void reload_files(struct reload *reload);
 
 /* At a worker: newer keys have come (MAIL_KEYS). */
