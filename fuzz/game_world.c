@@ -16,6 +16,7 @@ constexpr uint32_t steps_max = 200;
 
 struct member {
     bool sits, is_player;
+    char id;              /* of a player */
     bool knows[entities]; /* players by id, then walkers */
 };
 
@@ -198,7 +199,11 @@ static void verify(struct tabletop *table, struct script *script, uint32_t numbe
         stays = stays && words->dismissed[i].member != number;
     if (choice & (64 | 128)) MUST(!stays);
     finish(table);
-    if (stays) table->members[number].is_player = true;
+    if (!stays) return;
+    table->members[number].is_player = true;
+    table->members[number].id = id;
+    for (uint32_t i = 0; i < members_max; i++) /* a player has one connection */
+        MUST(i == number || !table->members[i].is_player || table->members[i].id != id);
 }
 
 static void receive(struct tabletop *table, struct script *script, uint32_t number,
@@ -232,7 +237,7 @@ static void step_auth(struct tabletop *table, struct script *script)
     const struct text sibling = TEXT("{\"type\":\"C2S_AUTH\",\"payload\":{\"token\":\"t\"}}");
     uint8_t choice = script_byte(script);
     struct text text = choice & 128 ? sibling : plain;
-    receive(table, script, choice % members_max, text.data, text.size);
+    receive(table, script, (choice & 127) % members_max, text.data, text.size);
 }
 
 /* A move in the right form: to a place, or from the last one. */
