@@ -177,9 +177,13 @@ TEST("each slip is told with line, column, the way to it, and what would be righ
          "\"answer\": \"\"},\n",
          "line 12, column 8: kiosks[1].id is that of number 0 in the list, too; each needs its "
          "own"},
-        {"\"pace\"", "\"interest\": {\"radius\": 96, \"leaveRadius\": 96}, \"pace\"",
-         "line 5, column 13: interest has a leaveRadius that is not above its radius; what stands "
-         "at the edge would come and go"},
+        {"\"pace\"", "\"interest\": {\"radius\": 128}, \"pace\"",
+         "line 5, column 13: interest has a leaveRadius of 128 and a radius of 128; the first must "
+         "be above the second, or what stands at the edge comes and goes"},
+        {"\"pace\"", "\"interest\": {\"cell\": 31}, \"pace\"",
+         "line 5, column 13: interest has a leaveRadius of 128 and a cell of 31; it must be 4 "
+         "cells "
+         "at most"},
         {"\"seed\": 7", "\"seed\": 7, \"seed\": 8",
          "line 2, column 12: the file has a key twice: seed"},
         {"\"answer\": \"hello\"", "\"answer\": \"hello\",",

@@ -181,6 +181,17 @@ TEST("checkpoints that are skipped, repeated or passed backwards do not count (T
     EXPECT_EQ(races.races[race].racers[0].next, 1);
 }
 
+TEST("who lags and says all its steps at once passes what they pass, at the time when they came "
+     "(THREATS.md G7)")
+{
+    running(false);
+    wait(5 * second);
+    for (uint32_t i = 0; i < 50; i++)
+        EXPECT(go(ann, (struct world_point){i, 0, 0}, (struct world_point){i + 1.0, 0, 0},
+                  i == 0 ? 5 * second : 0));
+    EXPECT_TEXT(said(), "checkpoint 7 0.0 at 5000, checkpoint 7 0.1 at 5000");
+}
+
 TEST("who is in no race, or on another route's checkpoints, passes nothing (THREATS.md G8)")
 {
     running(false);
