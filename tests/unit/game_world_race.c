@@ -314,6 +314,20 @@ TEST("who starts again meanwhile joins; the next race on the route may begin onc
     EXPECT_EQ(world_race_of(&races, cid), first);
 }
 
+TEST("each route has a countdown of its own")
+{
+    track();
+    EXPECT_EQ(start(ann, 0, 0), WORLD_RACE_TAKEN);
+    uint16_t first = race;
+    EXPECT_EQ(
+        world_race_start(&races, &map, 1, bob, (struct world_point){}, now_ns, &race, &events),
+        WORLD_RACE_TAKEN);
+    EXPECT(race != first && races.races[race].route == 1 && races.races[first].racer_count == 1);
+    EXPECT_EQ(world_race_start(&races, &map, 1, cid, (struct world_point){100, 0, 100}, now_ns,
+                               &race, &events),
+              WORLD_RACE_TOO_FAR); /* that kiosk starts the other route */
+}
+
 TEST("who leaves before go was never there; afterwards it did not finish, and the others go on")
 {
     track();
