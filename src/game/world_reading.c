@@ -89,7 +89,7 @@ struct reading {
     struct world_route *route; /* whose checkpoints are read */
 };
 
-/* The member `name` of `parent`, read by a table. nullptr in *member when it is left out. */
+/* Reads the member `name` of `parent` by a table; all of it is standard when it is left out. */
 static bool read_member(struct reading *reading, const struct json *parent, struct text name,
                         const struct world_field *fields, size_t count, void *into)
 {
@@ -194,13 +194,19 @@ static bool read_interest(struct reading *reading, const struct json *root)
     const struct json *value = json_member(root, TEXT("interest"));
     if (!READ_MEMBER(reading, root, "interest", interest_fields, interest)) return false;
     size_t before = world_file_enter(&reading->file, TEXT("interest"));
-    if (interest->leave_radius <= interest->radius)
-        return fail(reading, value,
-                    TEXT("has a leaveRadius that is not above its radius; what "
-                         "stands at the edge would come and go"));
-    if (interest->leave_radius > world_leave_cells_max * interest->cell)
-        return fail(reading, value,
-                    TEXT("has a leaveRadius of more than 4 cells; make the cells larger"));
+    if (interest->leave_radius <= interest->radius) {
+        write_format(world_file_fault(&reading->file, value),
+                     "has a leaveRadius of %.16g and a radius of %.16g; the first must be above "
+                     "the second, or what stands at the edge comes and goes",
+                     interest->leave_radius, interest->radius);
+        return false;
+    }
+    if (interest->leave_radius > world_leave_cells_max * interest->cell) {
+        write_format(world_file_fault(&reading->file, value),
+                     "has a leaveRadius of %.16g and a cell of %.16g; it must be 4 cells at most",
+                     interest->leave_radius, interest->cell);
+        return false;
+    }
     world_file_leave(&reading->file, before);
     return true;
 }
@@ -276,13 +282,12 @@ static bool read_checkpoint(struct reading *reading, const struct json *value, u
         !check_member(reading, value, TEXT("position"), checkpoint->position) ||
         !read_forward(reading, value, checkpoint))
         return false;
-    const struct world_checkpoint *before = checkpoint - 1;
-    bool apart = index == 0 ? is_apart(checkpoint, route->start, route->start_radius)
-                            : is_apart(checkpoint, before->position, depth_of(before));
-    if (apart) return true;
-    return fail(reading, value,
-                index == 0 ? TEXT("overlaps the start; move it away")
-                           : TEXT("overlaps the one before it; move it away"));
+    if (index == 0)
+        return is_apart(checkpoint, route->start, route->start_radius) ||
+               fail(reading, value, TEXT("overlaps the start; move it away"));
+    const struct world_checkpoint *before = &route->checkpoints[index - 1];
+    return is_apart(checkpoint, before->position, depth_of(before)) ||
+           fail(reading, value, TEXT("overlaps the one before it; move it away"));
 }
 
 /* The metres between a checkpoint and the one after it. */

@@ -132,13 +132,18 @@ TEST("each slip is told with line, column, the way to it, and what would be righ
          "line 7, column 30: spawns[1] lies outside the bounds; move it, or them"},
         {"[{\"x\": 0, \"z\": 0}]", "[{\"x\": 15, \"z\": 15}]",
          "line 7, column 12: spawns[0] lies inside solids[0]; move one of them"},
-        {"[{\"x\": 0, \"z\": 0}]", "[{\"x\": 0, \"y\": -1, \"z\": 0}]",
+        {"[{\"x\": 0, \"z\": 0}]", "[{\"x\": 0, \"y\": -0.01, \"z\": 0}]",
          "line 7, column 12: spawns[0] lies under the ground, which is at y 0 there; leave y out "
          "to lie on it"},
         {"\"max\": {\"x\": 100, \"y\": 50", "\"max\": {\"x\": 1e6, \"y\": 50",
          "line 3, column 66: bounds.max.x is 1000000; it must be one from -65536 to 65536"},
         {"\"max\": {\"x\": 100, \"y\": 50", "\"max\": {\"x\": 100, \"y\": -40",
          "line 3, column 11: bounds are too small; max must be 16 above min in x, y and z"},
+        {"\"min\": {\"x\": -100, \"y\": -50, \"z\": -100}",
+         "\"min\": {\"x\": -100, \"y\": -50, \"z\": 90}",
+         "line 3, column 11: bounds are too small; max must be 16 above min in x, y and z"},
+        {"\"min\": {\"x\": -100, \"y\": -50, ", "\"min\": {\"x\": -100, ",
+         "line 3, column 19: bounds.min has no y; it needs one"},
         {"\"amplitude\": 0", "\"amplitude\": 60",
          "line 3, column 11: bounds leave out some of the ground, which may be at y -60 to 60; "
          "make them higher, or terrain.amplitude less"},
@@ -177,9 +182,13 @@ TEST("each slip is told with line, column, the way to it, and what would be righ
          "\"answer\": \"\"},\n",
          "line 12, column 8: kiosks[1].id is that of number 0 in the list, too; each needs its "
          "own"},
-        {"\"pace\"", "\"interest\": {\"radius\": 96, \"leaveRadius\": 96}, \"pace\"",
-         "line 5, column 13: interest has a leaveRadius that is not above its radius; what stands "
-         "at the edge would come and go"},
+        {"\"pace\"", "\"interest\": {\"radius\": 128}, \"pace\"",
+         "line 5, column 13: interest has a leaveRadius of 128 and a radius of 128; the first must "
+         "be above the second, or what stands at the edge comes and goes"},
+        {"\"pace\"", "\"interest\": {\"cell\": 31}, \"pace\"",
+         "line 5, column 13: interest has a leaveRadius of 128 and a cell of 31; it must be 4 "
+         "cells "
+         "at most"},
         {"\"seed\": 7", "\"seed\": 7, \"seed\": 8",
          "line 2, column 12: the file has a key twice: seed"},
         {"\"answer\": \"hello\"", "\"answer\": \"hello\",",

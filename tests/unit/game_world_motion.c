@@ -336,6 +336,28 @@ TEST("what a walker may climb opens no way through floors or under walls (THREAT
     EXPECT(pilot.motion.now.position.y == 4.4);
 }
 
+TEST("nobody climbs out of the bounds")
+{
+    flat_world();
+    add_solid((struct world_point){10, 190, 0}, (struct world_point){20, 200.3, 20});
+    struct pilot pilot = rested_at(9, 199.9, 5);
+    EXPECT_EQ(say(&pilot, WORLD_WALKING, 11, 199.9, 5), WORLD_INSIDE_SOLID);
+    EXPECT_EQ(pilot.verdict.solid, 0);
+}
+
+TEST("a floor that is thinner than a step is no less of one (THREATS.md G9)")
+{
+    flat_world();
+    add_solid((struct world_point){0, 4, 0}, (struct world_point){20, 4.2, 20});
+    struct pilot pilot = rested_at(5, 3.9, 5);
+    EXPECT_EQ(say(&pilot, WORLD_WALKING, 5, 4.3, 5), WORLD_THROUGH_SOLID);
+    EXPECT_EQ(say(&pilot, WORLD_WALKING, 5.1, 4.1, 5), WORLD_INSIDE_SOLID);
+    pilot = rested_at(5, 4.2, 5);
+    EXPECT_EQ(say(&pilot, WORLD_WALKING, 5, 3.9, 5), WORLD_THROUGH_SOLID);
+    EXPECT_EQ(say(&pilot, WORLD_WALKING, 5.1, 4.1, 5), WORLD_FINE);
+    EXPECT(pilot.motion.now.position.y == 4.2);
+}
+
 TEST("from the roof of a house nobody dives into it")
 {
     flat_world();

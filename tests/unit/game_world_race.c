@@ -181,6 +181,17 @@ TEST("checkpoints that are skipped, repeated or passed backwards do not count (T
     EXPECT_EQ(races.races[race].racers[0].next, 1);
 }
 
+TEST("who lags and says all its steps at once passes what they pass, at the time when they came "
+     "(THREATS.md G7)")
+{
+    running(false);
+    wait(5 * second);
+    for (uint32_t i = 0; i < 50; i++)
+        EXPECT(go(ann, (struct world_point){i, 0, 0}, (struct world_point){i + 1.0, 0, 0},
+                  i == 0 ? 5 * second : 0));
+    EXPECT_TEXT(said(), "checkpoint 7 0.0 at 5000, checkpoint 7 0.1 at 5000");
+}
+
 TEST("who is in no race, or on another route's checkpoints, passes nothing (THREATS.md G8)")
 {
     running(false);
@@ -301,6 +312,20 @@ TEST("who starts again meanwhile joins; the next race on the route may begin onc
     EXPECT(race != first && races.active == 2 && races.races[race].number == 2);
     EXPECT_EQ(world_race_of(&races, 50), race);
     EXPECT_EQ(world_race_of(&races, cid), first);
+}
+
+TEST("each route has a countdown of its own")
+{
+    track();
+    EXPECT_EQ(start(ann, 0, 0), WORLD_RACE_TAKEN);
+    uint16_t first = race;
+    EXPECT_EQ(
+        world_race_start(&races, &map, 1, bob, (struct world_point){}, now_ns, &race, &events),
+        WORLD_RACE_TAKEN);
+    EXPECT(race != first && races.races[race].route == 1 && races.races[first].racer_count == 1);
+    EXPECT_EQ(world_race_start(&races, &map, 1, cid, (struct world_point){100, 0, 100}, now_ns,
+                               &race, &events),
+              WORLD_RACE_TOO_FAR); /* that kiosk starts the other route */
 }
 
 TEST("who leaves before go was never there; afterwards it did not finish, and the others go on")

@@ -118,6 +118,10 @@ TEST("a box knows whether it was crossed through its floor")
     EXPECT(!crossing.enters_by_floor && crossing.leaves_by_floor);
     EXPECT(world_cross_box((struct world_way){{-1, 0.5, 1}, {3, 1, 1}}, &box, &crossing));
     EXPECT(!crossing.enters_by_floor && !crossing.leaves_by_floor);
+    EXPECT(world_cross_box((struct world_way){{-3, -1, 1}, {3, 1.5, 1}}, &box, &crossing));
+    EXPECT(!crossing.enters_by_floor && !crossing.leaves_by_floor); /* by a side, from below */
+    EXPECT(world_cross_box((struct world_way){{3, 1.5, 1}, {-3, -1, 1}}, &box, &crossing));
+    EXPECT(!crossing.enters_by_floor && !crossing.leaves_by_floor);
     EXPECT(world_cross_box((struct world_way){{1, 1, 1}, {1, 0.5, 1}}, &box, &crossing));
     EXPECT(!crossing.enters_by_floor && !crossing.leaves_by_floor);
 }
