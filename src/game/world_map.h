@@ -55,11 +55,12 @@ struct world_pace {
 /* Who sees what. A view reaches over few cells: each is a frame of its own in every update. */
 constexpr double world_leave_cells_max = 4;
 struct world_interest {
-    double cell;             /* edge of a cell */
-    double radius;           /* a cell comes into view when some of it is so near */
-    double leave_radius;     /* and goes out of it when all of it is further; above radius,
-                              * at most world_leave_cells_max cells */
-    uint32_t entities_max;   /* shown to one client */
+    double cell;   /* edge of a cell */
+    double radius; /* along an axis, who is so near is in view: by whole cells (world_grid.h) */
+    double leave_radius;   /* above radius, at most world_leave_cells_max cells: half of what it is
+                          * more is how far a cell's edge is behind one before the next one counts,
+                          * a quarter of a cell at most */
+    uint32_t entities_max; /* shown to one client */
     uint32_t cell_share_max; /* of one cell in one frame */
 };
 
