@@ -722,3 +722,22 @@ TEST("more wishes for tiles than may wait are answered at once")
     EXPECT_EQ(world->wish_count, 1);
     end();
 }
+
+TEST("an id of nothing but quotes is escaped wherever it is said (J9)")
+{
+    char id[world_id_size_max + 1] = {};
+    memset(id, '"', world_id_size_max);
+    const struct game_options wanted = ordinary();
+    begin(flat, &wanted);
+    come(0);
+    join(1);
+    const struct game_guest guest = {.player = text_of(id), .until_ms = now.ms + 100'000};
+    game_world.verified(world, 1, &guest, (struct text){}, (struct text){}, now, listen());
+    hear_all();
+    heard[0].hash = 0;
+    tick(); /* note() reads each message as JSON */
+    say(0, "{\"type\":\"presence\"}");
+    EXPECT(heard[0].hash != 0);
+    EXPECT_EQ(world->players[world->members[1].player].text_size, 2 * world_id_size_max);
+    end();
+}
