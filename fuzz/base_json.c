@@ -2,7 +2,7 @@
  *
  * One is read exactly when a second reader, which has nothing but the grammar of RFC 8259 and the
  * limits of base/json.h, finds it to be JSON without doubled keys; and each of its values is the
- * one that the second reader finds there. */
+ * one that the second reader finds there, at that offset. */
 #include "base/json.h"
 #include "base/utf8.h"
 #include "script.h"
@@ -17,7 +17,8 @@ struct level {
 
 /* The second reader. When `root` is there, its values are compared. */
 struct second {
-    struct text rest;
+    struct text document, rest;
+    const struct json *root;
     struct level levels[json_depth_max];
     size_t depth;
     struct text *keys; /* of all objects that are open */
@@ -169,6 +170,9 @@ static bool take_value(struct second *second, const struct json *value)
     if (second->compares) {
         char first = peek(second);
         MUST(value != nullptr && json_to_text(value, &found) == (first == '"'));
+        size_t offset = second->document.size - second->rest.size;
+        if (second->document.size <= 1024) /* each search begins at the document's start */
+            MUST(json_offset(second->document, second->root, value) == offset);
         MUST(json_is_object(value) == (first == '{') && json_is_array(value) == (first == '['));
         MUST(json_to_bool(value, &flag) == (first == 't' || first == 'f'));
     }
@@ -236,7 +240,8 @@ static bool take_next(struct second *second)
 
 static bool second_reads(struct text document, const struct json *root)
 {
-    struct second second = {.rest = document, .compares = root != nullptr};
+    struct second second = {
+        .document = document, .rest = document, .root = root, .compares = root != nullptr};
     second.keys = malloc((document.size + 1) * sizeof *second.keys);
     second.decoded = (struct pot){malloc(document.size + 1), 0, document.size + 1};
     skip_space(&second);
@@ -274,6 +279,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     MUST((root == nullptr) == (problem.size > 0));
     MUST(!text_equal(problem, TEXT("is too large")));
     MUST(second_reads(document, root) == (root != nullptr));
+    struct json_fault fault;
+    MUST((json_read_file(memory, document, &fault) != nullptr) == (problem.size == 0));
+    MUST(text_equal(fault.what, problem) && fault.offset <= size);
     if (root != nullptr) MUST(json_is_shallow(document));
     check_string_member(memory, document);
     free(memory.data);

@@ -3,6 +3,7 @@
 #include "hub/reload.h"
 #include "hub/tokens.h"
 #include "hub/worker.h"
+#include "hub/world_door.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -153,7 +154,7 @@ static void pass_signals(struct hub *hub, struct worker_thread *threads, uint32_
             draining ? sigtimedwait(signals, nullptr, &moment) : sigwaitinfo(signals, nullptr);
         if (signal < 0 || signal == SIGRTMIN) continue;
         if (signal == SIGHUP) {
-            if (!draining) reload_keys(&reload);
+            if (!draining) reload_files(&reload);
             continue;
         }
         if (draining) _exit(EXIT_SUCCESS);
@@ -241,6 +242,10 @@ static int serve(int count, char **words)
         return exit_usage;
     }
     if (!ready_keys(&hub, &config)) return exit_config;
+    if (!world_door_load(&config, &why)) {
+        fprintf(stderr, "ringcast: %.*s\n", (int)why.size, (char *)why.data);
+        return exit_config;
+    }
     if (config.log_format == LOG_FORMAT_AUTO)
         config.log_format = isatty(STDERR_FILENO) ? LOG_FORMAT_LOGFMT : LOG_FORMAT_JSON;
     if (config.workers == 0) config.workers = cores();

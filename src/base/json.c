@@ -34,9 +34,11 @@ static bool has_few_brackets(struct text document)
     return count <= json_depth_max;
 }
 
-bool json_is_shallow(struct text document)
+/* How much of the document lies before the bracket that opens one level too many: all of it when
+ * there is none. */
+static size_t shallow_size(struct text document)
 {
-    if (has_few_brackets(document)) return true;
+    if (has_few_brackets(document)) return document.size;
     uint32_t depth = 0;
     bool in_string = false;
     for (size_t i = 0; i < document.size; i++) {
@@ -47,12 +49,17 @@ bool json_is_shallow(struct text document)
         } else if (c == '"') {
             in_string = true;
         } else if (c == '[' || c == '{') {
-            if (++depth > json_depth_max) return false;
+            if (++depth > json_depth_max) return i;
         } else if ((c == ']' || c == '}') && depth > 0) {
             depth -= 1;
         }
     }
-    return true;
+    return document.size;
+}
+
+bool json_is_shallow(struct text document)
+{
+    return shallow_size(document) == document.size;
 }
 
 static bool same_key(yyjson_val *left, yyjson_val *right)
@@ -62,8 +69,9 @@ static bool same_key(yyjson_val *left, yyjson_val *right)
            memcmp(yyjson_get_str(left), yyjson_get_str(right), size) == 0;
 }
 
-/* Comparing each pair is bounded by json_members_max. */
-static bool has_duplicate_keys(yyjson_val *object)
+/* The key that came before already, or nullptr. Comparing each pair is bounded by
+ * json_members_max. */
+static yyjson_val *find_doubled_key(yyjson_val *object)
 {
     yyjson_val *keys[json_members_max];
     size_t count = 0, index, max;
@@ -71,55 +79,124 @@ static bool has_duplicate_keys(yyjson_val *object)
     yyjson_obj_foreach(object, index, max, key, value)
     {
         for (size_t i = 0; i < count; i++)
-            if (same_key(keys[i], key)) return true;
+            if (same_key(keys[i], key)) return key;
         keys[count++] = key;
     }
-    return false;
+    return nullptr;
+}
+
+static void fault_at(struct json_fault *fault, struct text what, yyjson_val *root, yyjson_val *at,
+                     struct text document)
+{
+    fault->what = what;
+    fault->offset = json_offset(document, value_of(root), value_of(at));
 }
 
 /* yyjson keeps a document's values one behind the other, containers before what they hold: all
  * objects of any depth are met without recursion. */
-static struct text check_objects(yyjson_doc *document)
+static void check_objects(yyjson_doc *parsed, struct text document, struct json_fault *fault)
 {
-    yyjson_val *root = yyjson_doc_get_root(document);
-    size_t count = yyjson_doc_get_val_count(document);
-    for (size_t i = 0; i < count; i++) {
+    yyjson_val *root = yyjson_doc_get_root(parsed);
+    size_t count = yyjson_doc_get_val_count(parsed);
+    for (size_t i = 0; i < count && fault->what.size == 0; i++) {
         if (!yyjson_is_obj(root + i)) continue;
-        if (yyjson_obj_size(root + i) > json_members_max) return TEXT("has too many keys");
-        if (has_duplicate_keys(root + i)) return TEXT("has a key twice");
+        if (yyjson_obj_size(root + i) > json_members_max) {
+            fault_at(fault, TEXT("has too many keys"), root, root + i, document);
+            return;
+        }
+        yyjson_val *doubled = find_doubled_key(root + i);
+        if (doubled == nullptr) continue;
+        fault->detail = (struct text){yyjson_get_str(doubled), yyjson_get_len(doubled)};
+        fault_at(fault, TEXT("has a key twice"), root, doubled, document);
     }
-    return (struct text){};
 }
 
-const struct json *json_read(struct bytes memory, struct text document, struct text *problem)
+const struct json *json_read_file(struct bytes memory, struct text document,
+                                  struct json_fault *fault)
 {
     yyjson_alc allocator;
+    yyjson_read_err error;
+    *fault = (struct json_fault){};
     if (document.size == 0) {
-        *problem = TEXT("is empty");
+        fault->what = TEXT("is empty");
         return nullptr;
     }
     if (memory.size < json_memory_size(document.size) ||
         !yyjson_alc_pool_init(&allocator, memory.data, memory.size)) {
-        *problem = TEXT("is too large");
+        fault->what = TEXT("is too large");
         return nullptr;
     }
-    if (!json_is_shallow(document)) {
-        *problem = TEXT("is nested too deeply");
+    fault->offset = shallow_size(document);
+    if (fault->offset < document.size) {
+        fault->what = TEXT("is nested too deeply");
         return nullptr;
     }
     /* Without YYJSON_READ_INSITU the document is only read, in spite of the parameter's type. */
-    yyjson_read_err error;
     yyjson_doc *parsed = yyjson_read_opts((char *)(uintptr_t)document.data, document.size,
                                           YYJSON_READ_NOFLAG, &allocator, &error);
     if (parsed == nullptr) {
         /* 1e999 is JSON, but no double holds it (THREATS.md J3). */
-        *problem = error.code == YYJSON_READ_ERROR_INVALID_NUMBER
-                       ? TEXT("has a number that is malformed or too large")
-                       : TEXT("is not valid JSON");
+        bool is_number = error.code == YYJSON_READ_ERROR_INVALID_NUMBER;
+        *fault = (struct json_fault){is_number ? TEXT("has a number that is malformed or too large")
+                                               : TEXT("is not valid JSON"),
+                                     text_of(error.msg), error.pos};
         return nullptr;
     }
-    *problem = check_objects(parsed);
-    return problem->size == 0 ? value_of(yyjson_doc_get_root(parsed)) : nullptr;
+    check_objects(parsed, document, fault);
+    return fault->what.size == 0 ? value_of(yyjson_doc_get_root(parsed)) : nullptr;
+}
+
+const struct json *json_read(struct bytes memory, struct text document, struct text *problem)
+{
+    struct json_fault fault;
+    const struct json *root = json_read_file(memory, document, &fault);
+    *problem = fault.what;
+    return root;
+}
+
+static bool stands_between_values(char c)
+{
+    return c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == ',' || c == ':' || c == ']' ||
+           c == '}';
+}
+
+/* Where the string, number, word or opening bracket that begins at `at` ends. */
+static size_t token_end(struct text document, size_t at)
+{
+    char first = document.data[at++];
+    if (first == '[' || first == '{') return at;
+    if (first == '"') {
+        while (at < document.size && document.data[at] != '"')
+            at += document.data[at] == '\\' ? 2 : 1;
+        return at + 1;
+    }
+    while (at < document.size && !stands_between_values(document.data[at]))
+        at += 1;
+    return at;
+}
+
+/* The same order as yyjson's (above), so that the value's number there is its number here. */
+size_t json_offset(struct text document, const struct json *root, const struct json *value)
+{
+    size_t before = (size_t)(inner(value) - inner(root)), at = 0;
+    for (;; before--) {
+        while (at < document.size && stands_between_values(document.data[at]))
+            at += 1;
+        if (before == 0 || at >= document.size) return at;
+        at = token_end(document, at);
+    }
+}
+
+struct json_place json_place(struct text document, size_t offset)
+{
+    struct json_place place = {.line = 1, .column = 1};
+    for (size_t i = 0; i < offset && i < document.size; i++) {
+        bool line_ends = document.data[i] == '\n';
+        bool continues = ((uint8_t)document.data[i] & 0xC0) == 0x80; // UTF-8 behind the first byte
+        place.line += line_ends;
+        place.column = line_ends ? 1 : place.column + !continues;
+    }
+    return place;
 }
 
 bool json_is_object(const struct json *value)
@@ -157,6 +234,14 @@ const struct json *json_member_at(const struct json *value, size_t index, struct
     if (key == nullptr) return nullptr;
     *name = (struct text){.data = yyjson_get_str(key), .size = yyjson_get_len(key)};
     return value_of(yyjson_obj_iter_get_val(key));
+}
+
+const struct json *json_key(const struct json *object, size_t index)
+{
+    yyjson_obj_iter members = yyjson_obj_iter_with(inner(object));
+    for (size_t i = 0; i < index; i++)
+        yyjson_obj_iter_next(&members);
+    return value_of(yyjson_obj_iter_next(&members));
 }
 
 bool json_to_text(const struct json *value, struct text *out)

@@ -33,6 +33,29 @@ static inline size_t json_memory_size(size_t size)
 [[nodiscard]] const struct json *json_read(struct bytes memory, struct text document,
                                            struct text *problem);
 
+/* What is wrong with a document, and where: for files, which people mend. */
+struct json_fault {
+    struct text what;   /* as json_read's problem */
+    struct text detail; /* more of the same ("trailing comma is not allowed"), or empty; a constant,
+                         * or the key that comes twice, which lives as long as the memory */
+    size_t offset;      /* of the byte that it is about; the document's size: its end */
+};
+
+/* json_read for such a file. */
+[[nodiscard]] const struct json *json_read_file(struct bytes memory, struct text document,
+                                                struct json_fault *fault);
+
+/* The offset at which a value of the document begins. The document is what was read, and `root` its
+ * root. Takes time in proportion to the offset. */
+[[nodiscard]] size_t json_offset(struct text document, const struct json *root,
+                                 const struct json *value);
+
+/* An offset as editors say it: both from 1, columns in code points. */
+struct json_place {
+    uint32_t line, column;
+};
+[[nodiscard]] struct json_place json_place(struct text document, size_t offset);
+
 [[nodiscard]] bool json_is_object(const struct json *value);
 [[nodiscard]] bool json_is_array(const struct json *value);
 
@@ -52,6 +75,10 @@ static inline size_t json_memory_size(size_t size)
  * members are plain values. */
 [[nodiscard]] const struct json *json_member_at(const struct json *value, size_t index,
                                                 struct text *name);
+
+/* The name of an object's member at `index`, which is below json_count: a string. Takes time in
+ * proportion to the index. */
+[[nodiscard]] const struct json *json_key(const struct json *object, size_t index);
 
 /* Each of these says whether the value (nullptr is none) is of that type, and then sets *out. */
 

@@ -27,6 +27,8 @@
     X(TOKEN_EXPIRED, 4401, LOG_INFO, "token_expired", "the token that let it in has expired")     \
     X(FORBIDDEN, 4403, LOG_INFO, "wrong_player", "it showed a token of somebody else")            \
     X(KICKED, 4403, LOG_INFO, "kicked", "whoever keeps the rules of the room sent it away")       \
+    X(AUTH_TIMEOUT, 4408, LOG_INFO, "auth_timeout", "it showed no token in time")                 \
+    X(CHEAT, 4403, LOG_NOTICE, "cheat", "it moved as the rules forbid, too often")                \
     X(REPLACED, 4409, LOG_INFO, "replaced", "the same player has connected again")                \
     X(RATE_LIMITED, 4429, LOG_INFO, "rate_limited", "it sent too much in too short a time")       \
     X(RESTART, 1012, LOG_INFO, "restart",                                                         \

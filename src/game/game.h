@@ -18,6 +18,8 @@
 #include "game/words.h"
 #include "room/room.h"
 
+struct world_map;
+
 /* Time inside a game: the hub's monotonic clock, in both units. Only differences mean anything. */
 struct game_time {
     uint64_t ms;
@@ -58,20 +60,32 @@ struct game_options {
     uint32_t lobby_ms;     /* vote: how long nobody may touch a room before voting starts */
     uint32_t voting_ms;    /* vote: and afterwards */
     uint32_t players_max;  /* avalon: places in a room; lobby: people, spectators included;
-                            * relay: people, unless the room is opened for another number */
+                            * relay: people, unless the room is opened for another number; world:
+                            * players, those who are away included */
     uint32_t chat_max;     /* avalon, lobby, relay: code points of one message */
     uint32_t place_ms;     /* avalon: how long a place is kept for whoever took it: while its token
                             * is valid */
     uint32_t unclaimed_ms; /* avalon: the same while nobody has ever come to it */
     uint32_t warning_ms;   /* how long before a token expires its member is warned; 0: never */
     uint32_t leeway_ms;    /* how long a token is good beyond that */
-    uint32_t leave_ms;     /* avalon, lobby, relay: how long a player may be away before others are
+    uint32_t leave_ms;     /* all that know players: how long one may be away before others are
                             * told */
     uint32_t seat_ms;      /* lobby: how long a player may be away before the game is lost */
     uint32_t empty_ms;     /* avalon, lobby, relay: how long a room stays in which nobody is */
     bool chat_echo;        /* avalon: who says something gets it, too */
-    struct game_rates rates; /* avalon, lobby, relay: how often members may do what
+    struct game_rates rates;     /* avalon, lobby, relay: how often members may do what
                               * others pay for */
+    const struct world_map *map; /* world: what it looks like */
+    uint32_t members_max;        /* world: numbers of members are below this */
+    uint32_t strangers_max;      /* world: members who have shown no token yet */
+    uint32_t auth_ms;            /* world: how long they may take for that */
+    uint32_t walkers;            /* world: so many who only walk about, for load tests */
+};
+
+/* What a kind wants that keeps much or says much at once. There is one room of such a kind. */
+struct game_needs {
+    size_t memory;           /* bytes beside its state, for as long as the room is there */
+    struct words_size words; /* what it may say because of one input, or until words_deliver */
 };
 
 /* What a new room begins with. The texts are borrowed for the call. */
@@ -83,6 +97,7 @@ struct game_opening {
                          * avalon, relay: the id of this room, which tells it from an earlier or a
                          * later one of the same name */
     struct game_time now;
+    struct bytes memory; /* of kinds with needs: zeros, lent for the room's life */
 };
 
 /* What a snapshot is made for. */
@@ -140,6 +155,9 @@ struct game {
      * or without; else it is made by its first member and gone with its last */
     bool acquired;
 
+    /* What it needs under these options; nullptr: what every kind has. */
+    struct game_needs (*needs)(const struct game_options *options);
+
     /* A new room. */
     void (*open)(void *state, const struct game_opening *opening);
 
@@ -192,6 +210,11 @@ struct game {
      * sentence for the answers that want one; plain text, the caller escapes it. */
     enum game_answer (*command)(void *state, struct text command, struct game_time now,
                                 struct writer *reply);
+
+    /* Another map is there for the world. Takes it, which is lent like the one before, and
+     * returns an empty text; or goes on with that, and returns why: words that continue "The new
+     * world ". */
+    struct text (*remap)(void *state, const struct world_map *map);
 
     /* Writes which commands are understood, as one sentence. */
     void (*help)(struct writer *out);

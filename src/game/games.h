@@ -3,8 +3,15 @@
 #include "game/game.h"
 
 /* Index into `games`: a kind's number everywhere (counters, routes, frames). */
-enum game_kind : uint8_t { GAME_KART, GAME_VOTE, GAME_AVALON, GAME_LOBBY, GAME_RELAY };
-constexpr size_t game_kinds = 5;
+enum game_kind : uint8_t {
+    GAME_KART,
+    GAME_VOTE,
+    GAME_AVALON,
+    GAME_LOBBY,
+    GAME_RELAY,
+    GAME_WORLD,
+};
+constexpr size_t game_kinds = 6;
 extern const struct game *const games[game_kinds];
 
 extern const struct game game_kart;   /* game/kart.c: a race dashboard pushed to phones */
@@ -12,3 +19,4 @@ extern const struct game game_vote;   /* game/vote.c: a lobby that a host sends 
 extern const struct game game_avalon; /* game/avalon.c: people by name, who is here, and chat */
 extern const struct game game_lobby;  /* game/lobby.c: a game of two, and who watches */
 extern const struct game game_relay;  /* game/relay.c: rules that live in a backend */
+extern const struct game game_world;  /* game/world.c: one place that all share */

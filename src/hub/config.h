@@ -6,6 +6,8 @@
 #include "base/log.h"
 #include "outbox/policy.h"
 
+struct world_map;
+
 constexpr uint32_t config_origins_max = 32;
 constexpr uint32_t config_admin_hosts_max = 16;
 
@@ -67,6 +69,15 @@ struct config {
     uint32_t relay_chat;       /* code points of one message */
     uint32_t relay_leave_ms;   /* how long somebody may be away before the others are told */
     uint32_t relay_empty_ms; /* how long a room stays in which nobody is, unless opened otherwise */
+    struct text world_file;  /* path of the world; empty: the one that is built in */
+    struct address world_listen;   /* its own listener; port 0: none */
+    uint32_t world_players;        /* in it at once, those who are away for a moment included */
+    uint32_t world_strangers;      /* connections at once that have shown no token */
+    uint32_t world_auth_ms;        /* how long they may take for that */
+    uint32_t world_leave_ms;       /* how long a player may be away before it is gone */
+    uint32_t world_walkers;        /* so many who only walk about */
+    bool world_deflate;            /* permessage-deflate may be agreed on */
+    const struct world_map *world; /* what was read from the file; nullptr: none is served */
     bool enable_echo;
     uint32_t echo_message; /* bytes of one message, at most */
     uint32_t echo_memory;  /* bytes, per worker */

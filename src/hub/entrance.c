@@ -76,7 +76,7 @@ static bool is_refused(enum turnstile_answer answer)
     return answer == TURNSTILE_FULL || answer == TURNSTILE_TOO_FAST;
 }
 
-static void accept_public(struct worker *worker, int fd)
+static void accept_client(struct worker *worker, enum listener_kind listener, int fd)
 {
     struct address peer = {};
     enum turnstile_answer answer = TURNSTILE_UNCOUNTED;
@@ -93,9 +93,9 @@ static void accept_public(struct worker *worker, int fd)
         turn_away(worker, fd);
         return;
     }
-    struct conn *conn = conn_accept(&worker->conns, fd, LISTENER_PUBLIC, &peer);
+    struct conn *conn = conn_accept(&worker->conns, fd, listener, &peer);
     assert(conn != nullptr); /* a slot was free */
-    worker->listener_conns[LISTENER_PUBLIC] += 1;
+    worker->listener_conns[listener] += 1;
     conn->address_counted = answer == TURNSTILE_COUNTED;
     conn->prefaced = worker->config->proxy_protocol;
     conn->counted = !refused && quota_take(&worker->hub->connections);
@@ -126,7 +126,7 @@ void entrance_on_accept(struct worker *worker, enum listener_kind listener, int 
     else if (listener == LISTENER_ADMIN)
         accept_internal(worker, fd);
     else
-        accept_public(worker, fd);
+        accept_client(worker, listener, fd);
 }
 
 /* Whose connection it is is known: from here on it counts. False when it was refused. */
@@ -223,7 +223,7 @@ void entrance_on_release(struct worker *worker, struct conn *conn)
 {
     assert(worker->listener_conns[conn->listener] > 0);
     worker->listener_conns[conn->listener] -= 1;
-    if (conn->listener == LISTENER_PUBLIC && !conn->counted) {
+    if (conn->listener != LISTENER_ADMIN && !conn->counted) {
         assert(worker->turned_away > 0);
         worker->turned_away -= 1;
     }

@@ -8,7 +8,7 @@
  *   the server is going down                 503
  *   --connections are taken                  503
  *
- * Only the public listener counts. An address is counted once for each socket, from accept to
+ * Only the listeners of clients count. An address is counted once for each socket, from accept to
  * close, whichever workers have it meanwhile. A socket of a trusted proxy is its client's, and
  * counted with that one's address once it is known:
  *

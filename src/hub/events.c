@@ -14,9 +14,19 @@ static struct game_time game_time(const struct worker *worker)
         .ms = instant_ms(worker->now), .ns = worker->now.ns, .wall_ms = worker->now.wall_ms};
 }
 
-static struct game_words no_words(struct worker *worker)
+static void deliver_so_far(struct game_words *words);
+
+/* What a game says goes into the memory that all have, or into what its kind was lent. */
+static struct game_words no_words(struct worker *worker, struct hub_room *room)
 {
-    return words_over((struct bytes){worker->scratch, sizeof worker->scratch});
+    const struct hub_lent *lent = &worker->hub->lent[room->room.kind];
+    if (lent->words.size == 0)
+        return words_over((struct bytes){worker->scratch, sizeof worker->scratch});
+    struct game_words words = words_over_much(lent->words, lent->words_size);
+    words.deliver = deliver_so_far;
+    words.hub = worker;
+    worker->saying = room;
+    return words;
 }
 
 /* The seat of a member's number: its place in the worker's pool. */
@@ -27,13 +37,25 @@ static struct seat *seat_of(struct worker *worker, uint32_t number)
 
 static bool reaches_nobody(const struct hub_room *room, const struct game_message *message)
 {
-    uint32_t left_out = message->audience == GAME_TO_OTHERS ? 1 : 0;
-    return message->audience != GAME_TO_ONE && room->room.seat_count <= left_out;
+    switch (message->audience) {
+    case GAME_TO_ALL: return room->room.seat_count == 0;
+    case GAME_TO_OTHERS: return room->room.seat_count <= 1;
+    case GAME_TO_LOG: return true;
+    default: return false;
+    }
 }
 
 /* --- Out ------------------------------------------------------------------------------------- */
 
-static void deliver(struct worker *worker, struct hub_room *room,
+/* Unless it is leaving, and the game does not know that yet. */
+static void tell(struct worker *worker, struct hub_room *room, struct frame *frame, uint32_t number)
+{
+    struct seat *seat = seat_of(worker, number);
+    if (seat->room == &room->room)
+        room_tell(&room->room, &worker->outboxes, frame, seat, &room->left_behind);
+}
+
+static void deliver(struct worker *worker, struct hub_room *room, const struct game_words *words,
                     const struct game_message *message, struct frame *frame)
 {
     struct outbox_set *outboxes = &worker->outboxes;
@@ -43,40 +65,63 @@ static void deliver(struct worker *worker, struct hub_room *room,
         room_broadcast_others(&room->room, outboxes, frame, seat_of(worker, message->member),
                               &room->left_behind);
         break;
-    case GAME_TO_ONE:
-        /* Else it is leaving, and the game does not know that yet. */
-        if (seat_of(worker, message->member)->room == &room->room)
-            room_tell(&room->room, outboxes, frame, seat_of(worker, message->member),
-                      &room->left_behind);
+    case GAME_TO_ONE: tell(worker, room, frame, message->member); break;
+    case GAME_TO_SOME:
+        for (uint32_t i = 0; i < message->member; i++)
+            tell(worker, room, frame, words->numbers[message->list + i]);
         break;
+    case GAME_TO_GATHERERS: /* see say_parts */
+    case GAME_TO_LOG: break;
     }
 }
 
+static void leave_unserved(struct worker *worker, struct hub_room *room, uint32_t number)
+{
+    struct seat *seat = seat_of(worker, number);
+    if (seat->room != &room->room) return;
+    list_remove(&seat->link);
+    list_push(&room->unserved, &seat->link);
+}
+
 /* No frame could be had. Those for whom it was would miss it without knowing. */
-static void fail(struct worker *worker, struct hub_room *room, const struct game_message *message)
+static void fail(struct worker *worker, struct hub_room *room, const struct game_words *words,
+                 const struct game_message *message)
 {
     if (worker->metrics.snapshots_failed++ % 1000 == 0)
         LOG(&worker->log, worker->now, LOG_ERROR, "event_failed",
             LOG_T("room", room_name(&room->room)), LOG_U("frames", worker->frames.live),
             LOG_U("failed", worker->metrics.snapshots_failed));
-    bool is_for_all = message->audience == GAME_TO_ALL; /* then it names nobody */
-    const struct seat *named = is_for_all ? nullptr : seat_of(worker, message->member);
-    list_each (link, &room->room.seats) {
-        bool is_named = list_entry(link, struct seat, link) == named;
-        if (message->audience == GAME_TO_OTHERS && is_named) continue;
-        if (message->audience == GAME_TO_ONE && !is_named) continue;
-        list_remove(link);
-        list_push(&room->unserved, link);
+    switch (message->audience) {
+    case GAME_TO_ALL:
+    case GAME_TO_OTHERS:
+        list_each (link, &room->room.seats) {
+            const struct seat *seat = list_entry(link, struct seat, link);
+            bool left_out =
+                message->audience == GAME_TO_OTHERS && seat == seat_of(worker, message->member);
+            if (left_out) continue;
+            list_remove(link);
+            list_push(&room->unserved, link);
+        }
+        break;
+    case GAME_TO_ONE: leave_unserved(worker, room, message->member); break;
+    case GAME_TO_SOME:
+        for (uint32_t i = 0; i < message->member; i++)
+            leave_unserved(worker, room, words->numbers[message->list + i]);
+        break;
+    case GAME_TO_GATHERERS: /* the next one tells all that this one would have told */
+    case GAME_TO_LOG: break;
     }
 }
 
 static struct frame *make_frame(struct worker *worker, struct hub_room *room,
                                 const struct game_words *words, const struct game_message *message)
 {
+    bool is_part = message->audience == GAME_TO_GATHERERS;
     struct frame *frame =
-        frame_make(&worker->frames, FRAME_EVENT, WS_TEXT,
+        frame_make(&worker->frames, is_part ? FRAME_STATE : FRAME_EVENT, WS_TEXT,
                    (struct bytes){words->out.data + message->start, message->size});
     if (frame != nullptr) worker->metrics.kinds[room->room.kind].encodes += 1;
+    if (frame != nullptr && is_part) frame->state_key = message->member;
     worker->said += 1;
     return frame;
 }
@@ -99,23 +144,79 @@ static void dismiss(struct worker *worker, struct hub_room *room, const struct g
     }
 }
 
+static void gather_for(struct worker *worker, struct hub_room *room, const struct game_words *words,
+                       const struct game_gathering *gathering)
+{
+    struct frame *const *parts = worker->hub->lent[room->room.kind].parts;
+    struct frame *frames[game_gather_max];
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < gathering->part_count; i++) {
+        struct frame *frame = parts[words->numbers[gathering->parts + i]];
+        if (frame != nullptr) frames[count++] = frame;
+    }
+    for (uint32_t i = 0; i < gathering->member_count && count > 0; i++) {
+        struct seat *seat = seat_of(worker, words->numbers[gathering->members + i]);
+        if (seat->room == &room->room)
+            room_tell_all(&room->room, &worker->outboxes, frames, count, seat, &room->left_behind);
+    }
+}
+
+static void log_words(struct worker *worker, struct hub_room *room, const struct game_words *words,
+                      const struct game_message *message)
+{
+    LOG(&worker->log, worker->now, LOG_INFO, "verdict", LOG_T("room", room_name(&room->room)),
+        LOG_T("words", words_text(words, message)));
+}
+
+/* Each part is encoded once, and then only referenced by those who get it. */
+static void say_parts(struct worker *worker, struct hub_room *room, const struct game_words *words)
+{
+    struct frame **parts = worker->hub->lent[room->room.kind].parts;
+    for (uint32_t i = 0; i < words->count; i++) {
+        parts[i] = make_frame(worker, room, words, &words->messages[i]);
+        if (parts[i] == nullptr) fail(worker, room, words, &words->messages[i]);
+    }
+    for (uint32_t i = 0; i < words->gathering_count; i++)
+        gather_for(worker, room, words, &words->gatherings[i]);
+    for (uint32_t i = 0; i < words->count; i++)
+        if (parts[i] != nullptr) frame_unref(&worker->frames, parts[i]);
+}
+
 /* Encoded once, whoever is going to get it (S1-16). */
-static void say(struct worker *worker, struct hub_room *room, const struct game_words *words)
+static void say_messages(struct worker *worker, struct hub_room *room,
+                         const struct game_words *words)
 {
     struct frame *frame = nullptr;
     for (uint32_t i = 0; i < words->count; i++) {
         const struct game_message *message = &words->messages[i];
+        if (message->audience == GAME_TO_LOG) log_words(worker, room, words, message);
         if (reaches_nobody(room, message)) continue;
         if (frame == nullptr || !has_same_text(words, i)) {
             if (frame != nullptr) frame_unref(&worker->frames, frame);
             frame = make_frame(worker, room, words, message);
         }
         if (frame != nullptr)
-            deliver(worker, room, message, frame);
+            deliver(worker, room, words, message, frame);
         else
-            fail(worker, room, message);
+            fail(worker, room, words, message);
     }
     if (frame != nullptr) frame_unref(&worker->frames, frame);
+}
+
+static void deliver_so_far(struct game_words *words)
+{
+    struct worker *worker = words->hub;
+    say_messages(worker, worker->saying, words);
+}
+
+static void say(struct worker *worker, struct hub_room *room, const struct game_words *words)
+{
+    bool has_parts =
+        words->count > 0 && words->messages[words->count - 1].audience == GAME_TO_GATHERERS;
+    if (has_parts)
+        say_parts(worker, room, words);
+    else
+        say_messages(worker, room, words);
     dismiss(worker, room, words);
 }
 
@@ -134,6 +235,10 @@ static bool part_with_one(struct hub_room *room)
         [GAME_DISMISS_FORBIDDEN] = CLOSE_FORBIDDEN,
         [GAME_DISMISS_FLOODED] = CLOSE_RATE_LIMITED,
         [GAME_DISMISS_KICKED] = CLOSE_KICKED,
+        [GAME_DISMISS_UNKNOWN] = CLOSE_UNAUTHORIZED,
+        [GAME_DISMISS_SILENT] = CLOSE_AUTH_TIMEOUT,
+        [GAME_DISMISS_CROWDED] = CLOSE_OVERLOADED,
+        [GAME_DISMISS_CHEATED] = CLOSE_CHEAT,
     };
     struct list *link;
     for (size_t i = 0; i < game_dismissals; i++) {
@@ -213,8 +318,10 @@ static bool has_events(const struct hub_room *room)
 static bool advance(struct worker *worker, struct hub_room *room)
 {
     if (room->over) return false;
-    struct game_words words = no_words(worker);
+    struct game_words words = no_words(worker, room);
     if (game_of(room)->advance(room->state, game_time(worker), &words)) room->room.stale = true;
+    worker->metrics.kinds[room->room.kind].ticks += words.ticks;
+    worker->metrics.kinds[room->room.kind].tick_overruns += words.overruns;
     if (words.count == 0 && words.dismissed_count == 0 && !words.over) return true;
     return finish(worker, room, &words) && !room->over;
 }
@@ -229,7 +336,7 @@ struct hub_room *events_find(struct worker *worker, struct text name)
 void events_join(struct worker *worker, struct hub_room *room, struct member *member,
                  const struct game_guest *guest)
 {
-    struct game_words words = no_words(worker);
+    struct game_words words = no_words(worker, room);
     uint32_t number = pool_index(&worker->members, member);
     assert(!room->busy && !room->over);
     if (guest != nullptr)
@@ -251,7 +358,7 @@ static void verify(struct worker *worker, struct hub_room *room, const struct wo
     if (!good)
         LOG(&worker->log, worker->now, LOG_INFO, "token_refused",
             LOG_U("conn", conn_of_seat(seat)->number), LOG_T("reason", verdict.code));
-    struct game_words words = no_words(worker);
+    struct game_words words = no_words(worker, room);
     game_of(room)->verified(room->state, asked->member, good ? &guest : nullptr, verdict.code,
                             verdict.sentence, game_time(worker), &words);
     (void)!finish(worker, room, &words);
@@ -262,7 +369,7 @@ void events_receive(struct worker *worker, struct hub_room *room, struct conn *c
 {
     const struct member *member = conn->member;
     if (!advance(worker, room) || conn->member != member) return;
-    struct game_words words = no_words(worker);
+    struct game_words words = no_words(worker, room);
     game_of(room)->receive(room->state, pool_index(&worker->members, member), text,
                            game_time(worker),
                            (struct bytes){worker->json_memory, sizeof worker->json_memory}, &words);
@@ -274,7 +381,7 @@ void events_receive(struct worker *worker, struct hub_room *room, struct conn *c
 void events_leave(struct worker *worker, struct hub_room *room, uint32_t number)
 {
     if (!advance(worker, room)) return;
-    struct game_words words = no_words(worker);
+    struct game_words words = no_words(worker, room);
     game_of(room)->leave(room->state, number, game_time(worker), &words);
     (void)!finish(worker, room, &words);
 }
@@ -291,7 +398,7 @@ bool events_request(struct worker *worker, struct text name, const struct game_r
     if (room == nullptr || game_of(room)->request == nullptr) return false;
     *answer = GAME_DONE;
     if (request->verb.size == 0) return true;
-    struct game_words words = no_words(worker);
+    struct game_words words = no_words(worker, room);
     uint8_t kind = room->room.kind;
     *answer = game_of(room)->request(room->state, request, game_time(worker), reply, &words);
     LOG(&worker->log, worker->now, LOG_DEBUG, "room_request", LOG_T("room", room_name(&room->room)),

@@ -1,6 +1,80 @@
 #include "hub/hub.h"
 #include "hub/worker.h"
 
+static struct game_rates rates_of(const struct config *config)
+{
+    return (struct game_rates){.chat = rate_of(config->chat_rate),
+                               .room_chat = rate_of(config->room_chat_rate),
+                               .state = rate_of(config->state_rate)};
+}
+
+struct game_options hub_game_options(const struct config *config, enum game_kind kind)
+{
+    switch (kind) {
+    case GAME_KART:
+        return (struct game_options){.autostart = config->kart_autostart,
+                                     .stamp = config->kart_stamp,
+                                     .payload_size = config->kart_payload};
+    case GAME_VOTE:
+        return (struct game_options){.require_host = config->vote_require_host,
+                                     .lobby_ms = config->vote_lobby_ms,
+                                     .voting_ms = config->vote_voting_ms};
+    case GAME_AVALON:
+        return (struct game_options){.players_max = config->avalon_players,
+                                     .chat_max = config->avalon_chat,
+                                     .chat_echo = config->avalon_chat_echo,
+                                     .place_ms = config->avalon_token_ms + config->jwt_leeway_ms,
+                                     .unclaimed_ms = config->avalon_claim_ms,
+                                     .warning_ms = config->token_warning_ms,
+                                     .leeway_ms = config->jwt_leeway_ms,
+                                     .leave_ms = config->avalon_leave_ms,
+                                     .empty_ms = config->avalon_empty_ms,
+                                     .rates = rates_of(config)};
+    case GAME_LOBBY:
+        return (struct game_options){.players_max = config->lobby_people,
+                                     .chat_max = config->lobby_chat,
+                                     .warning_ms = config->token_warning_ms,
+                                     .leeway_ms = config->jwt_leeway_ms,
+                                     .leave_ms = config->lobby_leave_ms,
+                                     .seat_ms = config->lobby_seat_ms,
+                                     .empty_ms = config->lobby_empty_ms,
+                                     .rates = rates_of(config)};
+    case GAME_RELAY:
+        return (struct game_options){.players_max = config->relay_members,
+                                     .chat_max = config->relay_chat,
+                                     .warning_ms = config->token_warning_ms,
+                                     .leeway_ms = config->jwt_leeway_ms,
+                                     .leave_ms = config->relay_leave_ms,
+                                     .empty_ms = config->relay_empty_ms,
+                                     .rates = rates_of(config)};
+    case GAME_WORLD:
+        return (struct game_options){.map = config->world,
+                                     .players_max = config->world_players,
+                                     .members_max = config->connections,
+                                     .strangers_max = config->world_strangers,
+                                     .auth_ms = config->world_auth_ms,
+                                     .leave_ms = config->world_leave_ms,
+                                     .warning_ms = config->token_warning_ms,
+                                     .leeway_ms = config->jwt_leeway_ms,
+                                     .walkers = config->world_walkers};
+    }
+    return (struct game_options){};
+}
+
+static void reserve_lent(struct hub *hub, struct arena *arena, enum game_kind kind)
+{
+    if (games[kind]->needs == nullptr) return;
+    const struct game_options options = hub_game_options(hub->config, kind);
+    const struct game_needs needs = games[kind]->needs(&options);
+    if (needs.words.bytes == 0) return; /* it is not served */
+    size_t words = words_memory_size(needs.words);
+    hub->lent[kind] = (struct hub_lent){
+        .memory = {arena_take(arena, needs.memory), needs.memory},
+        .words = {arena_take(arena, words), words},
+        .words_size = needs.words,
+        .parts = arena_take(arena, needs.words.messages * sizeof(struct frame *))};
+}
+
 /* Runs twice: over a measuring arena and over the real one. */
 static void reserve(struct hub *hub, struct arena *arena)
 {
@@ -13,6 +87,8 @@ static void reserve(struct hub *hub, struct arena *arena)
     turnstile_init(&hub->questions, arena, addresses_least);
     uint32_t rooms = hub->config->rooms;
     turnstile_init(&hub->acquirers, arena, rooms > addresses_least ? rooms : addresses_least);
+    for (size_t i = 0; i < game_kinds; i++)
+        reserve_lent(hub, arena, (enum game_kind)i);
 }
 
 bool hub_init(struct hub *hub, const struct config *config, struct hash_key hash_key)

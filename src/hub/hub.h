@@ -30,6 +30,7 @@
 #include "auth/keys.h"
 #include "base/mailbox.h"
 #include "base/random.h"
+#include "game/games.h"
 #include "hub/config.h"
 
 constexpr uint32_t workers_max = 64; /* a bit each in a room's set of workers */
@@ -40,7 +41,22 @@ constexpr uint32_t hub_question_s = 60;
 /* Where static rooms live. */
 constexpr uint32_t hub_home_static = 0;
 
+/* Where the world lives: on the last worker, since the race is on the first. */
+static inline uint32_t hub_home_world(uint32_t worker_count)
+{
+    return worker_count - 1;
+}
+
 struct worker;
+struct frame;
+
+/* What the one room of a kind with needs is lent, at its home. */
+struct hub_lent {
+    struct bytes memory; /* game_opening.memory */
+    struct bytes words;  /* for what it says */
+    struct words_size words_size;
+    struct frame **parts; /* a place for each message */
+};
 
 /* The keys of this installation, as they were read at one time. Nobody changes them while a worker
  * has them. */
@@ -53,16 +69,18 @@ struct key_set {
  * which are counts. */
 struct hub {
     const struct config *config;
-    struct hash_key hash_key;         /* of room names: decides a room's home; and of addresses */
-    struct quota connections;         /* --connections */
-    struct quota rooms;               /* --rooms */
-    struct turnstile acquirers;       /* --address-rooms, --address-acquires */
-    struct quota empty;               /* workers that are draining and have nobody left */
-    struct quota ended;               /* workers to which everything has come home */
-    struct turnstile addresses;       /* --address-connections, --address-handshakes */
-    struct arena arena;               /* what the turnstiles take */
-    struct key_set key_sets[2];       /* the first one is there from the start */
-    struct mailbox_returns keys_home; /* main's: what workers have given back of the other one */
+    struct hash_key hash_key;   /* of room names: decides a room's home; and of addresses */
+    struct quota connections;   /* --connections */
+    struct quota rooms;         /* --rooms */
+    struct turnstile acquirers; /* --address-rooms, --address-acquires */
+    struct quota empty;         /* workers that are draining and have nobody left */
+    struct quota ended;         /* workers to which everything has come home */
+    struct turnstile addresses; /* --address-connections, --address-handshakes */
+    struct arena arena;         /* what the turnstiles take, and the following */
+    struct hub_lent lent[game_kinds];
+    struct key_set key_sets[2];        /* the first one is there from the start */
+    struct mailbox_returns world_home; /* main's: the world that is not on */
+    struct mailbox_returns keys_home;  /* main's: what workers have given back of the other one */
     uint32_t worker_count;
     struct worker *workers[workers_max];
     struct turnstile misses;    /* --address-misses: arrivals only */
@@ -78,9 +96,16 @@ enum mail_kind : uint32_t {
     MAIL_STALE,       /* value: kind; the state has changed since the last frame */
     MAIL_ERRAND,      /* pointer: struct errand; to be done and given back */
     MAIL_KEYS,        /* pointer: struct key_set; those that are good from now on */
+    MAIL_WORLD,       /* pointer: struct world_file; the world as it has been read again */
 };
 
-enum return_kind : uint32_t { RETURN_LOAN, RETURN_PARCEL, RETURN_ERRAND, RETURN_KEYS };
+enum return_kind : uint32_t {
+    RETURN_LOAN,
+    RETURN_PARCEL,
+    RETURN_ERRAND,
+    RETURN_KEYS,
+    RETURN_WORLD
+};
 
 /* Readies what all workers share under this configuration, which is borrowed. False when the memory
  * cannot be had. */
@@ -97,6 +122,9 @@ static inline bool hub_signs(const struct hub *hub)
 
 /* The worker that a room of this name lives on. */
 uint32_t hub_home(const struct hub *hub, struct text name);
+
+/* What an operator chose for the rooms of a kind. */
+struct game_options hub_game_options(const struct config *config, enum game_kind kind);
 
 /* Posts to another worker and wakes it when it must be. False when its mailbox is full: the caller
  * keeps what it has. From any thread. */

@@ -343,8 +343,9 @@ void metrics_collect(const struct worker *worker, struct tally *tally)
         .ring_queue_full = ring->queue_full,
         .ring_overflows = ring->overflows,
         .ring_waits = ring->waits,
-        .accept_pauses =
-            worker->listeners[LISTENER_PUBLIC].pauses + worker->listeners[LISTENER_ADMIN].pauses,
+        .accept_pauses = worker->listeners[LISTENER_PUBLIC].pauses +
+                         worker->listeners[LISTENER_WORLD].pauses +
+                         worker->listeners[LISTENER_ADMIN].pauses,
         .log_dropped = worker->log.dropped,
         .timers = worker->wheel.count,
         .memory = worker->arena.used,

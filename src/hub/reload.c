@@ -1,5 +1,6 @@
 #include "hub/reload.h"
 #include "hub/tokens.h"
+#include "hub/world_door.h"
 #include <poll.h>
 #include <sched.h>
 #include <time.h>
@@ -108,13 +109,25 @@ static void read_keys(struct reload *reload)
     }
 }
 
-void reload_keys(struct reload *reload)
+static void read_world(struct reload *reload)
 {
-    if (reload->hub->config->jwt_keys.size > 0)
-        read_keys(reload);
-    else
+    char memory[1024];
+    struct writer why = writer_over(memory, sizeof memory);
+    if (world_door_reload(reload->hub, &why)) return; /* its worker tells what comes of it */
+    LOG(&reload->log, read_clocks(), LOG_ERROR, "reload_failed",
+        LOG_T("why", text_from(writer_bytes(&why))),
+        LOG_T("meaning", TEXT("the world that was there before is still on")));
+}
+
+void reload_files(struct reload *reload)
+{
+    const struct config *config = reload->hub->config;
+    if (config->jwt_keys.size > 0) read_keys(reload);
+    if (config->world_file.size > 0) read_world(reload);
+    if (config->jwt_keys.size == 0 && config->world_file.size == 0)
         LOG(&reload->log, read_clocks(), LOG_NOTICE, "reload_nothing",
-            LOG_T("meaning", TEXT("SIGHUP has --jwt-keys read again, which is not set")));
+            LOG_T("meaning",
+                  TEXT("SIGHUP has --jwt-keys and --world read again, which are not set")));
     write_log(&reload->log);
 }
 

@@ -25,10 +25,11 @@ struct reload {
 
 void reload_init(struct reload *reload, struct hub *hub);
 
-/* Reads --jwt-keys again, and gives every worker what is in it; or changes nothing. Either is told
- * by a line on stderr. Tokens that let somebody in before are good until they expire. Blocks while
- * the file is read, and for a second at most until all workers have the keys. */
-void reload_keys(struct reload *reload);
+/* Reads --jwt-keys again, and gives every worker what is in it; or changes nothing. Then
+ * --world, by world_door_reload. Either is told by a line on stderr. Tokens that let somebody in
+ * before are good until they expire. Blocks while the file is read, and for a second at most
+ * until all workers have the keys. */
+void reload_files(struct reload *reload);
 
 /* At a worker: newer keys have come (MAIL_KEYS). */
 void reload_take(struct worker *worker, struct key_set *set);

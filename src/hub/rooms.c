@@ -66,7 +66,8 @@ static struct hub_room *open_room(struct worker *worker, enum game_kind kind, st
                                          .seed = hash_text(worker->hub->hash_key, name),
                                          .id = id_of(name),
                                          .secret = secret,
-                                         .now = game_time(worker->now)};
+                                         .now = game_time(worker->now),
+                                         .memory = worker->hub->lent[kind].memory};
     games[kind]->open(room->state, &opening);
     worker->metrics.kinds[kind].rooms += 1;
     LOG(&worker->log, worker->now, LOG_DEBUG, "room_opened", LOG_T("room", room_name(&room->room)));

@@ -7,6 +7,7 @@
 #include "hub/handoff.h"
 #include "hub/rooms.h"
 #include "hub/vote_routes.h"
+#include "hub/world_door.h"
 
 bool routes_is_room_id(struct text id)
 {
@@ -101,8 +102,9 @@ void routes_open_websocket(struct worker *worker, struct conn *conn,
     if (!routes_read_upgrade(worker, conn, request, &games[kind]->protocol, worker->deflate[kind],
                              &upgrade))
         return;
-    bool is_static = text_equal(name, TEXT("kart"));
-    uint32_t home = is_static ? worker->index : hub_home(worker->hub, name);
+    uint32_t home = kind == GAME_WORLD               ? hub_home_world(worker->hub->worker_count)
+                    : text_equal(name, TEXT("kart")) ? worker->index
+                                                     : hub_home(worker->hub, name);
     if (home == worker->index)
         routes_enter(worker, conn, kind, name, &upgrade);
     else
@@ -235,6 +237,7 @@ static const struct {
     {TEXT("/ws/kart/"), serve_further_race},
     {TEXT("/ws/rooms/"), door_avalon},
     {TEXT("/ws/games/"), door_lobby},
+    {TEXT("/ws/world"), world_door_dev},
     {TEXT("/ws"), serve_race},
     {TEXT("/api/rooms"), serve_avalon},
     {TEXT("/api/rooms"), serve_vote},

@@ -144,50 +144,18 @@ constexpr uint16_t tiny_fragments_max = 256; /* THREATS.md F11 */
 static void ready_kinds(struct worker *worker)
 {
     const struct config *config = worker->config;
-    const struct game_rates rates = {.chat = rate_of(config->chat_rate),
-                                     .room_chat = rate_of(config->room_chat_rate),
-                                     .state = rate_of(config->state_rate)};
-    worker->game_options[GAME_KART] = (struct game_options){.autostart = config->kart_autostart,
-                                                            .stamp = config->kart_stamp,
-                                                            .payload_size = config->kart_payload};
+    for (size_t i = 0; i < game_kinds; i++)
+        worker->game_options[i] = hub_game_options(config, (enum game_kind)i);
     worker->tick_ms[GAME_KART] = config->kart_tick_ms;
     worker->policies[GAME_KART] = config->kart_slow;
-    worker->deflate[GAME_KART] = config->kart_deflate;
-    worker->game_options[GAME_VOTE] =
-        (struct game_options){.require_host = config->vote_require_host,
-                              .lobby_ms = config->vote_lobby_ms,
-                              .voting_ms = config->vote_voting_ms};
-    worker->policies[GAME_VOTE] = OUTBOX_CLOSE; /* an event is never left out (S1-15) */
-    worker->game_options[GAME_AVALON] =
-        (struct game_options){.players_max = config->avalon_players,
-                              .chat_max = config->avalon_chat,
-                              .chat_echo = config->avalon_chat_echo,
-                              .place_ms = config->avalon_token_ms + config->jwt_leeway_ms,
-                              .unclaimed_ms = config->avalon_claim_ms,
-                              .warning_ms = config->token_warning_ms,
-                              .leeway_ms = config->jwt_leeway_ms,
-                              .leave_ms = config->avalon_leave_ms,
-                              .empty_ms = config->avalon_empty_ms,
-                              .rates = rates};
+    worker->policies[GAME_VOTE] = OUTBOX_CLOSE;   /* an event is never left out (S1-15) */
     worker->policies[GAME_AVALON] = OUTBOX_CLOSE; /* the same (S2-18) */
-    worker->game_options[GAME_LOBBY] = (struct game_options){.players_max = config->lobby_people,
-                                                             .chat_max = config->lobby_chat,
-                                                             .warning_ms = config->token_warning_ms,
-                                                             .leeway_ms = config->jwt_leeway_ms,
-                                                             .leave_ms = config->lobby_leave_ms,
-                                                             .seat_ms = config->lobby_seat_ms,
-                                                             .empty_ms = config->lobby_empty_ms,
-                                                             .rates = rates};
     worker->policies[GAME_LOBBY] = OUTBOX_CLOSE;
-    worker->game_options[GAME_RELAY] = (struct game_options){.players_max = config->relay_members,
-                                                             .chat_max = config->relay_chat,
-                                                             .warning_ms = config->token_warning_ms,
-                                                             .leeway_ms = config->jwt_leeway_ms,
-                                                             .leave_ms = config->relay_leave_ms,
-                                                             .empty_ms = config->relay_empty_ms,
-                                                             .rates = rates};
     worker->policies[GAME_RELAY] = OUTBOX_CLOSE;
+    worker->policies[GAME_WORLD] = OUTBOX_CONFLATE; /* of each cell only the newest update waits */
+    worker->deflate[GAME_KART] = config->kart_deflate;
     worker->deflate[GAME_VOTE] = config->vote_deflate;
+    worker->deflate[GAME_WORLD] = config->world_deflate;
 }
 
 static void ready_parts(struct worker *worker)
@@ -282,6 +250,10 @@ static int open_listeners(struct worker *worker)
         worker->listeners[i].timer.kind = TIMER_LISTENER;
     int error = listen_patiently(worker, LISTENER_PUBLIC, &config->listen, &options);
     if (error < 0) return say_bind_failed(&config->listen, error, "listen");
+    if (config->world_listen.port != 0) {
+        error = listen_patiently(worker, LISTENER_WORLD, &config->world_listen, &options);
+        if (error < 0) return say_bind_failed(&config->world_listen, error, "world-listen");
+    }
     options.shared = false;
     if (worker->index > 0) return 0;
     error = listen_patiently(worker, LISTENER_ADMIN, &config->admin, &options);
@@ -325,10 +297,13 @@ static void log_start(struct worker *worker)
         LOG_T("admin", text_from(writer_bytes(&admin))));
 }
 
-/* The race at /ws lives on the first worker; the others have its replica. */
+/* The race at /ws lives on the first worker; the others have its replica. The world has none. */
 static bool open_static_rooms(struct worker *worker)
 {
     const struct text name = TEXT("kart");
+    bool has_world = worker->config->world != nullptr &&
+                     worker->index == hub_home_world(worker->hub->worker_count);
+    if (has_world && rooms_open(worker, GAME_WORLD, TEXT("world"), true) == nullptr) return false;
     if (worker->index == hub_home_static)
         return rooms_open(worker, GAME_KART, name, true) != nullptr;
     return rooms_open_replica(worker, GAME_KART, name) != nullptr;

@@ -8,9 +8,11 @@ constexpr uint32_t drain_step_ms = 20;
 /* Members elsewhere still get this worker's frames, and what it has sent may still need it. */
 static bool any_left(const struct worker *worker)
 {
-    return worker->listener_conns[LISTENER_PUBLIC] > 0 || worker->loans.in_use > 0 ||
+    return worker->listener_conns[LISTENER_PUBLIC] > 0 ||
+           worker->listener_conns[LISTENER_WORLD] > 0 || worker->loans.in_use > 0 ||
            worker->parcels.in_use > 0 || worker->errands.in_use > 0 ||
-           worker->listeners[LISTENER_PUBLIC].phase != LISTENER_CLOSED;
+           worker->listeners[LISTENER_PUBLIC].phase != LISTENER_CLOSED ||
+           worker->listeners[LISTENER_WORLD].phase != LISTENER_CLOSED;
 }
 
 /* Nobody stops before all are empty: until then the internal listener answers, and mail finds a
@@ -84,6 +86,7 @@ static void drop_everybody(struct worker *worker)
 void stop_on_timer(struct worker *worker)
 {
     end_listener(worker, &worker->listeners[LISTENER_PUBLIC]);
+    end_listener(worker, &worker->listeners[LISTENER_WORLD]);
     uint64_t now_ms = instant_ms(worker->now);
     bool all = all_empty(worker);
     if (all || now_ms >= worker->drain_end_ms)
@@ -108,6 +111,7 @@ static bool is_waiting(const struct worker *worker)
            worker->parcels.in_use > 0 || worker->errands.in_use > 0 ||
            worker->conns.retained_count > 0 ||
            worker->listeners[LISTENER_PUBLIC].phase != LISTENER_CLOSED ||
+           worker->listeners[LISTENER_WORLD].phase != LISTENER_CLOSED ||
            worker->listeners[LISTENER_ADMIN].phase != LISTENER_CLOSED;
 }
 
@@ -117,8 +121,8 @@ static void wait_for_rest(struct worker *worker)
     constexpr uint64_t patience_ns = 1'000'000'000, step_ns = 5'000'000;
     uint64_t until_ns = worker->now.ns + patience_ns;
     while (is_waiting(worker) && worker->now.ns < until_ns) {
-        end_listener(worker, &worker->listeners[LISTENER_PUBLIC]);
-        end_listener(worker, &worker->listeners[LISTENER_ADMIN]);
+        for (uint32_t i = 0; i < listener_kinds; i++)
+            end_listener(worker, &worker->listeners[i]);
         worker_last_turn(worker, worker->now.ns + step_ns);
     }
 }

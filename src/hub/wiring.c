@@ -5,6 +5,7 @@
 #include "hub/events.h"
 #include "hub/rooms.h"
 #include "hub/routes.h"
+#include "hub/world_door.h"
 
 static void on_proxy(void *hub, struct conn *conn, const struct http_proxy *proxy)
 {
@@ -17,7 +18,11 @@ static void on_request(void *hub, struct conn *conn, const struct http_request *
     struct worker *worker = hub;
     if (conn->listener == LISTENER_ADMIN)
         api_on_request(worker, conn, request);
-    else if (entrance_on_request(worker, conn, request))
+    else if (!entrance_on_request(worker, conn, request))
+        return;
+    else if (conn->listener == LISTENER_WORLD)
+        world_door_on_request(worker, conn, request, rest);
+    else
         routes_on_request(worker, conn, request, rest);
 }
 

@@ -7,6 +7,7 @@
 #include "hub/rooms.h"
 #include "hub/span.h"
 #include "hub/stop.h"
+#include "hub/world_door.h"
 #include <assert.h>
 #include <errno.h>
 
@@ -42,6 +43,7 @@ static void on_mail(struct worker *worker, struct mail mail)
         break;
     case MAIL_STALE: span_on_stale(worker, (enum game_kind)mail.value); break;
     case MAIL_KEYS: reload_take(worker, mail.pointer); break;
+    case MAIL_WORLD: world_door_take(worker, mail.pointer); break;
     case MAIL_ERRAND: errand_do(worker, mail.pointer); break;
     }
 }
@@ -52,7 +54,8 @@ static void on_return(struct worker *worker, struct mailbox_return *back)
     case RETURN_LOAN: span_on_return(worker, list_entry(back, struct frame_loan, back)); break;
     case RETURN_PARCEL: pool_give(&worker->parcels, list_entry(back, struct parcel, back)); break;
     case RETURN_ERRAND: errand_on_return(worker, list_entry(back, struct errand, back)); break;
-    case RETURN_KEYS: break; /* those go home to the main thread */
+    case RETURN_KEYS:
+    case RETURN_WORLD: break; /* those go home to the main thread */
     }
 }
 

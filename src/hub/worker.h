@@ -28,7 +28,7 @@
 #include "room/room.h"
 
 enum timer_kind : uint8_t { TIMER_CONN, TIMER_ROOM, TIMER_LISTENER, TIMER_DRAIN };
-enum listener_kind : uint8_t { LISTENER_PUBLIC, LISTENER_ADMIN, listener_kinds };
+enum listener_kind : uint8_t { LISTENER_PUBLIC, LISTENER_WORLD, LISTENER_ADMIN, listener_kinds };
 enum worker_phase : uint8_t { WORKER_RUNNING, WORKER_DRAINING, WORKER_STOPPED };
 
 /* Taken and not yet handled; as many as the completion queue holds. */
@@ -106,10 +106,12 @@ struct worker {
     bool deflate[game_kinds];                /* permessage-deflate may be agreed on */
     struct timer drain_timer;
     uint64_t drain_end_ms;
-    bool counted_empty; /* in hub.empty */
-    bool more_stopped;  /* connections may be read on after the next turn's events */
-    bool more_mail;     /* the mailbox was left with some in it */
-    uint32_t said;      /* events in this turn; see events_a_turn_max */
+    bool counted_empty;            /* in hub.empty */
+    bool more_stopped;             /* connections may be read on after the next turn's events */
+    bool more_mail;                /* the mailbox was left with some in it */
+    uint32_t said;                 /* events in this turn; see events_a_turn_max */
+    struct world_file *world_file; /* the world that is on, once another was read; at its home */
+    struct hub_room *saying;       /* whose game says much just now */
     bool wake_armed;
     bool log_armed;          /* the kernel holds a write of the log's bytes */
     uint64_t log_again_ms;   /* after a full pipe: when to try again */
@@ -123,7 +125,8 @@ struct worker {
     uint8_t json_memory[json_memory_per_byte * http_body_size_max + json_memory_fixed];
     uint8_t token_memory[jwt_scratch_size]; /* for one token at a time */
     uint8_t guest_name[game_name_size_max]; /* and the name that others see of whose it is */
-    uint8_t scratch[snapshot_size_max * 2]; /* for one snapshot or one answer at a time */
+    /* for one snapshot, one answer or what a game says, one at a time */
+    alignas(16) uint8_t scratch[snapshot_size_max * 2];
 };
 
 /* How much memory one worker reserves under this configuration, bytes; with `per_connection`,

@@ -91,19 +91,19 @@ static bool has_versions(const struct frame *frame)
     return frame->lane == FRAME_STATE || frame->lane == FRAME_PONG;
 }
 
-/* Puts `frame` in the place of an unsent older version of itself; there is one at most. */
+/* Lets go of an unsent older version of `frame`, of which there is one at most, and adds the newer
+ * one behind all others: it may speak of what an event between them has told. */
 static bool replace(struct outbox_set *set, struct outbox *box, struct frame *frame)
 {
     if (!has_versions(frame)) return false;
     for (uint32_t i = box->count; i > pinned(box); i--) {
-        struct frame **slot = slot_at(box, i - 1);
-        if (!is_newer_version(*slot, frame)) continue;
-        owe_no_more(set, box, (*slot)->wire_size);
-        frame_unref(set->frames, *slot);
+        struct frame *older = *slot_at(box, i - 1);
+        if (!is_newer_version(older, frame)) continue;
+        owe_no_more(set, box, older->wire_size);
+        frame_unref(set->frames, older);
         count_replaced(set, frame);
-        *slot = frame_ref(frame);
-        owe(set, box, frame->wire_size);
-        rank_if_it_waits(set, box);
+        remove_at(box, i - 1);
+        outbox_append(set, box, frame);
         return true;
     }
     return false;
@@ -157,6 +157,35 @@ enum outbox_answer outbox_push_within(struct outbox_set *set, struct outbox *box
         return OUTBOX_NO_SPACE;
     outbox_append(set, box, frame);
     return OUTBOX_QUEUED;
+}
+
+/* True when nothing unsent has versions: then no new frame takes another's place. */
+static bool has_no_versions(struct outbox *box)
+{
+    for (uint32_t i = pinned(box); i < box->count; i++)
+        if (has_versions(*slot_at(box, i))) return false;
+    return true;
+}
+
+bool outbox_append_all(struct outbox_set *set, struct outbox *box, struct frame *const *frames,
+                       uint32_t count)
+{
+    uint32_t bytes = 0;
+    for (uint32_t i = 0; i < count; i++)
+        bytes += frames[i]->wire_size;
+    if (box->count + count > outbox_frames_max || box->bytes + bytes > outbox_bytes_max)
+        return false;
+    if (!has_no_versions(box)) return false;
+    if (box->slots == nullptr && box->count + count > outbox_inline_frames &&
+        !outbox_grow(set, box))
+        return false;
+    for (uint32_t i = 0; i < count; i++)
+        *slot_at(box, box->count + i) = frame_ref(frames[i]);
+    box->count += (uint16_t)count;
+    owe(set, box, bytes);
+    rank_if_it_waits(set, box);
+    outbox_mark_dirty(set, box);
+    return true;
 }
 
 enum outbox_answer outbox_push(struct outbox_set *set, struct outbox *box, struct frame *frame)

@@ -99,8 +99,8 @@ void outbox_init(struct outbox *box);
 
 enum outbox_answer : uint8_t {
     OUTBOX_QUEUED, /* a reference was added */
-    /* it took the place of an unsent snapshot of the same key, or of an unsent pong; the count of
-     * frames has not grown */
+    /* an unsent snapshot of the same key, or an unsent pong, made way for it; the count of frames
+     * has not grown */
     OUTBOX_REPLACED,
     OUTBOX_MADE_ROOM, /* a reference was added, for which older frames were dropped */
     OUTBOX_DROPPED,   /* nothing was added, and the peer may stay: its policy drops this frame */
@@ -115,8 +115,8 @@ static inline bool outbox_refused(enum outbox_answer answer)
     return answer >= OUTBOX_FULL;
 }
 
-/* Adds a reference to `frame` and marks the outbox dirty. A FRAME_STATE takes the place of the
- * newest unsent snapshot of its key, a FRAME_PONG that of an unsent pong. A frame larger than
+/* Adds a reference to `frame`, behind all others, and marks the outbox dirty. The unsent snapshot
+ * of its key makes way for a FRAME_STATE, an unsent pong for a FRAME_PONG. A frame larger than
  * outbox_bytes_max enters only an empty outbox. Never MADE_ROOM or DROPPED. */
 [[nodiscard]] enum outbox_answer outbox_push(struct outbox_set *set, struct outbox *box,
                                              struct frame *frame);
@@ -168,6 +168,11 @@ static inline void outbox_mark_dirty(struct outbox_set *set, struct outbox *box)
     if (outbox_enter_empty(set, box, frame)) return OUTBOX_QUEUED;
     return outbox_offer_behind(set, box, frame, policy);
 }
+
+/* outbox.c: outbox_offer of several frames at once, each another's version of nothing: cheap where
+ * no snapshot waits in the outbox. Adds all of them, or nothing: then offer them one by one. */
+[[nodiscard]] bool outbox_append_all(struct outbox_set *set, struct outbox *box,
+                                     struct frame *const *frames, uint32_t count);
 
 /* twin.c: the frames that the next send may take are replaced by their twins, where they have any,
  * for a peer that agreed to a window of 2^bits bytes. Pinned ones stay. */

@@ -12,7 +12,7 @@
  *                                      new frame is dropped only when that is not enough
  *   drop_newest   FRAME_EVENT          the new frame is dropped
  *
- * Whatever the policy, a FRAME_STATE takes the place of its unsent older version, and control
+ * Whatever the policy, the unsent older version of a FRAME_STATE makes way for it, and control
  * frames are never dropped: under a policy that drops, the last places are theirs, so that a peer
  * that is always full can still be pinged. A FRAME_REPLY belongs to no room and meets no policy:
  * its peer is not read until there is a place (conn/reply.c). */

@@ -86,6 +86,15 @@ void room_broadcast_others(struct room *room, struct outbox_set *outboxes, struc
     }
 }
 
+void room_tell_all(struct room *room, struct outbox_set *outboxes, struct frame *const *frames,
+                   uint32_t count, struct seat *seat, struct list *left_behind)
+{
+    assert(seat->room == room);
+    if (outbox_append_all(outboxes, seat->outbox, frames, count)) return;
+    for (uint32_t i = 0; i < count; i++)
+        room_tell(room, outboxes, frames[i], seat, left_behind);
+}
+
 uint64_t room_next_tick(struct room *room, uint64_t now_ms)
 {
     if (now_ms < room->tick_due_ms) return 0;

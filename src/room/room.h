@@ -71,6 +71,10 @@ void room_broadcast_others(struct room *room, struct outbox_set *outboxes, struc
 void room_tell(struct room *room, struct outbox_set *outboxes, struct frame *frame,
                struct seat *seat, struct list *left_behind);
 
+/* Several frames for one member, each of another key: at most outbox_gather_max, in this order. */
+void room_tell_all(struct room *room, struct outbox_set *outboxes, struct frame *const *frames,
+                   uint32_t count, struct seat *seat, struct list *left_behind);
+
 /* Moves tick_due_ms to the first period after `now_ms`; there is a period. Returns how many ticks
  * were missed (0 when the room is on time). */
 uint64_t room_next_tick(struct room *room, uint64_t now_ms);

@@ -25,12 +25,13 @@ PATTERNS = [
     ("hub/verify.c", rf'X\([A-Z_0-9]+, {CODE}, "', ["HTTP 401", "error"]),
     ("hub/door.c", rf"X\([A-Z_0-9]+, {CODE}, {STATUS}, ", ["HTTP {}"]),
     ("hub/door.c", rf"X\([A-Z_0-9]+, {CODE}, \d+, (?!NONE)", ["error"]),  # with --avalon-auth-fail=close and its like
-    ("game/", rf'X\([A-Z_0-9]+, {CODE}, "', ["error"]),  # tables of what cannot be done
+    ("game/", rf'X\([A-Z_0-9]+, {CODE}, "(?![CS]2[SC]_)', ["error"]),  # tables of what cannot be done; not those of spellings
     ("", rf"conn_answer_error\(\w+, {STATUS}, {TEXT}", ["HTTP {}"]),
     ("hub/vote_routes.c", rf'refuse(?:_with)?\(conn, {STATUS}, TEXT\("\w+"\), {TEXT}', ["HTTP {}"]),
     ("game/vote.c", rf"write_text\(reply, {TEXT}", ["HTTP ..."]),  # vote_routes_answer has the status
     ("game/", rf"\b(?:say_error|canonical_error|forbid)\([^;{{]*?{TEXT}", ["error"]),
     ("game/", rf"\(struct refusal\)\{{{TEXT}", ["error"]),
+    ("game/world", rf"\b(?:answer_error|world_refuse|world_say_error)\([^;{{]*?{TEXT}", ["error"]),
 ]
 OTHERWISE = {  # where the pattern's place is not the client's
     ("close 1000", "peer_closed"): None,  # the peer's own code

@@ -309,3 +309,66 @@ TEST("keys that mean something to somebody's language are keys like any other (T
                   "{\"b\":1,\"__proto__\":{\"c\":2},\"constructor\":3}"));
     EXPECT(merges("{\"a\\u0000b\":1,\"a\":1}", "{\"a\\u0000b\":null}", "{\"a\":1}"));
 }
+
+/* A file's fault as "LINE:COLUMN what: detail". */
+static struct text fault_of(struct text document)
+{
+    static char said[256];
+    struct json_fault fault;
+    struct writer out = writer_over(said, sizeof said);
+    const struct json *root =
+        json_read_file((struct bytes){memory, sizeof memory}, document, &fault);
+    struct json_place place = json_place(document, fault.offset);
+    EXPECT((root == nullptr) == (fault.what.size > 0));
+    EXPECT(fault.offset <= document.size);
+    write_format(&out, "%u:%u ", place.line, place.column);
+    write_text(&out, fault.what);
+    if (fault.detail.size > 0) write_text(&out, TEXT(": "));
+    write_text(&out, fault.detail);
+    return text_from(writer_bytes(&out));
+}
+
+TEST("what is wrong with a file is said with line, column and what people can mend")
+{
+    EXPECT_TEXT(fault_of(TEXT("{\n  \"a\": 1,\n  \"b\": 2,\n}\n")),
+                "3:9 is not valid JSON: trailing comma is not allowed");
+    EXPECT_TEXT(fault_of(TEXT("{\n  \"\u00e9\u00e9\": x}")),
+                "2:9 is not valid JSON: unexpected character, expected a valid JSON value");
+    EXPECT_TEXT(fault_of(TEXT("[1,\n 2")), "2:3 is not valid JSON: unexpected end of data");
+    EXPECT_TEXT(fault_of(TEXT("{\"a\":[{\"b\":1,\n \"c\":\"]}\",\n  \"b\":2}]}")),
+                "3:3 has a key twice: b");
+    EXPECT_TEXT(fault_of(TEXT("\n [[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]")),
+                "2:18 is nested too deeply");
+    EXPECT_TEXT(fault_of(TEXT("")), "1:1 is empty");
+}
+
+TEST("a value is found again in the file, whatever stands before it")
+{
+    const struct text document =
+        TEXT("{ \"a\\\"{[\" : [ 1 , \"]\\\\\" ,\n{} , -2.5e3,[ ] ,true ] ,\n"
+             "\t\"b\":{\"c\":null}}");
+    const struct json *root = read_json(document);
+    const struct json *array = json_member(root, TEXT("a\"{["));
+    static const char *const begins[] = {"1 ,", "\"]\\\\\"", "{} ,", "-2.5e3", "[ ] ,", "true ]"};
+    EXPECT_EQ(json_offset(document, root, root), 0);
+    EXPECT_EQ(json_count(array), 6);
+    for (size_t i = 0; i < json_count(array); i++) {
+        size_t offset = json_offset(document, root, json_element(array, i));
+        EXPECT(text_starts(text_skip(document, offset), text_of(begins[i])));
+    }
+    const struct json *last = json_member(json_member(root, TEXT("b")), TEXT("c"));
+    EXPECT(text_starts(text_skip(document, json_offset(document, root, last)), TEXT("null}}")));
+    struct json_place place = json_place(document, json_offset(document, root, last));
+    EXPECT_EQ(place.line, 3);
+    EXPECT_EQ(place.column, 11);
+}
+
+TEST("an object's names are met in their order")
+{
+    const struct json *root = read_json(TEXT("{\"first\":{\"x\":[1]},\"second\":2,\"\":3}"));
+    static const char *const names[] = {"first", "second", ""};
+    struct text name;
+    EXPECT_EQ(json_count(root), 3);
+    for (size_t i = 0; i < 3; i++)
+        EXPECT(json_to_text(json_key(root, i), &name) && text_equal(name, text_of(names[i])));
+}

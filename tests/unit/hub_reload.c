@@ -90,7 +90,7 @@ TEST(
     begin();
     for (uint32_t i = 0; i < 8; i++) {
         write_file(i % 2 == 0 ? KEY("k2", DIGITS) : KEY("k3", DIGITS));
-        reload_keys(&reload);
+        reload_files(&reload);
         EXPECT_EQ(reload.away, 0);
         EXPECT_EQ(reload.shown, (i + 1) % 2);
         EXPECT_EQ(hub.key_sets[reload.shown].keys.generation, i + 1);
@@ -106,7 +106,7 @@ static void reload_quietly(void)
     char said[2048];
     if (real < 0 || pipe(ends) != 0) abort();
     dup2(ends[1], STDERR_FILENO);
-    reload_keys(&reload);
+    reload_files(&reload);
     dup2(real, STDERR_FILENO);
     ssize_t size = read(ends[0], said, sizeof said);
     EXPECT(size > 0 && memmem(said, (size_t)size, "reload_failed", 13) != nullptr);
@@ -133,7 +133,7 @@ TEST("a file that is broken, weak, empty or gone changes nothing (O3)")
     reload_quietly();
     EXPECT_EQ(reload.shown, 0);
     write_file(KEY("k4", DIGITS));
-    reload_keys(&reload);
+    reload_files(&reload);
     EXPECT_EQ(reload.shown, 1);
     end("k4");
 }

@@ -98,7 +98,7 @@ TEST("a send of one byte at a time delivers every byte once")
     end();
 }
 
-TEST("a newer snapshot takes the place of the unsent one of its key, and of no other")
+TEST("the unsent snapshot of its key makes way for a newer one, which comes behind all others")
 {
     begin(1);
     EXPECT_EQ(push(FRAME_STATE, 1, 'a', 10), OUTBOX_QUEUED);
@@ -107,8 +107,70 @@ TEST("a newer snapshot takes the place of the unsent one of its key, and of no o
     EXPECT_EQ(push(FRAME_STATE, 1, 'b', 30), OUTBOX_REPLACED);
     EXPECT_EQ(box.bytes, 50);
     EXPECT_EQ(set.counters.conflated, 1);
-    EXPECT_TEXT(gathered(8), "bxe");
+    EXPECT_TEXT(gathered(8), "xeb");
     outbox_sent(&set, &box, 50);
+    end();
+}
+
+/* Frames of the lanes and keys that the words name: "e" an event, a digit the snapshot of its key.
+ * They are pushed one by one, or at once where that is possible. */
+static void push_words(const char *words, bool at_once)
+{
+    struct frame *made[16];
+    uint32_t count = 0;
+    for (; words[count] != '\0'; count++) {
+        bool event = words[count] == 'e';
+        made[count] = make(event ? FRAME_EVENT : FRAME_STATE, event ? 0 : (uint32_t)words[count],
+                           words[count], 10);
+    }
+    if (!at_once || !outbox_append_all(&set, &box, made, count))
+        for (uint32_t i = 0; i < count; i++)
+            (void)!outbox_offer(&set, &box, made[i], OUTBOX_CONFLATE);
+    for (uint32_t i = 0; i < count; i++)
+        frame_unref(&frames, made[i]);
+}
+
+TEST("several frames pushed at once leave what they leave one by one")
+{
+    const char *const firsts[] = {"", "e", "ee", "1", "e12", "eeeee", "12345"};
+    for (size_t i = 0; i < sizeof firsts / sizeof firsts[0]; i++) {
+        char left[2][32];
+        size_t counts[2];
+        for (int at_once = 0; at_once < 2; at_once++) {
+            begin(1);
+            push_words(firsts[i], false);
+            push_words("1234567", at_once != 0);
+            struct text words = gathered(32);
+            memcpy(left[at_once], words.data, words.size);
+            counts[at_once] = words.size;
+            EXPECT_EQ(box.bytes, 10 * words.size);
+            EXPECT_EQ(set.bytes_owed, 10 * words.size);
+            outbox_sent(&set, &box, box.bytes);
+            EXPECT(!list_is_linked(&box.dirty_link));
+            end();
+        }
+        EXPECT(counts[0] == counts[1] && memcmp(left[0], left[1], counts[0]) == 0);
+    }
+}
+
+TEST("several frames are pushed at once only where all of them fit and none has an older version")
+{
+    begin(1);
+    struct frame *state = make(FRAME_STATE, 7, 's', 10);
+    struct frame *event = make(FRAME_EVENT, 0, 'e', 10);
+    struct frame *const both[] = {state, event};
+    EXPECT(outbox_append_all(&set, &box, both, 2));
+    EXPECT(!outbox_append_all(&set, &box, both, 2));
+    EXPECT_EQ(box.count, 2);
+    EXPECT_TEXT(gathered(8), "se");
+    outbox_sent(&set, &box, 20);
+    for (uint32_t i = 0; i + 1 < outbox_frames_max; i++)
+        EXPECT_EQ(outbox_push(&set, &box, event), OUTBOX_QUEUED);
+    EXPECT(!outbox_append_all(&set, &box, both, 2));
+    EXPECT_EQ(box.count, outbox_frames_max - 1);
+    EXPECT(outbox_append_all(&set, &box, both, 1));
+    frame_unref(&frames, state);
+    frame_unref(&frames, event);
     end();
 }
 

@@ -105,7 +105,7 @@ TEST("an outbox full of events has no place for a first snapshot, whoever confla
     end();
 }
 
-TEST("a snapshot takes the place of its older version under every policy")
+TEST("a snapshot's older version makes way for it under every policy")
 {
     for (size_t i = 0; i < outbox_policies; i++) {
         begin(1);
@@ -391,7 +391,8 @@ static bool model_replace(struct entry entry)
     for (uint32_t i = 0; i < model.count; i++) {
         if (!model_is_free(i) || !model_is_older(model.entries[i], entry)) continue;
         model.replaced += 1;
-        model.entries[i] = entry;
+        model_remove(i);
+        model.entries[model.count++] = entry;
         return true;
     }
     return false;
