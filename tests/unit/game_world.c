@@ -486,6 +486,7 @@ TEST("whatever a stranger says but auth ends it, and after that it is not listen
         say(i, sayings[i]);
         EXPECT(heard[i].is_dismissed && heard[i].dismissed == GAME_DISMISS_UNKNOWN);
         EXPECT(strstr(heard[i].last, "\"success\":false") != nullptr);
+        EXPECT(strstr(heard[i].last, "auth_required") != nullptr);
     }
     EXPECT(strstr(heard[4].last, "S2C_AUTH_RESULT") != nullptr);
     end();
@@ -646,6 +647,55 @@ TEST("a hundred honest steps at once after a silence are no cheat (G7)")
         move(0, 2.5 * i, 0);
     EXPECT(place_of(0).x == 250);
     EXPECT(strstr(heard[0].last, "correction") == nullptr);
+    end();
+}
+
+/* The flat world with one race, of one racer, that begins where players do. */
+static const char *with_route(void)
+{
+    static char file[2048];
+    snprintf(
+        file, sizeof file,
+        "%.*s,\"routes\":[{\"id\":\"r\",\"start\":{\"position\":{\"x\":0,\"z\":0},\"radius\":20},"
+        "\"laps\":1,\"racers\":1,\"countdownS\":3,\"timeoutMs\":600000,\"checkpoints\":"
+        "[{\"position\":{\"x\":100,\"z\":0},\"radius\":8}]}]}",
+        (int)strlen(flat) - 1, flat);
+    return file;
+}
+
+static bool is_told(uint32_t member, const char *code)
+{
+    return strstr(heard[member].last, code) != nullptr;
+}
+
+TEST("what cannot be done about a race is told by its code")
+{
+    const char *start = "{\"type\":\"start_race\",\"payload\":{\"routeId\":\"r\"}}";
+    const struct game_options wanted = ordinary();
+    begin(with_route(), &wanted);
+    come(0);
+    come(1);
+    say(0, "{\"type\":\"leave_race\"}");
+    EXPECT(is_told(0, "not_racing"));
+    say(0, "{\"type\":\"start_race\",\"payload\":{\"routeId\":\"nowhere\"}}");
+    EXPECT(is_told(0, "no_such_route"));
+    say(0, start);
+    EXPECT(is_told(0, "race_event"));
+    say(0, start);
+    EXPECT(is_told(0, "already_racing"));
+    say(1, start);
+    EXPECT(is_told(1, "race_full"));
+    for (uint32_t i = 1; i < world_races_max;
+         i++) { // each begins when the one before is on its way
+        pass(4000);
+        if (i > 1) come(i);
+        say(i, start);
+        EXPECT(is_told(i, "race_event"));
+    }
+    pass(4000);
+    come(world_races_max);
+    say(world_races_max, start);
+    EXPECT(is_told(world_races_max, "too_many_races"));
     end();
 }
 
