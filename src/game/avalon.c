@@ -570,10 +570,12 @@ static void avalon_receive(void *state, uint32_t member, struct text text, struc
         } else if (text_equal(envelope.type, TEXT("auth"))) {
             words->heard = TYPE_AUTH;
             problem = receive_auth(avalon, player, &envelope, now, words);
-        } else // vote, action, system, and what nobody knows (S2-23)
+        } else { // vote, action, system, and what nobody knows (S2-23)
             say_error(words, member, TEXT("unsupported"),
                       TEXT("This type is not understood here; chat, sync_state and auth are."),
                       envelope.correlation);
+            count_strike(avalon, player, now, words);
+        }
     }
     if (problem.size > 0) strike(avalon, player, problem, envelope.correlation, now, words);
 }

@@ -226,6 +226,7 @@ static struct text handle(struct company *company, const struct company_types *t
     if (i == types->count) {
         canonical_error(words, person->member, TEXT("unsupported"), types->unsupported,
                         envelope->correlation);
+        count_strike(company, person, now, words);
         return (struct text){};
     }
     words->heard = i;

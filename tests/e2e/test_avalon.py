@@ -690,7 +690,7 @@ def test_flood():
         with enter(server, a) as one, enter(server, b) as two:
             for i in range(100):
                 try:
-                    say(two, {"type": f"t{i}", "correlation_id": f"c{i}"})
+                    say(two, {"type": "sync_state", "correlation_id": f"c{i}"})
                 except Ended:
                     break
             code, reason = two.read_close()

@@ -468,14 +468,18 @@ TEST("sync_state answers with the state as it is, and takes no number")
     EXPECT(holds(message(0), "\"seq\":6}"));
 }
 
-TEST("types that nobody knows are unsupported, with the correlation_id, and never a strike (J7)")
+TEST("types that nobody knows are unsupported, with the correlation_id, and the ninth within a "
+     "minute is the last (J7)")
 {
     open_with_three();
-    for (int i = 0; i < 100; i++) {
+    for (int i = 0; i < 8; i++) {
         SAY(1, "{\"type\":\"vote\",\"correlation_id\":\"v\",\"payload\":{}}");
         expect_error(1, "unsupported");
         EXPECT(holds(message(0), "\"correlation_id\":\"v\""));
     }
+    SAY(1, "{\"type\":\"vote\"}");
+    EXPECT_EQ(room.words.dismissed_count, 1);
+    EXPECT_EQ(room.words.dismissed[0].why, GAME_DISMISS_MISBEHAVED);
 }
 
 TEST("a message that means nothing is answered, and the ninth within a minute is the last (J1 to "
