@@ -31,6 +31,7 @@
 #include "base/mailbox.h"
 #include "base/random.h"
 #include "hub/config.h"
+#include "ring/ring.h"
 
 constexpr uint32_t workers_max = 64; /* a bit each in a room's set of workers */
 
@@ -50,6 +51,8 @@ struct key_set {
  * which are counts. */
 struct hub {
     const struct config *config;
+    RING_RESERVE(reserve_ring);       /* the kernel's io_uring, unless changed before a worker is
+                                       * made */
     struct hash_key hash_key;         /* of room names: decides a room's home; and of addresses */
     struct quota connections;         /* --connections */
     struct quota rooms;               /* --rooms */

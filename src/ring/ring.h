@@ -88,6 +88,7 @@ struct ring_backend {
     bool (*send)(struct ring *ring, struct ring_token token, int fd, const struct iovec *pieces,
                  uint32_t count);
     bool (*send_now)(struct ring *ring, struct ring_token token, int fd, struct bytes data);
+    bool (*send_now_works)(struct ring *ring);
     bool (*settled)(struct ring *ring);
     bool (*write)(struct ring *ring, struct ring_token token, int fd, struct bytes data);
     bool (*cancel)(struct ring *ring, struct ring_token token, struct ring_token target);
@@ -106,6 +107,11 @@ struct ring_backend {
 /* The kernel's io_uring (ring/uring.c). Reserves what it needs from `arena`, which may be
  * measuring; when it is not, ring_wake may be called from now on. */
 void ring_reserve_uring(struct ring *ring, struct arena *arena, const struct ring_config *config);
+
+/* How a backend is chosen: whoever makes rings holds one of these (ring_reserve_uring, or the
+ * simulation's of ring/sim.h). */
+#define RING_RESERVE(name) \
+    void (*name)(struct ring * ring, struct arena * arena, const struct ring_config *config)
 
 /* Opens the ring on the calling thread, which is its owner from now on. False with one sentence
  * that names the remedy in *why (static text). */
@@ -202,10 +208,16 @@ static inline void ring_trim(struct ring *ring)
     return ring->backend->settled(ring);
 }
 
-/* Tries ring_send_now on a connection to ourselves: whole, in part and not at all. False when this
- * kernel does not account for every byte as promised above; then it must not be used. Takes no
- * longer than a few milliseconds. The ring must be idle. */
-[[nodiscard]] bool ring_send_now_works(struct ring *ring);
+/* False when ring_send_now does not account for every byte as promised above; then it must not be
+ * used. Asks the running kernel (ring_preflight), which takes no longer than a few milliseconds. The
+ * ring must be idle. */
+[[nodiscard]] static inline bool ring_send_now_works(struct ring *ring)
+{
+    return ring->backend->send_now_works(ring);
+}
+
+/* preflight.c: tries ring_send_now on a connection to ourselves: whole, in part and not at all. */
+[[nodiscard]] bool ring_preflight(struct ring *ring);
 
 /* Writes to a file or pipe. `data` belongs to the kernel until the event. */
 [[nodiscard]] static inline bool ring_write(struct ring *ring, struct ring_token token, int fd,
