@@ -405,7 +405,8 @@ void conn_drain(struct conn *conn, enum close_reason reason)
     if (conn->phase == CONN_DRAINING) return;
     if (conn->phase <= CONN_OPEN && conn->reason == CLOSE_NONE) leave(conn, reason, 0);
     struct conn_shared *shared = conn->shared;
-    conn->given_up = conn->phase == CONN_CLOSING && !conn->peer_done;
+    bool took_goodbye = conn->outbox.count == 0;
+    conn->given_up = conn->phase == CONN_CLOSING && (!conn->peer_done || !took_goodbye);
     conn->phase = CONN_DRAINING;
     wheel_clear(shared->wheel, &conn->timer);
     if (list_is_linked(&conn->turn)) list_remove(&conn->turn);

@@ -51,8 +51,8 @@ struct key_set {
  * which are counts. */
 struct hub {
     const struct config *config;
-    RING_RESERVE(reserve_ring);       /* the kernel's io_uring, unless changed before a worker is
-                                       * made */
+    /* which ring workers get: the kernel's io_uring, unless changed before one is made */
+    void (*reserve_ring)(struct ring *, struct arena *, const struct ring_config *);
     struct hash_key hash_key;         /* of room names: decides a room's home; and of addresses */
     struct quota connections;         /* --connections */
     struct quota rooms;               /* --rooms */

@@ -108,11 +108,6 @@ struct ring_backend {
  * measuring; when it is not, ring_wake may be called from now on. */
 void ring_reserve_uring(struct ring *ring, struct arena *arena, const struct ring_config *config);
 
-/* How a backend is chosen: whoever makes rings holds one of these (ring_reserve_uring, or the
- * simulation's of ring/sim.h). */
-#define RING_RESERVE(name) \
-    void (*name)(struct ring * ring, struct arena * arena, const struct ring_config *config)
-
 /* Opens the ring on the calling thread, which is its owner from now on. False with one sentence
  * that names the remedy in *why (static text). */
 [[nodiscard]] static inline bool ring_open(struct ring *ring, struct text *why)
