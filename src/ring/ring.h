@@ -204,7 +204,7 @@ static inline void ring_trim(struct ring *ring)
 }
 
 /* False when ring_send_now does not account for every byte as promised above; then it must not be
- * used. Asks the running kernel (ring_preflight), which takes no longer than a few milliseconds. The
+ * used. Asks the running kernel (ring_preflight), which takes a few milliseconds at most. The
  * ring must be idle. */
 [[nodiscard]] static inline bool ring_send_now_works(struct ring *ring)
 {
