@@ -46,6 +46,9 @@ def stages(arguments):
          [*python, tools.root() / "tests" / "e2e" / "run.py", "--binary", arguments.server_tsan, "churn"], False, 300),
         ("the load client, its own test",
          [*python, tools.root() / "perf" / "selftest.py", "--bench", arguments.bench], False, 120),
+        ("the simulator, briefly",
+         [*python, tools.root() / "tests" / "sim" / "selftest.py", "--sim", arguments.sim, "--sim-debug",
+          arguments.sim_debug, *(word for mutant in arguments.mutant for word in ("--mutant", mutant))], True, 600),
         ("fuzzing, briefly", [*python, tools.root() / "fuzz" / "selftest.py"], True, 900),
     ]
 
@@ -90,8 +93,10 @@ def judge(name, command, seconds, words):
 
 def main():
     parser = argparse.ArgumentParser()
-    for option in ("--unit-ubsan", "--unit-release", "--server-ubsan", "--server-static", "--server-tsan", "--bench"):
+    for option in ("--unit-ubsan", "--unit-release", "--server-ubsan", "--server-static", "--server-tsan", "--bench", "--sim",
+                   "--sim-debug"):
         parser.add_argument(option, required=True, type=os.path.abspath)
+    parser.add_argument("--mutant", action="append", default=[], type=os.path.abspath)
     parser.add_argument("words", nargs="*")
     arguments = parser.parse_args()
 
