@@ -156,7 +156,10 @@ static uint64_t next_run_ns(struct sim *sim, const struct sim_ring *ring, uint64
     constexpr uint64_t turn_ns_max = 20'000;
     uint64_t soon_ns = sim->now_ns + 1000 + random_below(&sim->network, turn_ns_max);
     uint64_t at_ns = until_ns > soon_ns ? until_ns : soon_ns;
-    if (ring->event_end > ring->event_first || ring->queue_count > 0) at_ns = soon_ns;
+    if (ring->event_end > ring->event_first) at_ns = soon_ns;
+    /* A kernel that takes no more is short of something, and everything takes longer then. */
+    constexpr uint64_t shortage_ns_max = 2'000'000;
+    if (ring->queue_count > 0) at_ns = soon_ns + random_below(&sim->faults, shortage_ns_max);
     if (sim_chance(sim, sim->options.faults.spurious_wake)) at_ns = soon_ns;
     if (at_ns != UINT64_MAX && sim_chance(sim, sim->options.faults.hiccup))
         at_ns += random_below(&sim->faults, sim->options.faults.hiccup_us_max) * 1000;
