@@ -96,6 +96,27 @@ pub fn build(b: *std.Build) void {
     fmt.dependOn(&b.addFmt(.{ .paths = &.{ "build.zig", "vendor" } }).step);
     tests.step.dependOn(&b.addFmt(.{ .paths = &.{ "build.zig", "vendor" }, .check = true }).step);
 
+    const safe = Mode{ .target = target, .optimize = .ReleaseSafe };
+    const sim = simulator(b, safe, null);
+    check.dependOn(&sim.step);
+    tests.addArg("--sim");
+    tests.addArtifactArg(sim);
+    tests.addArg("--sim-debug");
+    tests.addArtifactArg(simulator(b, debug, null));
+    const simulate = python(b, "tests/sim/run.py");
+    simulate.addArg("--sim");
+    simulate.addArtifactArg(sim);
+    const words = b.args orelse &.{};
+    const bites = words.len > 0 and std.mem.eql(u8, words[0], "mutations");
+    for (entries(b, "tests/sim/mutations", .file, ".txt")) |name| {
+        if (!bites) continue;
+        simulate.addArg("--mutant");
+        simulate.addArtifactArg(simulator(b, safe, name));
+    }
+    simulate.addArg("--");
+    simulate.addArgs(words);
+    b.step("sim", "Simulate the hub: many seeds, or the one after --; see tests/sim/README.md").dependOn(&simulate.step);
+
     const bench = program(b, "ringcast-bench", fast);
     addOurs(b, bench.root_module, "perf/load");
     check.dependOn(&bench.step);
@@ -141,6 +162,41 @@ fn unitTests(b: *std.Build, mode: Mode) *std.Build.Step.Compile {
     addOurs(b, tests.root_module, "tests/unit");
     addLayers(b, tests.root_module);
     return tests;
+}
+
+/// The hub on a simulated ring (tests/sim), whole or with one mutation in it. Its log names no commit, so that a seed's trace
+/// depends on nothing else than what the hub does.
+fn simulator(b: *std.Build, mode: Mode, mutation: ?[]const u8) *std.Build.Step.Compile {
+    const name = if (mutation) |file| b.fmt("sim-{s}", .{std.fs.path.stem(file)}) else "sim";
+    const executable = program(b, name, mode);
+    addFiles(b, executable.root_module, .{ .folder = "tests/sim", .commit = "simulated" });
+    const path = if (mutation) |file| b.fmt("tests/sim/mutations/{s}", .{file}) else null;
+    const mutated = if (path) |file| mutatedFile(b, file) else "";
+    for (entries(b, "src", .directory, "")) |layer| addFiles(b, executable.root_module, .{
+        .folder = b.fmt("src/{s}", .{layer}),
+        .commit = "simulated",
+        .without = mutated,
+        .instead = if (path) |file| mutatedSource(b, file) else null,
+    });
+    return executable;
+}
+
+/// The file that a mutation is about: its first line says `file: PATH`.
+fn mutatedFile(b: *std.Build, path: []const u8) []const u8 {
+    const text = b.build_root.handle.readFileAlloc(b.allocator, path, 64 * 1024) catch |err|
+        std.process.fatal("{s} cannot be read: {t}", .{ path, err });
+    const line = text[0 .. std.mem.indexOfScalar(u8, text, '\n') orelse text.len];
+    if (!std.mem.startsWith(u8, line, "file: ")) std.process.fatal("{s} does not begin with its file", .{path});
+    return line["file: ".len..];
+}
+
+/// That file with the mutation made.
+fn mutatedSource(b: *std.Build, path: []const u8) std.Build.LazyPath {
+    const mutate = b.addSystemCommand(&.{"python3"});
+    mutate.addFileArg(b.path("tests/sim/mutate.py"));
+    mutate.addFileArg(b.path(path));
+    mutate.addFileArg(b.path(mutatedFile(b, path)));
+    return mutate.addOutputFileArg("mutant.c");
 }
 
 /// An empty program with the libraries linked; what it does not use is left out.
@@ -192,6 +248,17 @@ fn addLayers(b: *std.Build, module: *std.Build.Module) void {
 
 /// Adds every C file of a folder, so that a new file needs no line here.
 fn addOurs(b: *std.Build, module: *std.Build.Module, folder: []const u8) void {
+    addFiles(b, module, .{ .folder = folder });
+}
+
+const Files = struct {
+    folder: []const u8,
+    commit: ?[]const u8 = null, // what is said to be built, in place of the truth
+    without: []const u8 = "", // a file that is left out
+    instead: ?std.Build.LazyPath = null, // and what takes its place
+};
+
+fn addFiles(b: *std.Build, module: *std.Build.Module, files: Files) void {
     var flags = std.array_list.Managed([]const u8).init(b.allocator);
     flags.appendSlice(&.{
         "-std=c23",
@@ -205,9 +272,17 @@ fn addOurs(b: *std.Build, module: *std.Build.Module, folder: []const u8) void {
     }) catch @panic("OOM");
     flags.appendSlice(&warnings) catch @panic("OOM");
     // Only who prints it is compiled again for a new commit.
-    if (std.mem.eql(u8, folder, "src") or std.mem.eql(u8, folder, "src/hub"))
-        flags.append(b.fmt("-DRINGCAST_COMMIT=\"{s}\"", .{commit(b)})) catch @panic("OOM");
-    module.addCSourceFiles(.{ .root = b.path(folder), .files = entries(b, folder, .file, ".c"), .flags = flags.items });
+    if (std.mem.eql(u8, files.folder, "src") or std.mem.eql(u8, files.folder, "src/hub"))
+        flags.append(b.fmt("-DRINGCAST_COMMIT=\"{s}\"", .{files.commit orelse commit(b)})) catch @panic("OOM");
+    var names = std.array_list.Managed([]const u8).init(b.allocator);
+    for (entries(b, files.folder, .file, ".c")) |name| {
+        if (!std.mem.eql(u8, b.fmt("{s}/{s}", .{ files.folder, name }), files.without)) {
+            names.append(name) catch @panic("OOM");
+        } else if (files.instead) |file| {
+            module.addCSourceFile(.{ .file = file, .flags = flags.items });
+        }
+    }
+    module.addCSourceFiles(.{ .root = b.path(files.folder), .files = names.items, .flags = flags.items });
 }
 
 /// The names in a folder that end in `ending`, sorted.

@@ -415,7 +415,7 @@ void conn_drain(struct conn *conn, enum close_reason reason)
     if (conn->phase <= CONN_OPEN && conn->reason == CLOSE_NONE) leave(conn, reason, 0);
     struct conn_shared *shared = conn->shared;
     bool is_said = outbox_is_empty(&conn->outbox) && !conn_is_passing(conn);
-    conn->given_up = conn->phase == CONN_CLOSING && !conn->peer_done;
+    conn->given_up = conn->phase == CONN_CLOSING && (!conn->peer_done || !is_said);
     if (conn->phase == CONN_CLOSING && conn->upgraded && !is_said)
         shared->counters.goodbyes_unsent += 1;
     conn->phase = CONN_DRAINING;

@@ -94,6 +94,7 @@ static void reserve(struct hub *hub, struct arena *arena)
 bool hub_init(struct hub *hub, const struct config *config, struct hash_key hash_key)
 {
     hub->config = config;
+    hub->reserve_ring = ring_reserve_uring;
     hub->hash_key = hash_key;
     hub->worker_count = config->workers;
     hub->connections.most = config->connections;

@@ -32,6 +32,7 @@
 #include "base/random.h"
 #include "game/games.h"
 #include "hub/config.h"
+#include "ring/ring.h"
 
 constexpr uint32_t workers_max = 64; /* a bit each in a room's set of workers */
 
@@ -69,6 +70,8 @@ struct key_set {
  * which are counts. */
 struct hub {
     const struct config *config;
+    /* which ring workers get: the kernel's io_uring, unless changed before one is made */
+    void (*reserve_ring)(struct ring *, struct arena *, const struct ring_config *);
     struct hash_key hash_key;   /* of room names: decides a room's home; and of addresses */
     struct quota connections;   /* --connections */
     struct quota rooms;         /* --rooms */

@@ -58,8 +58,9 @@ static struct conn_config conn_config_of(const struct config *config)
 }
 
 /* Runs twice: over a measuring arena and over the real one. */
-static void reserve(struct worker *worker, struct arena *arena, const struct config *config)
+static void reserve(struct worker *worker, struct arena *arena, const struct hub *hub)
 {
+    const struct config *config = hub->config;
     constexpr size_t frame_budget = 256 * 1024 * 1024; /* of each size class */
     constexpr uint32_t mails_max = 4096;
     constexpr uint32_t loans_max = 1024;
@@ -74,7 +75,7 @@ static void reserve(struct worker *worker, struct arena *arena, const struct con
     /* Every outbox may be long, and then some are left: shedding is for memory that is really
      * kept. */
     uint32_t slots = worker->conns.config.connections_max, long_outboxes = slots + slots / 8 + 64;
-    ring_reserve_uring(&worker->ring, arena, &ring);
+    hub->reserve_ring(&worker->ring, arena, &ring);
     struct echo_limits echo = echo_limits_of(config);
     /* What echoes may hold comes on top: rooms' frames would else find a class used up. */
     frame_pool_init(&worker->frames, arena, frame_budget + echo.small_memory);
@@ -100,33 +101,32 @@ static void reserve(struct worker *worker, struct arena *arena, const struct con
         (struct bytes){arena_take(arena, relay_reply_size_max), relay_reply_size_max};
 }
 
-static size_t measure(const struct config *config)
+static size_t measure(const struct hub *hub)
 {
     static thread_local struct worker measured; /* only its sizes matter */
     struct arena arena = arena_measure();
     arena_take(&arena, sizeof measured);
-    reserve(&measured, &arena, config);
+    reserve(&measured, &arena, hub);
     return arena.used;
 }
 
-size_t worker_memory(const struct config *config, size_t *per_connection)
+size_t worker_memory(const struct hub *hub, size_t *per_connection)
 {
     /* Some pools are capped, so the price of one more is that of the uncapped parts. */
     *per_connection = sizeof(struct conn) + sizeof(struct member);
-    return measure(config);
+    return measure(hub);
 }
 
 struct worker *worker_make(struct hub *hub, uint32_t index)
 {
-    const struct config *config = hub->config;
     struct arena arena;
-    if (!arena_open(&arena, measure(config))) return nullptr;
+    if (!arena_open(&arena, measure(hub))) return nullptr;
     struct worker *worker = arena_take(&arena, sizeof *worker);
     worker->hub = hub;
-    worker->config = config;
+    worker->config = hub->config;
     worker->index = index;
     worker->key_set = &hub->key_sets[0];
-    reserve(worker, &arena, config);
+    reserve(worker, &arena, hub);
     worker->arena = arena;
     return worker;
 }
@@ -268,7 +268,7 @@ static void log_start(struct worker *worker)
     write_address(&listen, &worker->config->listen, true);
     write_address(&admin, &worker->config->admin, true);
     size_t per_connection = 0;
-    size_t memory = worker_memory(worker->config, &per_connection);
+    size_t memory = worker_memory(worker->hub, &per_connection);
     if (worker->index > 0) return;
     LOG(&worker->log, worker->now, LOG_NOTICE, "starting", LOG_T("version", TEXT(RINGCAST_VERSION)),
         LOG_T("commit", TEXT(RINGCAST_COMMIT)),

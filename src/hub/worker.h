@@ -129,10 +129,10 @@ struct worker {
     alignas(16) uint8_t scratch[snapshot_size_max * 2];
 };
 
-/* How much memory one worker reserves under this configuration, bytes; with `per_connection`,
+/* How much memory one worker of this hub reserves, bytes; with `per_connection`,
  * how much of it one more connection adds. Address space: pages are only touched as they are
  * used. */
-size_t worker_memory(const struct config *config, size_t *per_connection);
+size_t worker_memory(const struct hub *hub, size_t *per_connection);
 
 /* Takes the memory and readies everything that needs no kernel but memory. On the main thread.
  * nullptr when the memory cannot be had. */

@@ -86,7 +86,7 @@ static bool accounts_for_every_byte(struct ring *ring, int near, int far)
     return whole && nothing && drain(far) == taken;
 }
 
-bool ring_send_now_works(struct ring *ring)
+bool ring_preflight(struct ring *ring)
 {
     int near, far;
     bool works = open_pair(&near, &far) && accounts_for_every_byte(ring, near, far);

@@ -88,6 +88,7 @@ struct ring_backend {
     bool (*send)(struct ring *ring, struct ring_token token, int fd, const struct iovec *pieces,
                  uint32_t count);
     bool (*send_now)(struct ring *ring, struct ring_token token, int fd, struct bytes data);
+    bool (*send_now_works)(struct ring *ring);
     bool (*settled)(struct ring *ring);
     bool (*write)(struct ring *ring, struct ring_token token, int fd, struct bytes data);
     bool (*cancel)(struct ring *ring, struct ring_token token, struct ring_token target);
@@ -202,10 +203,16 @@ static inline void ring_trim(struct ring *ring)
     return ring->backend->settled(ring);
 }
 
-/* Tries ring_send_now on a connection to ourselves: whole, in part and not at all. False when this
- * kernel does not account for every byte as promised above; then it must not be used. Takes no
- * longer than a few milliseconds. The ring must be idle. */
-[[nodiscard]] bool ring_send_now_works(struct ring *ring);
+/* False when ring_send_now does not account for every byte as promised above; then it must not be
+ * used. Asks the running kernel (ring_preflight), which takes a few milliseconds at most. The
+ * ring must be idle. */
+[[nodiscard]] static inline bool ring_send_now_works(struct ring *ring)
+{
+    return ring->backend->send_now_works(ring);
+}
+
+/* preflight.c: tries ring_send_now on a connection to ourselves: whole, in part and not at all. */
+[[nodiscard]] bool ring_preflight(struct ring *ring);
 
 /* Writes to a file or pipe. `data` belongs to the kernel until the event. */
 [[nodiscard]] static inline bool ring_write(struct ring *ring, struct ring_token token, int fd,

@@ -532,6 +532,7 @@ static const struct ring_backend uring_backend = {
     .trim = uring_trim,
     .send = uring_send,
     .send_now = uring_send_now,
+    .send_now_works = ring_preflight,
     .settled = uring_settled,
     .write = uring_write,
     .cancel = uring_cancel,

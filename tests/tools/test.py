@@ -49,6 +49,9 @@ def stages(arguments):
         ("the load client and the single measurements",
          [*python, tools.root() / "perf" / "selftest.py", "--bench", arguments.bench, "--micro", arguments.micro],
          False, 120),
+        ("the simulator, briefly",
+         [*python, tools.root() / "tests" / "sim" / "selftest.py", "--sim", arguments.sim, "--sim-debug",
+          arguments.sim_debug], True, 300),
         ("fuzzing, briefly", [*python, tools.root() / "fuzz" / "selftest.py"], True, 900),
     ]
 
@@ -93,8 +96,8 @@ def judge(name, command, seconds, words):
 
 def main():
     parser = argparse.ArgumentParser()
-    for option in ("--unit-ubsan", "--unit-release", "--server-ubsan", "--server-static", "--server-tsan", "--bench",
-                   "--micro"):
+    for option in ("--unit-ubsan", "--unit-release", "--server-ubsan", "--server-static", "--server-tsan", "--bench", "--micro", "--sim",
+                   "--sim-debug"):
         parser.add_argument(option, required=True, type=os.path.abspath)
     parser.add_argument("words", nargs="*")
     arguments = parser.parse_args()

@@ -1,0 +1,134 @@
+#include "sim_run.h"
+#include <stdarg.h>
+#include <stdio.h>
+
+static uint32_t below(struct random *random, uint32_t bound)
+{
+    return (uint32_t)random_below(random, bound);
+}
+
+[[gnu::format(printf, 2, 3)]] static void add(struct plan *plan, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(plan->words[plan->word_count], sizeof plan->words[0], format, arguments);
+    va_end(arguments);
+    plan->word_pointers[plan->word_count] = plan->words[plan->word_count];
+    plan->word_count += 1;
+}
+
+static uint32_t one_of(struct random *random, const uint32_t *values, uint32_t count)
+{
+    return values[below(random, count)];
+}
+#define ONE_OF(random, ...)                           \
+    one_of((random), (const uint32_t[]){__VA_ARGS__}, \
+           sizeof((const uint32_t[]){__VA_ARGS__}) / sizeof(uint32_t))
+
+/* Half of all runs know nothing of a fault; the others from one in a thousand to one in five. */
+static uint32_t chance(struct random *random)
+{
+    return below(random, 2) == 0 ? 0 : ONE_OF(random, 60, 600, 3000, 13'000);
+}
+
+static void draw_faults(struct plan *plan, struct random *random)
+{
+    plan->sim.faults = (struct sim_faults){
+        .split = 2 * chance(random),
+        .short_send = 2 * chance(random),
+        .short_now = chance(random),
+        .no_buffers = chance(random),
+        .ends = chance(random),
+        .submit_none = chance(random),
+        .submit_fewer = chance(random),
+        .accept_fails = chance(random),
+        .late_cancel = 3 * chance(random),
+        .spurious_wake = chance(random),
+        .few_events = 2 * chance(random),
+        .log_fails = chance(random),
+        .hiccup = chance(random) / 8,
+        .hiccup_us_max = ONE_OF(random, 1000, 50'000, 800'000),
+        .complete_us_max = ONE_OF(random, 1, 20, 500, 5000),
+    };
+    if (below(random, 8) == 0)
+        plan->sim.faults = (struct sim_faults){.complete_us_max = 20, .hiccup_us_max = 1};
+    plan->sim.entries = ONE_OF(random, 0, 0, 8, 32, 128);
+    plan->sim.completions = ONE_OF(random, 0, 0, 0, 4, 16, 64);
+    plan->sim.receive_buffers = ONE_OF(random, 0, 0, 1, 2, 8, 32);
+    plan->sim.in_size = ONE_OF(random, 700, 4096, 16'384, 65'536);
+    plan->sim.out_size = ONE_OF(random, 200, 2048, 16'384, 65'536, 65'536);
+}
+
+static void draw_limits(struct plan *plan, struct random *random)
+{
+    add(plan, "--connections=%u", ONE_OF(random, 4, 12, 64, 200));
+    add(plan, "--rooms=%u", ONE_OF(random, 1, 4, 64));
+    add(plan, "--address-connections=%u", ONE_OF(random, 0, 3, 100));
+    add(plan, "--address-handshakes=%u", ONE_OF(random, 0, 5, 200));
+    add(plan, "--address-acquires=%u", ONE_OF(random, 0, 1, 10));
+    add(plan, "--address-rooms=%u", ONE_OF(random, 0, 1, 64));
+    add(plan, "--message-rate=%u", ONE_OF(random, 0, 5, 50));
+    add(plan, "--control-rate=%u", ONE_OF(random, 5, 50));
+    add(plan, "--frame-memory=%u", ONE_OF(random, 1'048'576, 4'194'304, 67'108'864));
+}
+
+static void draw_times(struct plan *plan, struct random *random)
+{
+    add(plan, "--ping=%u", ONE_OF(random, 500, 2000, 25'000));
+    add(plan, "--pong=%u", ONE_OF(random, 500, 2000, 10'000));
+    add(plan, "--handshake=%u", ONE_OF(random, 500, 5000));
+    add(plan, "--message=%u", ONE_OF(random, 500, 5000));
+    add(plan, "--drain=%u", ONE_OF(random, 300, 3000, 10'000));
+    add(plan, "--vote-lobby=%u", ONE_OF(random, 2000, 300'000));
+    add(plan, "--vote-voting=%u", ONE_OF(random, 1000, 300'000));
+}
+
+static void draw_config(struct plan *plan, struct random *random)
+{
+    static const char *const policies[] = {"conflate", "conflate", "close", "drop_oldest",
+                                           "drop_newest"};
+    char memory[256];
+    struct writer why = writer_over(memory, sizeof memory);
+    plan->word_count = 0;
+    add(plan, "--workers=%u", ONE_OF(random, 1, 1, 2, 3, 4));
+    add(plan, "--kart-tick=%u", ONE_OF(random, 20, 100, 500, 500));
+    add(plan, "--kart-slow=%s", policies[below(random, 5)]);
+    add(plan, "--kart-payload=%u", ONE_OF(random, 0, 0, 300, 3000, 30'000));
+    add(plan, "--kart-stamp=on");
+    add(plan, "--kart-autostart=%s", below(random, 2) == 0 ? "on" : "off");
+    add(plan, "--fast-path=%s", below(random, 4) > 0 ? "on" : "off");
+    add(plan, "--limit-exempt=10.9.0.0/16");
+    add(plan, "--log-level=%s", below(random, 2) == 0 ? "debug" : "warn");
+    draw_limits(plan, random);
+    draw_times(plan, random);
+    static char key[] = "RINGCAST_API_KEY=key";
+    static char *environment[] = {key, nullptr};
+    if (!config_read(&plan->config, plan->word_count, plan->word_pointers, environment, &why)) {
+        fprintf(stderr, "sim: the plan is wrong: %.*s\n", (int)why.size, memory);
+        __builtin_trap();
+    }
+    plan->config.log_format = LOG_FORMAT_LOGFMT;
+}
+
+void plan_draw(struct plan *plan, uint64_t seed)
+{
+    struct random random = {.state = seed ^ 0x5EED};
+    *plan = (struct plan){.sim.seed = seed};
+    draw_faults(plan, &random);
+    draw_config(plan, &random);
+    /* A large state through a small pipe takes very many steps. */
+    if (plan->config.kart_payload > 1000 && plan->sim.out_size < 2048) plan->sim.out_size = 2048;
+    plan->clients = 1 + below(&random, clients_max);
+    plan->chaos_ns = (uint64_t)ONE_OF(&random, 2, 6, 15, 40) * second_ns;
+    /* Fast ticks make much to do: not for long. */
+    if (plan->config.kart_tick_ms < 100) plan->chaos_ns = 3 * second_ns;
+    plan->misery = ONE_OF(&random, 0, 6000, 30'000, 60'000);
+    for (uint32_t i = 0; i < roles; i++)
+        plan->roles[i] = below(&random, 4) == 0 ? 0 : 1 + below(&random, 8);
+    plan->roles[ROLE_KART] += 1;
+    if (below(&random, 4) == 0) plan->drain_ns = 1 + random_below(&random, plan->chaos_ns);
+    if (below(&random, 3) == 0) {
+        plan->jump_ns = 1 + random_below(&random, plan->chaos_ns);
+        plan->jump_ms = (int64_t)below(&random, 7'200'000) - 3'600'000;
+    }
+}
