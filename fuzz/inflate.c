@@ -33,7 +33,9 @@ static int inflate_blocks(int bits, struct bytes output, size_t *size, bool *who
         result = inflate(&stream, Z_BLOCK);
         *size += piece - stream.avail_out;
         if (again && result == Z_BUF_ERROR) return Z_OK;
-        *whole_block = (stream.data_type & 128) != 0 && (stream.data_type & 63) == 0;
+        int unused = stream.data_type & 63; /* bits, which behind a last block (64) are padding */
+        bool padded = (stream.data_type & 64) != 0 && unused < 8;
+        *whole_block = (stream.data_type & 128) != 0 && (unused == 0 || padded);
     }
     return result;
 }
@@ -56,11 +58,10 @@ struct inflated plain_inflate(struct bytes payload, int bits, struct bytes outpu
         at = input.size - stream.avail_in;
         inflated.over = inflated.size == output.size;
     }
-    /* A stream that ends with the payload needs no tail; one that ends within the tail took some of
-     * it for its own. */
-    bool ended = result == Z_STREAM_END && at == payload.size;
+    /* A stream that ends with the payload needs no tail; one that takes the tail for its own must
+     * end with it: what would be left of it is the beginning of none. */
+    bool ended = result == Z_STREAM_END && (at == payload.size || at == input.size);
     inflated.deflate = payload.size == 0 || ended || (result == Z_OK && whole_block);
-    if (result == Z_STREAM_END && at > payload.size) inflated.deflate = false;
     free(input.data);
     return inflated;
 }
