@@ -270,8 +270,7 @@ static void step_wish(struct tabletop *table, struct script *script)
         "{\"type\":\"leave_race\"}",
         "{\"type\":\"presence\",\"payload\":{\"offset\":1}}",
         "{\"type\":\"interact\",\"payload\":{\"kioskId\":\"races\"}}",
-        "{\"type\":\"chunk_request\",\"payload\":{\"tiles\":[{\"x\":0,\"z\":-1,\"lod\":\"near\"}]}"
-        "}",
+        "{\"type\":\"chunk_request\",\"payload\":{\"tiles\":[{\"x\":0,\"z\":0,\"lod\":\"mid\"}]}}",
     };
     constexpr size_t count = sizeof wishes / sizeof wishes[0];
     uint32_t number = script_byte(script) % members_max;

@@ -17,7 +17,7 @@ static void check_config(const struct config *config)
     MUST(config->ping_ms >= 100 && config->pong_ms >= 100 && config->drain_ms <= 86'400'000);
     MUST(config->avalon_players >= 1 && config->avalon_players <= 16 && config->avalon_chat >= 1);
     MUST(config->echo_message >= 1024 && config->echo_memory <= 2'147'483'648);
-    MUST(config->origin_count <= config_origins_max && config->exempt_count <= config_exempt_max);
+    MUST(config->origin_count <= config_origins_max && config->exempt.count <= address_blocks_max);
     for (uint32_t i = 0; i < config->origin_count; i++) {
         struct text origin = config->origins[i];
         bool any = text_equal(origin, TEXT("*"));
@@ -27,8 +27,10 @@ static void check_config(const struct config *config)
         size_t left = any ? 0 : (size_t)(origin.data + origin.size - mark - 3);
         MUST(any || memchr(mark + 3, '/', left) == nullptr);
     }
-    for (uint32_t i = 0; i < config->exempt_count; i++)
-        MUST(config->exempt[i].bits <= 128);
+    for (uint32_t i = 0; i < config->exempt.count; i++)
+        MUST(config->exempt.list[i].bits <= 128);
+    for (uint32_t i = 0; i < config->trusted.count; i++)
+        MUST(config->trusted.list[i].bits <= 128);
 }
 
 static bool read_config(struct config *config, int count, char **words, char **environment)
