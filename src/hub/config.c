@@ -293,15 +293,22 @@ static bool is_origin(struct text origin)
     return memchr(origin.data + host + 3, '/', origin.size - host - 3) == nullptr;
 }
 
-static bool set_origins(struct config *config, struct text list)
+/* Takes what stands before the next comma off a list that is not empty. */
+static struct text take_item(struct text *list)
+{
+    const char *comma = memchr(list->data, ',', list->size);
+    size_t size = comma != nullptr ? (size_t)(comma - list->data) : list->size;
+    struct text item = text_trim((struct text){list->data, size});
+    *list = text_skip(*list, comma != nullptr ? size + 1 : size);
+    return item;
+}
+
+static bool add_origins(struct config *config, struct text list)
 {
     while (list.size > 0) {
-        const char *comma = memchr(list.data, ',', list.size);
-        size_t size = comma != nullptr ? (size_t)(comma - list.data) : list.size;
-        struct text origin = text_trim((struct text){list.data, size});
+        struct text origin = take_item(&list);
         if (!is_origin(origin) || config->origin_count == config_origins_max) return false;
         config->origins[config->origin_count++] = origin;
-        list = text_skip(list, comma != nullptr ? size + 1 : size);
     }
     return true;
 }
@@ -321,12 +328,9 @@ static bool is_host_name(struct text name)
 static bool add_hosts(struct config *config, struct text list)
 {
     while (list.size > 0) {
-        const char *comma = memchr(list.data, ',', list.size);
-        size_t size = comma != nullptr ? (size_t)(comma - list.data) : list.size;
-        struct text name = text_trim((struct text){list.data, size});
+        struct text name = take_item(&list);
         if (!is_host_name(name) || config->admin_host_count == config_admin_hosts_max) return false;
         config->admin_hosts[config->admin_host_count++] = name;
-        list = text_skip(list, comma != nullptr ? size + 1 : size);
     }
     return true;
 }
@@ -334,13 +338,9 @@ static bool add_hosts(struct config *config, struct text list)
 static bool add_blocks(struct address_blocks *blocks, struct text list)
 {
     while (list.size > 0) {
-        const char *comma = memchr(list.data, ',', list.size);
-        size_t size = comma != nullptr ? (size_t)(comma - list.data) : list.size;
         if (blocks->count == address_blocks_max) return false;
-        struct address_block *block = &blocks->list[blocks->count];
-        if (!address_block_parse(text_trim((struct text){list.data, size}), block)) return false;
+        if (!address_block_parse(take_item(&list), &blocks->list[blocks->count])) return false;
         blocks->count += 1;
-        list = text_skip(list, comma != nullptr ? size + 1 : size);
     }
     return true;
 }
@@ -366,7 +366,7 @@ static bool set(struct config *config, const struct option *option, struct text 
     case OPTION_ADDRESS:
         /* Port 0 would be one that nobody knows. */
         return address_parse(value, field) && ((struct address *)field)->port != 0;
-    case OPTION_ORIGIN: return set_origins(config, value);
+    case OPTION_ORIGIN: return add_origins(config, value);
     case OPTION_HOSTS: return add_hosts(config, value);
     case OPTION_BLOCKS: return add_blocks(field, value);
     case OPTION_LOG_LEVEL: return set_choice(field, value, levels, 4);
