@@ -271,6 +271,7 @@ fn addFiles(b: *std.Build, module: *std.Build.Module, files: Files) void {
         "-DRINGCAST_VERSION=\"" ++ version ++ "\"",
     }) catch @panic("OOM");
     flags.appendSlice(&warnings) catch @panic("OOM");
+    if (module.optimize == .Debug) flags.append("-Og") catch @panic("OOM"); // with UBSan in it, -O0 is five times slower
     // Only who prints it is compiled again for a new commit.
     if (std.mem.eql(u8, files.folder, "src") or std.mem.eql(u8, files.folder, "src/hub"))
         flags.append(b.fmt("-DRINGCAST_COMMIT=\"{s}\"", .{files.commit orelse commit(b)})) catch @panic("OOM");
