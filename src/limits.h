@@ -56,3 +56,5 @@ constexpr uint32_t idempotency_key_size_max = 64;   /* bytes */
 constexpr uint32_t idempotency_body_size_max = 512; /* bytes of an answer that is remembered */
 constexpr uint32_t idempotency_records = 4096;      /* requests, per worker */
 constexpr uint32_t idempotency_kept_ms = 300'000;   /* how long one is remembered */
+constexpr uint32_t closed_rooms_kept = 8192;        /* rooms that are over, per worker */
+constexpr uint32_t closed_kept_ms = 600'000; /* how long nobody but a backend may reopen one */

@@ -90,7 +90,10 @@ static void open_room(struct worker *worker, const struct backend_request *reque
     if (wanted.body.size == 0) wanted.body = TEXT("{}");
     ask_room(worker, name, &wanted, answer);
     answer->status = 201;
-    if (answer->refusal != BACKEND_DONE) rooms_close(worker, room);
+    if (answer->refusal == BACKEND_DONE)
+        closed_forget(&worker->closed, name);
+    else
+        rooms_close(worker, room);
 }
 
 /* What stands in the list. */
@@ -124,6 +127,7 @@ static void close_other(struct worker *worker, struct hub_room *room, struct bac
 {
     write_format(answer->body, "{\"closed\":true,\"members\":%u}", room->room.seat_count);
     answer->status = 200;
+    closed_remember(&worker->closed, room_name(&room->room), instant_ms(worker->now));
     events_end(worker, room);
 }
 

@@ -13,22 +13,23 @@
 /* Why somebody does not get in, beside what is wrong with a token by itself (JWT_ERRORS).
  * name, code, status, the close reason where --avalon-auth-fail=close and its like speak of it
  * (NONE: the status says it always), sentence with the remedy */
-#define DOOR_REFUSALS(X)                                                                        \
-    X(NO_TOKEN, "no_token", 401, UNAUTHORIZED,                                                  \
-      "Send the token: Authorization: Bearer, a subprotocol bearer.TOKEN, or ?token=.")         \
-    X(TOKEN_TWICE, "token_twice", 401, UNAUTHORIZED,                                            \
-      "The query names the token or the player more than once.")                                \
-    X(WRONG_PLAYER, "wrong_player", 401, UNAUTHORIZED,                                          \
-      "player_id is not the player whose token this is.")                                       \
-    X(UNKNOWN_PLAYER, "unknown_player", 401, UNAUTHORIZED,                                      \
-      "The room has no place for this player; join it again.")                                  \
-    X(NO_ROOM, "room_not_found", 404, ROOM_CLOSED,                                              \
-      "There is no room of this code; it may be over.")                                         \
-    X(FULL, "room_full", 409, NONE, "All places in the room are taken.")                        \
-    X(KICKED, "kicked", 403, KICKED, "You were sent away from this room for good.")             \
-    X(LOCKED, "room_locked", 423, NONE, "The room takes nobody who has not been in it before.") \
-    X(ADDRESS_ROOMS, "address_rooms", 429, NONE, "Your address has as many rooms as it may.")   \
-    X(ADDRESS_TOO_FAST, "address_acquires", 429, NONE, "Your address makes rooms too often.")   \
+#define DOOR_REFUSALS(X)                                                                          \
+    X(NO_TOKEN, "no_token", 401, UNAUTHORIZED,                                                    \
+      "Send the token: Authorization: Bearer, a subprotocol bearer.TOKEN, or ?token=.")           \
+    X(TOKEN_TWICE, "token_twice", 401, UNAUTHORIZED,                                              \
+      "The query names the token or the player more than once.")                                  \
+    X(WRONG_PLAYER, "wrong_player", 401, UNAUTHORIZED,                                            \
+      "player_id is not the player whose token this is.")                                         \
+    X(UNKNOWN_PLAYER, "unknown_player", 401, UNAUTHORIZED,                                        \
+      "The room has no place for this player; join it again.")                                    \
+    X(NO_ROOM, "room_not_found", 404, ROOM_CLOSED,                                                \
+      "There is no room of this code; it may be over.")                                           \
+    X(OVER, "room_closed", 410, ROOM_CLOSED, "The room of this id is over; ask for another one.") \
+    X(FULL, "room_full", 409, NONE, "All places in the room are taken.")                          \
+    X(KICKED, "kicked", 403, KICKED, "You were sent away from this room for good.")               \
+    X(LOCKED, "room_locked", 423, NONE, "The room takes nobody who has not been in it before.")   \
+    X(ADDRESS_ROOMS, "address_rooms", 429, NONE, "Your address has as many rooms as it may.")     \
+    X(ADDRESS_TOO_FAST, "address_acquires", 429, NONE, "Your address makes rooms too often.")     \
     X(ROOMS, "too_many_rooms", 503, NONE, "No further room can be made now; try again later.")
 
 struct refusal {
@@ -228,7 +229,10 @@ static void enter(struct worker *worker, struct conn *conn, const struct door *d
 {
     struct refusal refusal = refusals[REFUSE_NO_ROOM];
     struct hub_room *room = events_find(worker, name);
-    bool made = room == nullptr && door->opens && worker->config->lobby;
+    bool is_over = room == nullptr && door->opens &&
+                   closed_knows(&worker->closed, name, instant_ms(worker->now));
+    bool made = room == nullptr && door->opens && !is_over && worker->config->lobby;
+    if (is_over) refusal = refusals[REFUSE_OVER];
     if (made) room = open_room(worker, conn, door->kind, name, &refusal);
     if (room != nullptr) refusal = judge(room, guest);
     if (is_miss(refusal))

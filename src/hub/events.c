@@ -268,6 +268,8 @@ void events_end(struct worker *worker, struct hub_room *room)
 {
     assert(!room->busy);
     room->over = true; /* those who leave because of it are no input any more */
+    if (room->room.kind == GAME_RELAY)
+        closed_remember(&worker->closed, room_name(&room->room), instant_ms(worker->now));
     while (!list_is_empty(&room->room.seats)) {
         struct list *first = room->room.seats.next;
         conn_close(conn_of_seat(list_entry(first, struct seat, link)), CLOSE_ROOM_CLOSED);

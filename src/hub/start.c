@@ -95,6 +95,7 @@ static void reserve(struct worker *worker, struct arena *arena, const struct hub
     pool_init(&worker->errands, arena, sizeof(struct errand), errands_max);
     pool_init(&worker->gathers, arena, sizeof(struct gather), gathers_max);
     idempotency_init(&worker->done, arena, idempotency_records, idempotency_kept_ms);
+    closed_init(&worker->closed, arena, closed_rooms_kept, closed_kept_ms);
     worker->backend_memory =
         (struct bytes){arena_take(arena, relay_memory_size), relay_memory_size};
     worker->backend_reply =
@@ -168,6 +169,7 @@ static void ready_parts(struct worker *worker)
     ring_entropy(&worker->ring, (struct bytes){(uint8_t *)&worker->random, sizeof worker->random});
     worker->rooms_by_name.hash_key = worker->hub->hash_key;
     idempotency_set_key(&worker->done, worker->hub->hash_key);
+    closed_set_key(&worker->closed, worker->hub->hash_key);
     worker->state_keys = game_kinds; /* the first ones are the static rooms' */
     worker->conns.ring = &worker->ring;
     worker->conns.wheel = &worker->wheel;

@@ -22,6 +22,7 @@
 #include "conn/conn.h"
 #include "conn/listener.h"
 #include "game/games.h"
+#include "hub/closed.h"
 #include "hub/hub.h"
 #include "hub/idempotency.h"
 #include "hub/metrics.h"
@@ -95,6 +96,7 @@ struct worker {
     struct pool errands;                   /* questions put to other workers */
     struct pool gathers;                   /* metrics questions under way */
     struct idempotency done;               /* what backends had done in rooms that live here */
+    struct closed_rooms closed;            /* rooms of theirs that lived here */
     struct bytes backend_memory;           /* for one request of theirs at a time */
     struct bytes backend_reply;            /* and its answer */
     struct mailbox_returns returns;        /* those of the four that have come home */

@@ -286,6 +286,34 @@ def test_told_after_the_upgrade():
 
 # ---- the end of rooms
 
+def test_nobody_takes_over_a_closed_room():
+    """who comes back to a room that its backend has closed gets 410 and makes no lobby of it; the backend may open it again"""
+    for workers in (1, 4):
+        with every_worker(workers) as server:
+            make(server, "r1")
+            with enter(server, "ann", "r1"):
+                ask(server, "DELETE", "/r1")
+            assert turned_away(server, "ann") == (410, "room_closed")
+            assert turned_away(server, "bob") == (410, "room_closed")
+            assert server.metric("ringcast_rooms", kind="lobby") == 0
+            with come(server, "ann", "another"):  # which nobody has closed
+                server.wait_metric(1, "ringcast_rooms", kind="lobby")
+            make(server, "r1")
+            with enter(server, "ann", "r1"):
+                server.wait_metric(1, "ringcast_connections", kind="relay")
+
+
+def test_a_lobby_that_was_deleted_stays_so():
+    """a lobby that a backend has deleted is not made again by those who were in it"""
+    with every_worker(1) as server:
+        with come(server, "ann", "r1"):
+            server.wait_metric(1, "ringcast_connections", kind="lobby")
+            assert ask(server, "DELETE", "/r1") == {"closed": True, "members": 1}
+        assert turned_away(server, "ann") == (410, "room_closed")
+        make(server, "r1")
+
+
+
 def test_release_with_members():
     """a room that is closed says so to all who are in it, and then 4410 (G16)"""
     for workers in (1, 4):
@@ -322,7 +350,7 @@ def test_empty_rooms():
             assert ask(server, "GET", "/r1")["room"]["members"] == 1
         wait_until(lambda: call(server, "GET", "/r1").status == 404, 5, "r1 is over")
         assert ask(server, "GET", "/r2")["room"]["empty_ttl_ms"] == 60_000
-        assert turned_away(server, "ann") == (404, "room_not_found")
+        assert turned_away(server, "ann") == (410, "room_closed")
 
 
 def test_rooms_are_bounded():
