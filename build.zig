@@ -21,6 +21,7 @@ const Library = struct {
 const libraries = [_]Library{
     @import("vendor/liburing/library.zon"),
     @import("vendor/bearssl/library.zon"),
+    @import("vendor/libsodium/library.zon"),
     @import("vendor/yyjson/library.zon"),
     @import("vendor/zlib/library.zon"),
 };

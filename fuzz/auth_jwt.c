@@ -26,7 +26,9 @@ static void make_keys(void)
         "\"QkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkI\"},"
         "{\"kty\":\"EC\",\"crv\":\"P-256\",\"kid\":\"ec\","
         "\"x\":\"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU\","
-        "\"y\":\"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0\"}]}";
+        "\"y\":\"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0\"},"
+        "{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"kid\":\"ed\","
+        "\"x\":\"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo\"}]}";
     static uint8_t memory[json_memory_per_byte * sizeof set + json_memory_fixed];
     if (keys.count > 0) return;
     struct text problem = auth_keys_add_secret(
@@ -34,7 +36,7 @@ static void make_keys(void)
     MUST(problem.size == 0);
     problem = auth_keys_add_jwks(&keys, (struct text){set, sizeof set - 1},
                                  (struct bytes){memory, sizeof memory});
-    MUST(problem.size == 0 && keys.count == signers + 1);
+    MUST(problem.size == 0 && keys.count == signers + 2);
 }
 
 /* In memory of exactly its size; with signatures remembered, and then without. */

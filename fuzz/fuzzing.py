@@ -20,7 +20,7 @@ sys.path.insert(0, str(ROOT / "tests" / "tools"))
 import tools  # noqa: E402
 
 LAYERS = ("base", "http", "ws", "auth", "outbox", "conn", "room", "game")
-LIBRARIES = ("bearssl", "yyjson", "zlib")  # those of vendor/ that these layers use
+LIBRARIES = ("bearssl", "libsodium", "yyjson", "zlib")  # those of vendor/ that these layers use
 FROM_THE_HUB = ("src/hub/config.c",)  # what of it is a parser
 SHARED_WITH_TESTS = ("tests/unit/ws_listener.c",)
 UNTRACED = ["-fno-sanitize=fuzzer-no-link"]  # for them: their loops over bytes teach the fuzzer nothing, and take its time

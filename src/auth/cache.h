@@ -1,5 +1,5 @@
 /* auth/cache.h: tokens whose signature was found right not long ago, so that a crowd that lost its
- * connections and comes back at once does not have every RS256 and ES256 signature computed again.
+ * connections and comes back at once does not have every signature of a public key computed again.
  * Never: reads a clock, allocates, or remembers what a token says: everything but the signature is
  * read and judged anew each time.
  *

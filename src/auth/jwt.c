@@ -6,6 +6,7 @@
 #include <bearssl_hash.h>
 #include <bearssl_hmac.h>
 #include <bearssl_rsa.h>
+#include <sodium/crypto_sign_ed25519.h>
 
 static const struct {
     struct text code, sentence;
@@ -154,6 +155,15 @@ static bool ecdsa_is_right(const struct auth_key *key, struct text text, struct 
                                  signature.size) == 1;
 }
 
+/* RFC 8037 §3.1: 64 bytes. libsodium refuses an S that is not below the group's order, and points of
+ * small order (RFC 8032 §8.4). */
+static bool eddsa_is_right(const struct auth_key *key, struct text text, struct bytes signature)
+{
+    return signature.size == crypto_sign_ed25519_BYTES &&
+           crypto_sign_ed25519_verify_detached(signature.data, (const uint8_t *)text.data,
+                                               text.size, key->secret.data) == 0;
+}
+
 static bool signature_is_right(const struct auth_key *key, const struct token *token,
                                struct bytes scratch)
 {
@@ -164,6 +174,7 @@ static bool signature_is_right(const struct auth_key *key, const struct token *t
     switch (key->algorithm) {
     case JWT_RS256: return rsa_is_right(key, token->is_signed, signature);
     case JWT_ES256: return ecdsa_is_right(key, token->is_signed, signature);
+    case JWT_EDDSA: return eddsa_is_right(key, token->is_signed, signature);
     default:
         return secret_equal(text_from(signature),
                             text_from(make_mac(key, token->is_signed, memory)));

@@ -45,8 +45,8 @@ struct jwt_policy {
     struct text issuer;   /* iss must be this; empty: any, or none */
     struct text audience; /* aud must be or hold this; empty: any, or none */
     uint32_t leeway_s;    /* clocks may differ by that much */
-    /* where signatures of RS256 and ES256 are remembered that were right; nullptr: nowhere. Those
-     * of HS algorithms cost no more than looking there */
+    /* where signatures of public keys are remembered that were right; nullptr: nowhere. Those of HS
+     * algorithms cost no more than looking there */
     struct jwt_cache *cache;
 };
 

@@ -3,6 +3,7 @@
 #include "base/json.h"
 #include <assert.h>
 #include <bearssl_ec.h>
+#include <sodium/crypto_sign_ed25519.h>
 
 static const struct text names[jwt_algorithms] = {
 #define X(name, text) [JWT_##name] = {(text), sizeof(text) - 1},
@@ -18,6 +19,7 @@ struct text jwt_algorithm_name(enum jwt_algorithm algorithm)
 
 bool jwt_algorithm_of_name(struct text name, enum jwt_algorithm *algorithm)
 {
+    if (text_equal(name, TEXT("Ed25519"))) name = names[JWT_EDDSA];
     for (uint8_t i = 0; i < jwt_algorithms; i++) {
         if (!text_equal(name, names[i])) continue;
         *algorithm = (enum jwt_algorithm)i;
@@ -163,6 +165,25 @@ static struct text read_ec(const struct json *jwk, struct writer *out, struct au
     return is_on_curve(key->secret) ? (struct text){} : TEXT("is no point of the curve P-256");
 }
 
+/* A point of small order, or of more than the one group, makes signatures right that nobody made; to
+ * turn it into a key of X25519 makes libsodium look. */
+static bool is_sound_point(struct bytes point)
+{
+    uint8_t other[32];
+    return crypto_sign_ed25519_pk_to_curve25519(other, point.data) == 0;
+}
+
+static struct text read_okp(const struct json *jwk, struct writer *out, struct auth_key *key)
+{
+    struct text curve = {};
+    key->algorithm = JWT_EDDSA;
+    if (!json_to_text(json_member(jwk, TEXT("crv")), &curve) || !text_equal(curve, TEXT("Ed25519")))
+        return TEXT("of type OKP needs the curve Ed25519");
+    if (!read_part(jwk, TEXT("x"), out, &key->secret) || key->secret.size != 32)
+        return TEXT("of type OKP needs x, 32 bytes, in base64url");
+    return is_sound_point(key->secret) ? (struct text){} : TEXT("is no point of the curve Ed25519");
+}
+
 static struct text read_oct(const struct json *jwk, struct text algorithm, struct writer *out,
                             struct auth_key *key)
 {
@@ -185,6 +206,13 @@ static bool is_foreign(const struct json *jwk, struct text type, struct text alg
                            !text_equal(curve, TEXT("P-256"));
         return other_curve || (algorithm.size > 0 && !text_equal(algorithm, TEXT("ES256")));
     }
+    if (text_equal(type, TEXT("OKP"))) {
+        enum jwt_algorithm named = JWT_EDDSA;
+        bool other_curve = json_to_text(json_member(jwk, TEXT("crv")), &curve) &&
+                           !text_equal(curve, TEXT("Ed25519"));
+        return other_curve || (algorithm.size > 0 &&
+                               (!jwt_algorithm_of_name(algorithm, &named) || named != JWT_EDDSA));
+    }
     if (text_equal(type, TEXT("RSA")))
         return algorithm.size > 0 && !text_equal(algorithm, TEXT("RS256"));
     return !text_equal(type, TEXT("oct"));
@@ -203,6 +231,8 @@ static struct text add_jwk(struct auth_keys *keys, const struct json *jwk)
         problem = read_rsa(jwk, &out, &key);
     else if (text_equal(type, TEXT("EC")))
         problem = read_ec(jwk, &out, &key);
+    else if (text_equal(type, TEXT("OKP")))
+        problem = read_okp(jwk, &out, &key);
     else
         problem = read_oct(jwk, algorithm, &out, &key);
     if (out.overflow) return TEXT("is one too many");
@@ -227,7 +257,7 @@ struct text auth_keys_add_jwks(struct auth_keys *keys, struct text document, str
             problem = add_jwk(keys, json_element(set, i));
     }
     if (problem.size == 0 && keys->count == count)
-        problem = TEXT("holds no key for HS256, HS384, HS512, RS256 or ES256");
+        problem = TEXT("holds no key for HS256, HS384, HS512, RS256, ES256 or EdDSA");
     if (problem.size > 0) {
         keys->count = count;
         keys->used = used;

@@ -1,5 +1,6 @@
 /* auth/keys.h: the keys that tokens are checked with.
- * Never: reads a file, a clock or a socket. RFC 7517 (JWK), RFC 7518 §6.
+ * Never: reads a file, a clock or a socket. RFC 7517 (JWK), RFC 7518 §6, RFC
+ * 8037 §2.
  *
  * A key carries its algorithm: a token that names another one is refused before anything is
  * computed, so a public key is never taken for a secret (THREATS.md A2). Keys come from the
@@ -12,7 +13,8 @@
     X(HS384, "HS384")                                                       \
     X(HS512, "HS512")                                                       \
     X(RS256, "RS256")                                                       \
-    X(ES256, "ES256")
+    X(ES256, "ES256")                                                       \
+    X(EDDSA, "EdDSA") /* RFC 8037 §3.1, with Ed25519 alone */
 
 enum jwt_algorithm : uint8_t {
 #define X(name, text) JWT_##name,
@@ -22,6 +24,7 @@ enum jwt_algorithm : uint8_t {
 };
 
 struct text jwt_algorithm_name(enum jwt_algorithm algorithm);
+/* "Ed25519" is RFC 9864's name for the same as "EdDSA". */
 [[nodiscard]] bool jwt_algorithm_of_name(struct text name, enum jwt_algorithm *algorithm);
 
 constexpr uint32_t auth_keys_max = 16;
@@ -35,7 +38,7 @@ struct auth_key {
     enum jwt_algorithm algorithm;
     struct text kid;     /* the name that a token's header may give; empty: it has none */
     struct bytes secret; /* HS*: the shared secret. RS256: the modulus. ES256: the point, 65 bytes,
-                           * uncompressed */
+                           * uncompressed. EdDSA: the point, 32 bytes (RFC 8032 §5.1.2) */
     struct bytes exponent; /* RS256 */
 };
 
@@ -58,9 +61,9 @@ struct auth_keys {
 [[nodiscard]] struct text auth_keys_add_secret(struct auth_keys *keys, enum jwt_algorithm algorithm,
                                                struct text secret, bool weak);
 
-/* A JWK set, {"keys":[...]}, or a single JWK: kty oct (HS*), RSA (RS256) and EC with crv P-256
- * (ES256). Each needs its "alg", but for EC, where it follows from the curve, and RSA, where it may
- * be left out for RS256. Keys for encryption ("use":"enc") and of other types are passed over; when
+/* A JWK set, {"keys":[...]}, or a single JWK: kty oct (HS*), RSA (RS256), EC with crv P-256 (ES256)
+ * and OKP with crv Ed25519 (EdDSA, RFC 8037 §2). Each needs its "alg", but for EC and OKP, where it
+ * follows from the curve, and RSA, where it may be left out for RS256. Keys for encryption ("use":"enc") and of other types are passed over; when
  * nothing is left, or one that is meant for us is broken, weak or doubled, the whole set is
  * refused. `memory` is borrowed for reading: json_memory_size(document.size) bytes. */
 [[nodiscard]] struct text auth_keys_add_jwks(struct auth_keys *keys, struct text document,

@@ -292,7 +292,7 @@ static void write_tokens(const struct tally *tally, struct writer *out)
     single(out, "ringcast_tokens_refused_total", "counter",
            "Tokens that are not good, whoever showed them.", tally->metrics.tokens_refused);
     head(out, "ringcast_token_signatures_total", "counter",
-         "RS256 and ES256 signatures, by whether the same token had just been checked.");
+         "RS256, ES256 and EdDSA signatures, by whether the same token had just been checked.");
     labelled(out, "ringcast_token_signatures_total", "cache", "hit", tally->token_hits);
     labelled(out, "ringcast_token_signatures_total", "cache", "miss", tally->token_misses);
 }

@@ -201,6 +201,10 @@ class PrivateKey:
             openssl("genrsa", "-out", self.path, "2048")
             modulus = openssl("rsa", "-in", self.path, "-noout", "-modulus").decode().strip().partition("=")[2]
             self.jwk = {"kty": "RSA", "alg": alg, "kid": kid, "e": "AQAB", "n": part(bytes.fromhex(modulus))}
+        elif alg == "EdDSA":
+            openssl("genpkey", "-algorithm", "ed25519", "-out", self.path)
+            point = openssl("pkey", "-in", self.path, "-pubout", "-outform", "DER")[-32:]
+            self.jwk = {"kty": "OKP", "crv": "Ed25519", "alg": alg, "kid": kid, "x": part(point)}
         else:
             openssl("ecparam", "-genkey", "-name", "prime256v1", "-noout", "-out", self.path)
             point = openssl("ec", "-in", self.path, "-pubout", "-outform", "DER")[-64:]
@@ -212,6 +216,10 @@ class PrivateKey:
 
     def sign_head(self, head):
         """What stands there, whatever it is, signed by this key."""
+        if self.alg == "EdDSA":  # which openssl reads from files alone
+            message = pathlib.Path(self.path + ".signed")
+            message.write_text(head)
+            return f"{head}.{part(openssl('pkeyutl', '-sign', '-rawin', '-inkey', self.path, '-in', str(message)))}"
         signature = openssl("dgst", "-sha256", "-sign", self.path, given=head.encode())
         if self.alg == "ES256":  # DER: two INTEGERs; JWS wants 32 bytes of each (RFC 7518 3.4)
             first = signature[4:4 + signature[3]]
@@ -221,11 +229,11 @@ class PrivateKey:
 
 
 def test_public_keys_rotate():
-    """tokens of a backend's RS256 and ES256 keys let players in, and one key follows another (T6, A2, O3)"""
+    """tokens of a backend's RS256, ES256 and EdDSA keys let players in, and one key follows another (T6, A2, O3)"""
     with tempfile.TemporaryDirectory(prefix="ringcast-e2e-") as folder:
-        rsa, first, second = (PrivateKey(folder, kid, alg) for kid, alg in
-                              (("rsa", "RS256"), ("ec1", "ES256"), ("ec2", "ES256")))
-        with KeyFile(rsa.jwk, first.jwk) as file:
+        rsa, first, second, edwards = (PrivateKey(folder, kid, alg) for kid, alg in
+                                       (("rsa", "RS256"), ("ec1", "ES256"), ("ec2", "ES256"), ("ed", "EdDSA")))
+        with KeyFile(rsa.jwk, first.jwk, edwards.jwk) as file:
             server = file.server
             place = create(server)
             claims = claims_of(place["token"])
@@ -233,7 +241,7 @@ def test_public_keys_rotate():
             def by(key, **more):
                 return place | {"token": key.sign(claims | more)}
 
-            for key in (rsa, first):
+            for key in (rsa, first, edwards):
                 for _ in range(4):
                     come_and_go(server, by(key))
                 late = by(key, exp=1_700_000_000)
@@ -249,7 +257,7 @@ def test_public_keys_rotate():
                 say(client, auth(by(second)["token"]))
                 expect_event(client, "auth_refreshed")
             file.write(second.jwk, *RFC_KEYS["keys"])
-            assert file.hang_up()["kinds"] == "1 HS256 1 RS256 2 ES256"
+            assert file.hang_up()["kinds"] == "1 HS256 1 RS256 2 ES256 1 EdDSA"
             come_and_go(server, new)
             for key in (rsa, first):
                 gone = by(key)

@@ -20,10 +20,15 @@ RFC_KEYS = {"keys": [
           "g665xsmtdVMTBQY4uDZlxvb3qCo5ZwKh9kG4LT6_I5IhlJH7aGhyxXFvUK-DWNmoudF8NAco9_h9iaGNj8q2ethFkMLs91kzk2PAcDTW9gb54h4F"
           "RWyuXpoQ"},
     {"kty": "EC", "crv": "P-256", "x": "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",
-     "y": "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}]}
+     "y": "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"},
+    {"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}
 RFC_PAYLOAD = ("eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ")
 RFC_ES256 = (f"eyJhbGciOiJFUzI1NiJ9.{RFC_PAYLOAD}.DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfKTUJqPP3"
              "-Kg6NU1Q")
+
+# By the key of RFC 8037 A.1, made with openssl.
+EDDSA = (f"eyJhbGciOiJFZERTQSJ9.{RFC_PAYLOAD}._vSpFAYzQd76KTga_fKXdhrh3C0FWu4LvjqsxWd4NRyBOrKTdBeh_PkyRQtFmRgGKgdW5upgieZM67Gb"
+         "z4AtAA")
 
 
 def run(*words, secret=SECRET, given=None, **env):
@@ -96,6 +101,8 @@ def test_key_file():
         file = pathlib.Path(folder, "keys.json")
         file.write_text(json.dumps(RFC_KEYS))
         assert refusal(RFC_ES256, "--jwt-keys", str(file), secret=None) == "expired"
+        assert refusal(EDDSA, "--jwt-keys", str(file), secret=None) == "expired"
+        assert refusal(EDDSA[:-4] + "AAAA", "--jwt-keys", str(file), secret=None) == "bad_signature"
         assert refusal(RFC_ES256[:-1] + "A", "--jwt-keys", str(file), secret=None) == "bad_signature"
         assert refusal(make({"exp": 1}), "--jwt-keys", str(file), secret=None) == "bad_alg"
 

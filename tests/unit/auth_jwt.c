@@ -34,6 +34,13 @@ static const char rfc_es256[] =
     "eyJhbGciOiJFUzI1NiJ9." RFC_PAYLOAD ".DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djx"
     "La8ISlSApmWQxfKTUJqPP3-Kg6NU1Q";
 
+/* The key of RFC 8032 §7.1, TEST 1, and RFC 8037 §A.1. */
+#define RFC_POINT "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"
+static const char rfc_eddsa_key[] = "{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"" RFC_POINT "\"}";
+static const char eddsa[] =
+    "eyJhbGciOiJFZERTQSJ9." RFC_PAYLOAD "._vSpFAYzQd76KTga_fKXdhrh3C0FWu4LvjqsxWd4NRyBOrKTdBeh_"
+    "PkyRQtFmRgGKgdW5upgieZM67Gbz4AtAA";
+
 static const char secret[] = "a secret of thirty-two bytes, 012";
 static const int64_t now_s = 1'800'000'000;
 
@@ -97,13 +104,15 @@ static enum jwt_error check_header(const char *header)
     return check(sign(header, "{\"exp\":1900000000}"), now_s);
 }
 
-TEST("the examples of RFC 7515 are right until they expire")
+TEST("the examples of RFC 7515, and one of EdDSA, are right until they expire")
 {
     static const struct {
         const char *key, *token;
-    } examples[] = {
-        {rfc_hs256_key, rfc_hs256}, {rfc_rs256_key, rfc_rs256}, {rfc_es256_key, rfc_es256}};
-    for (size_t i = 0; i < 3; i++) {
+    } examples[] = {{rfc_hs256_key, rfc_hs256},
+                    {rfc_rs256_key, rfc_rs256},
+                    {rfc_es256_key, rfc_es256},
+                    {rfc_eddsa_key, eddsa}};
+    for (size_t i = 0; i < 4; i++) {
         one_key(examples[i].key);
         EXPECT(check(text_of(examples[i].token), rfc_expiry - 1) == JWT_OK);
         EXPECT(claims.expires_s == rfc_expiry);
@@ -116,9 +125,11 @@ TEST("any byte of the signature that is different makes it wrong")
 {
     static const struct {
         const char *key, *token;
-    } examples[] = {
-        {rfc_hs256_key, rfc_hs256}, {rfc_rs256_key, rfc_rs256}, {rfc_es256_key, rfc_es256}};
-    for (size_t i = 0; i < 3; i++) {
+    } examples[] = {{rfc_hs256_key, rfc_hs256},
+                    {rfc_rs256_key, rfc_rs256},
+                    {rfc_es256_key, rfc_es256},
+                    {rfc_eddsa_key, eddsa}};
+    for (size_t i = 0; i < 4; i++) {
         char token[1024];
         size_t size = strlen(examples[i].token);
         one_key(examples[i].key);
@@ -200,6 +211,34 @@ TEST("keys that a token brings along are ignored, and crit is refused (THREATS.m
     EXPECT(check_header("{\"alg\":\"HS256\",\"crit\":[]}") == JWT_CRITICAL);
 }
 
+TEST("RFC 8037 §A.4: the signature is right, and its payload no token's; Ed25519 is EdDSA (RFC "
+     "9864)")
+{
+    one_key(rfc_eddsa_key);
+    EXPECT(
+        check(TEXT("eyJhbGciOiJFZERTQSJ9.RXhhbXBsZSBvZiBFZDI1NTE5IHNpZ25pbmc."
+                   "hgyY0il_MGCjP0JzlnLWG1PPOt7-09PGcvMg3AIbQR6dWbhijcNR4ki4iylGjg5BhVsPt9g7sVvpAr_"
+                   "MuM0KAg"),
+              now_s) == JWT_MALFORMED);
+    EXPECT(
+        check(TEXT("eyJhbGciOiJFZDI1NTE5In0." RFC_PAYLOAD
+                   ".Ijjmi62YnXMI7BuF33YSKQvfqxZuuDrJOp8nGP8AINJpsC17f_QlO8hNZXOR8PistGEyvZi92pXQm-"
+                   "NSDW8ABw"),
+              rfc_expiry - 1) == JWT_OK);
+    one_key("{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"alg\":\"Ed25519\",\"x\":\"" RFC_POINT "\"}");
+    EXPECT(check(text_of(eddsa), rfc_expiry - 1) == JWT_OK);
+    EXPECT(check(text_of(rfc_es256), rfc_expiry - 1) == JWT_BAD_ALG);
+}
+
+TEST("an EdDSA signature that somebody has added the group's order to is wrong (THREATS.md A5)")
+{
+    one_key(rfc_eddsa_key);
+    EXPECT(check(TEXT("eyJhbGciOiJFZERTQSJ9." RFC_PAYLOAD
+                      "._vSpFAYzQd76KTga_fKXdhrh3C0FWu4LvjqsxWd4NRxuDqjwjnqzVNDPPK4jk_"
+                      "caKgdW5upgieZM67Gbz4AtEA"),
+                 rfc_expiry - 1) == JWT_BAD_SIGNATURE);
+}
+
 TEST("an ECDSA signature of zeros, or not 64 bytes long, is wrong (THREATS.md A5)")
 {
     char token[512];
@@ -232,7 +271,20 @@ TEST("weak and broken keys are refused where they are read (THREATS.md A5, A6, A
          "x and y"},
         {"{\"kty\":\"oct\",\"alg\":\"HS256\",\"k\":\"c2hvcnQ\"}", "guessed"},
         {"{\"kty\":\"oct\",\"k\":\"QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUE\"}", "needs alg"},
-        {"{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"AA\"}", "holds no key"},
+        {"{\"kty\":\"OKP\",\"crv\":\"X25519\",\"x\":\"AA\"}", "holds no key"},
+        {"{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"alg\":\"ES256\",\"x\":\"" RFC_POINT "\"}",
+         "holds no key"},
+        {"{\"kty\":\"OKP\",\"x\":\"" RFC_POINT "\"}", "needs the curve"},
+        {"{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"AA\"}", "needs x"},
+        {"{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":"
+         "\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\"}",
+         "no point"},
+        {"{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":"
+         "\"AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\"}",
+         "no point"},
+        {"{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":"
+         "\"AgAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\"}",
+         "no point"},
         {"{\"kty\":\"RSA\",\"use\":\"enc\",\"e\":\"AQAB\",\"n\":\"" RFC_MODULUS "\"}",
          "holds no key"},
         {"{\"keys\":[]}", "holds no key"},
@@ -263,7 +315,7 @@ TEST("a set with one broken key changes nothing; keys for other uses are passed 
                          "{\"kty\":\"oct\",\"alg\":\"HS256\",\"kid\":\"bad\",\"k\":\"QUFB\"}]}"))
                .size > 0);
     EXPECT(keys.count == 1);
-    EXPECT(add_jwks(TEXT("{\"keys\":[{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"AA\"},"
+    EXPECT(add_jwks(TEXT("{\"keys\":[{\"kty\":\"OKP\",\"crv\":\"Ed448\",\"x\":\"AA\"},"
                          "{\"kty\":\"oct\",\"alg\":\"HS512\",\"kid\":\"good\",\"k\":"
                          "\"QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUE\"}]}"))
                .size == 0);
