@@ -1,11 +1,12 @@
-/* fuzz/game_vote.c: a room of vote by any inputs in any order, as the hub would give them, beside a
- * second one that is nothing but the contract's sentences (S1). Input: a byte that says whether
- * there is a host, then steps of a byte each, with what the step needs behind it (see `steps`).
+/* fuzz/game_vote.c: a room of vote by any inputs in any order, as the hub would give them,
+ * beside a second one that is nothing but the contract's sentences (S1). Input: a byte that says
+ * whether there is a host, then steps of a byte each, with what the step needs behind it (see
+ * `steps`).
  *
- * Both say the same to the same members, answer requests alike, want the clock at the same time and
- * are over at the same time. That somebody joined is told twenty times at once, and ten times a
- * second after that; of those who come faster all are told together (THREATS.md R8). Whether a body is {"text":string} is base/json.h's word, which
- * fuzz/base_json.c is about. */
+ * Both say the same to the same members, answer requests alike, want the clock at the same time
+ * and are over at the same time. That somebody joined is told twenty times at once, and ten
+ * times a second after that; of those who come faster all are told together (THREATS.md R8).
+ * Whether a body is {"text":string} is base/json.h's word, which fuzz/base_json.c is about. */
 #include "base/json.h"
 #include "game/games.h"
 #include "script.h"

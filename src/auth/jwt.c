@@ -155,8 +155,8 @@ static bool ecdsa_is_right(const struct auth_key *key, struct text text, struct 
                                  signature.size) == 1;
 }
 
-/* RFC 8037 §3.1: 64 bytes. libsodium refuses an S that is not below the group's order, and points of
- * small order (RFC 8032 §8.4). */
+/* RFC 8037 §3.1: 64 bytes. libsodium refuses an S that is not below the group's order, and
+ * points of small order (RFC 8032 §8.4). */
 static bool eddsa_is_right(const struct auth_key *key, struct text text, struct bytes signature)
 {
     return signature.size == crypto_sign_ed25519_BYTES &&

@@ -165,8 +165,8 @@ static struct text read_ec(const struct json *jwk, struct writer *out, struct au
     return is_on_curve(key->secret) ? (struct text){} : TEXT("is no point of the curve P-256");
 }
 
-/* A point of small order, or of more than the one group, makes signatures right that nobody made; to
- * turn it into a key of X25519 makes libsodium look. */
+/* A point of small order, or of more than the one group, makes signatures right that nobody
+ * made; to turn it into a key of X25519 makes libsodium look. */
 static bool is_sound_point(struct bytes point)
 {
     uint8_t other[32];

@@ -61,10 +61,11 @@ struct auth_keys {
 [[nodiscard]] struct text auth_keys_add_secret(struct auth_keys *keys, enum jwt_algorithm algorithm,
                                                struct text secret, bool weak);
 
-/* A JWK set, {"keys":[...]}, or a single JWK: kty oct (HS*), RSA (RS256), EC with crv P-256 (ES256)
- * and OKP with crv Ed25519 (EdDSA, RFC 8037 §2). Each needs its "alg", but for EC and OKP, where it
- * follows from the curve, and RSA, where it may be left out for RS256. Keys for encryption ("use":"enc") and of other types are passed over; when
- * nothing is left, or one that is meant for us is broken, weak or doubled, the whole set is
- * refused. `memory` is borrowed for reading: json_memory_size(document.size) bytes. */
+/* A JWK set, {"keys":[...]}, or a single JWK: kty oct (HS*), RSA (RS256), EC with crv P-256
+ * (ES256) and OKP with crv Ed25519 (EdDSA, RFC 8037 §2). Each needs its "alg", but for EC and
+ * OKP, where it follows from the curve, and RSA, where it may be left out for RS256. Keys for
+ * encryption ("use":"enc") and of other types are passed over; when nothing is left, or one that
+ * is meant for us is broken, weak or doubled, the whole set is refused. `memory` is borrowed for
+ * reading: json_memory_size(document.size) bytes. */
 [[nodiscard]] struct text auth_keys_add_jwks(struct auth_keys *keys, struct text document,
                                              struct bytes memory);
