@@ -345,11 +345,13 @@ static void work_cancel(struct sim *sim, struct sim_operation *operation)
         target != nullptr && target->scheduled && sim_chance(sim, sim->options.faults.late_cancel);
     if (late) sim->counts.late_cancels += 1;
     int32_t result = target == nullptr ? -ENOENT : late ? -EALREADY : 0;
-    if (target != nullptr && !late) {
-        if (target->token.op == RING_WAKE) sim->rings[target->ring].wake = sim_none;
-        finish(sim, target, -ECANCELED);
-    }
+    bool ends = target != nullptr && !late;
+    /* By the manual the target's end is told first; Linux 6.18 tells the cancel's first. */
+    bool told_first = ends && random_below(&sim->network, 2) == 0;
+    if (ends && target->token.op == RING_WAKE) sim->rings[target->ring].wake = sim_none;
+    if (told_first) finish(sim, target, -ECANCELED);
     finish(sim, operation, result);
+    if (ends && !told_first) finish(sim, target, -ECANCELED);
 }
 
 static void work_wake(struct sim *sim, struct sim_operation *operation)
