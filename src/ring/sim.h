@@ -39,6 +39,7 @@ struct sim_faults {
     uint32_t submit_none;     /* a submission takes nothing: -EINTR, -EAGAIN, -EBUSY */
     uint32_t submit_fewer;    /* or only some */
     uint32_t accept_fails;    /* -EMFILE, -ENFILE, -ECONNABORTED, -EINTR */
+    uint32_t reset_loses;     /* a reset overtakes what had come before it */
     uint32_t late_cancel;     /* a cancel comes when its target is nearly done: -EALREADY */
     uint32_t spurious_wake;   /* a wait ends early */
     uint32_t few_events;      /* a take gives one event, and more when asked again */
@@ -54,6 +55,7 @@ struct sim_options {
     uint32_t entries;         /* of a submission queue; 0: as many as were asked for */
     uint32_t completions;     /* of a completion queue; 0: four times those */
     uint32_t receive_buffers; /* of a ring; 0: as many as were asked for */
+    uint32_t descriptors;     /* that can be open; 0: as many as there are */
     uint32_t in_size;         /* bytes that the kernel holds for us, sim_pipe_max at most */
     uint32_t out_size;        /* and for the peer; what not_sent_low and its window would let in */
 };

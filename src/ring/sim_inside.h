@@ -61,6 +61,7 @@ struct sim_socket {
     uint16_t port;
     bool shared;
     uint32_t timeout_ms;
+    uint64_t heard_ns; /* when the peer last took bytes */
     struct address from;
     struct sim_pipe in, out;
     uint64_t sent; /* bytes that it took of us */
@@ -157,7 +158,8 @@ uint64_t sim_checksum(const struct iovec *pieces, uint32_t count);
 
 /* sim_world.c */
 struct sim_socket *sim_socket_of(struct sim *sim, int fd);
-uint32_t sim_new_fd(struct sim *sim, uint32_t socket); /* the lowest that is free, as the kernel */
+uint32_t sim_free_fd(const struct sim *sim); /* the lowest, as the kernel; or sim_none */
+void sim_use_fd(struct sim *sim, uint32_t fd, uint32_t socket);
 void sim_break(struct sim *sim, struct sim_socket *socket, int32_t error);
 void sim_release(struct sim *sim, struct sim_socket *socket);
 uint32_t sim_pipe_write(struct sim_pipe *pipe, const uint8_t *data, uint32_t size);
@@ -170,6 +172,7 @@ void sim_do_close(struct ring *ring, int fd, bool reset);
 bool sim_do_peer(struct ring *ring, int fd, struct address *address);
 uint32_t sim_to_peer(struct sim *sim, struct sim_socket *socket, const uint8_t *data,
                      uint32_t size);
+void sim_time_out(struct sim *sim, struct sim_socket *socket); /* it has come, or is looked at */
 
 /* The simulation of this process. */
 struct sim *sim_current(void);

@@ -255,43 +255,48 @@ static void receive_bytes(struct sim *sim, struct sim_operation *operation)
     post(sim, ring, event, fd);
 }
 
+/* Nothing more comes: the end of the stream, or once why not. */
+static int32_t end_of_receive(struct sim_socket *socket)
+{
+    if (socket->peer_ended || socket->broken == 0 || socket->told) return 0;
+    socket->told = true;
+    return socket->broken;
+}
+
+/* It wants a buffer before it looks what has come: without one, even the end is -ENOBUFS. */
 static void work_receive(struct sim *sim, struct sim_operation *operation)
 {
     struct sim_socket *socket = &sim->sockets[operation->socket];
-    struct sim_ring *ring = &sim->rings[operation->ring];
-    if (socket->broken != 0 && !socket->told) {
-        socket->told = true;
-        finish(sim, operation, socket->broken);
-    } else if (socket->broken != 0) {
-        finish(sim, operation, 0);
-    } else if (socket->in.used > 0) {
-        if (has_no_buffer(sim, ring))
-            finish(sim, operation, -ENOBUFS);
-        else
-            receive_bytes(sim, operation);
-    } else if (socket->peer_ended || socket->shut_both) {
-        finish(sim, operation, 0);
-    }
+    bool is_over = socket->broken != 0 || socket->peer_ended || socket->shut_both;
+    if (socket->in.used == 0 && !is_over) return; /* it waits */
+    if (has_no_buffer(sim, &sim->rings[operation->ring]))
+        finish(sim, operation, -ENOBUFS);
+    else if (socket->in.used > 0)
+        receive_bytes(sim, operation);
+    else
+        finish(sim, operation, end_of_receive(socket));
 }
 
-static int draw_accept_error(struct sim *sim)
+static int draw_accept_error(struct sim *sim, bool somebody_waits)
 {
     static const int errors[] = {-EMFILE, -ENFILE, -ECONNABORTED, -EINTR};
     sim->counts.accepts_failed += 1;
-    return errors[random_below(&sim->faults, 4)];
+    return errors[random_below(&sim->faults, somebody_waits ? 4 : 2)];
 }
 
-/* The next connection's descriptor, or -errno. */
+/* The next connection's descriptor, or -errno. Like the kernel it wants a descriptor before it
+ * looks who waits: without one it fails though nobody does. */
 int sim_take_connection(struct sim *sim, struct sim_socket *listener)
 {
-    if (listener->backlog_count == 0) return -EAGAIN;
-    if (sim_chance(sim, sim->options.faults.accept_fails)) return draw_accept_error(sim);
+    bool somebody_waits = listener->backlog_count > 0;
+    uint32_t fd = sim_free_fd(sim);
+    if (fd == sim_none) return -EMFILE;
+    if (sim_chance(sim, sim->options.faults.accept_fails))
+        return draw_accept_error(sim, somebody_waits);
+    if (!somebody_waits) return -EAGAIN;
     uint32_t taken = sim_take_waiting(listener);
-    struct sim_socket *socket = &sim->sockets[taken];
-    uint32_t fd = sim_new_fd(sim, taken);
-    SIM_MUST(sim, fd != sim_none, "the simulation has too few descriptors");
-    socket->fd = (int)fd;
-    return socket->fd;
+    sim_use_fd(sim, fd, taken);
+    return (int)fd;
 }
 
 static void work_accept(struct sim *sim, struct sim_operation *operation)
@@ -340,11 +345,13 @@ static void work_cancel(struct sim *sim, struct sim_operation *operation)
         target != nullptr && target->scheduled && sim_chance(sim, sim->options.faults.late_cancel);
     if (late) sim->counts.late_cancels += 1;
     int32_t result = target == nullptr ? -ENOENT : late ? -EALREADY : 0;
-    if (target != nullptr && !late) {
-        if (target->token.op == RING_WAKE) sim->rings[target->ring].wake = sim_none;
-        finish(sim, target, -ECANCELED);
-    }
+    bool ends = target != nullptr && !late;
+    /* By the manual the target's end is told first; Linux 6.18 tells the cancel's first. */
+    bool told_first = ends && random_below(&sim->network, 2) == 0;
+    if (ends && target->token.op == RING_WAKE) sim->rings[target->ring].wake = sim_none;
+    if (told_first) finish(sim, target, -ECANCELED);
     finish(sim, operation, result);
+    if (ends && !told_first) finish(sim, target, -ECANCELED);
 }
 
 static void work_wake(struct sim *sim, struct sim_operation *operation)

@@ -89,15 +89,6 @@ static bool is_stale(const struct sim *sim, const struct sim_due *due)
     return true;
 }
 
-/* A peer that is cut off has acknowledged nothing for too long (TCP_USER_TIMEOUT). */
-static void time_out(struct sim *sim, struct sim_socket *socket)
-{
-    socket->timeout_set = false;
-    if (socket->broken != 0 || socket->out.used == 0) return;
-    sim->counts.timeouts += 1;
-    sim_break(sim, socket, -110 /* ETIMEDOUT */);
-}
-
 struct sim_happening sim_next(struct sim *sim)
 {
     while (sim->heap_count > 0) {
@@ -111,7 +102,7 @@ struct sim_happening sim_next(struct sim *sim)
         sim->counts.happenings += 1;
         switch (due.kind) {
         case DUE_OPERATION: sim_work(sim, due.index); break;
-        case DUE_TIMEOUT: time_out(sim, &sim->sockets[due.index]); break;
+        case DUE_TIMEOUT: sim_time_out(sim, &sim->sockets[due.index]); break;
         case DUE_RING:
             sim->rings[due.index].waiting = false;
             sim->rings[due.index].run_generation += 1;

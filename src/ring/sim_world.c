@@ -67,14 +67,19 @@ void sim_release(struct sim *, struct sim_socket *socket)
     socket->generation += 1;
 }
 
-uint32_t sim_new_fd(struct sim *sim, uint32_t socket)
+uint32_t sim_free_fd(const struct sim *sim)
 {
-    for (uint32_t i = 0; i < sim_fds_max; i++) {
-        if (sim->fds[i] != sim_none) continue;
-        sim->fds[i] = socket;
-        return i + sim_fd_first;
-    }
+    uint32_t asked = sim->options.descriptors;
+    uint32_t most = asked > 0 && asked < sim_fds_max ? asked : sim_fds_max;
+    for (uint32_t i = 0; i < most; i++)
+        if (sim->fds[i] == sim_none) return i + sim_fd_first;
     return sim_none;
+}
+
+void sim_use_fd(struct sim *sim, uint32_t fd, uint32_t socket)
+{
+    sim->fds[fd - sim_fd_first] = socket;
+    sim->sockets[socket].fd = (int)fd;
 }
 
 struct sim_socket *sim_socket_of(struct sim *sim, int fd)
@@ -99,12 +104,16 @@ static void kick_both(struct sim *sim, struct sim_socket *socket)
     if (socket->sending != sim_none) sim_kick(sim, socket->sending);
 }
 
-/* What was on its way is lost. */
+/* What was on its way to the peer is lost; what has come from it can still be received, unless the
+ * network has lost that, too. Who has had the end of the stream is not told of a reset: its
+ * receives are at the end all the same, and its sends -EPIPE (as tcp_reset in CLOSE_WAIT). */
 void sim_break(struct sim *sim, struct sim_socket *socket, int32_t error)
 {
     if (socket->broken != 0) return;
-    socket->broken = error;
-    socket->in.used = socket->out.used = 0;
+    bool half_closed = socket->peer_ended && !socket->we_ended;
+    socket->broken = error == -ECONNRESET && half_closed ? -EPIPE : error;
+    socket->out.used = 0;
+    if (sim_chance(sim, sim->options.faults.reset_loses)) socket->in.used = 0;
     kick_both(sim, socket);
     sim_wake_timer(sim, socket->timer);
 }
@@ -119,15 +128,39 @@ uint32_t sim_take_waiting(struct sim_socket *listener)
     return socket;
 }
 
+/* TCP_USER_TIMEOUT: a peer that is cut off acknowledges nothing, and for one that has left no room
+ * nothing can be sent (tcp(7)). */
+static bool is_stuck(const struct sim_socket *socket)
+{
+    return socket->out.used > 0 && (socket->vanished || socket->out.used == socket->out.size);
+}
+
+static void watch(struct sim *sim, struct sim_socket *socket, uint64_t since_ns)
+{
+    if (!is_stuck(socket) || socket->timeout_set || socket->timeout_ms == 0) return;
+    socket->timeout_set = true;
+    sim_push(sim, DUE_TIMEOUT, index_of(sim, socket), socket->generation,
+             since_ns + (uint64_t)socket->timeout_ms * 1'000'000);
+}
+
+void sim_time_out(struct sim *sim, struct sim_socket *socket)
+{
+    uint64_t due_ns = socket->heard_ns + (uint64_t)socket->timeout_ms * 1'000'000;
+    socket->timeout_set = false;
+    if (socket->broken != 0 || !is_stuck(socket)) return;
+    if (due_ns > sim->now_ns) { /* it has taken something meanwhile */
+        watch(sim, socket, socket->heard_ns);
+        return;
+    }
+    sim->counts.timeouts += 1;
+    sim_break(sim, socket, -ETIMEDOUT);
+}
+
 uint32_t sim_to_peer(struct sim *sim, struct sim_socket *socket, const uint8_t *data, uint32_t size)
 {
     uint32_t taken = sim_pipe_write(&socket->out, data, size);
     socket->sent += taken;
-    if (socket->vanished && !socket->timeout_set && socket->timeout_ms > 0) {
-        socket->timeout_set = true;
-        sim_push(sim, DUE_TIMEOUT, index_of(sim, socket), socket->generation,
-                 sim->now_ns + (uint64_t)socket->timeout_ms * 1'000'000);
-    }
+    watch(sim, socket, sim->now_ns);
     if (!socket->vanished) sim_wake_timer(sim, socket->timer);
     return taken;
 }
@@ -149,6 +182,8 @@ int sim_do_listen(struct ring *, const struct address *address,
                   const struct ring_listen_options *options)
 {
     struct sim *sim = sim_current();
+    uint32_t fd = sim_free_fd(sim);
+    if (fd == sim_none) return -EMFILE;
     if (is_taken(sim, address->port, options->shared)) return -EADDRINUSE;
     struct sim_socket *socket = new_socket(sim);
     SIM_MUST(sim, socket != nullptr, "the simulation has too few sockets");
@@ -156,7 +191,7 @@ int sim_do_listen(struct ring *, const struct address *address,
     socket->port = address->port;
     socket->shared = options->shared;
     socket->timeout_ms = options->user_timeout_ms;
-    socket->fd = (int)sim_new_fd(sim, index_of(sim, socket));
+    sim_use_fd(sim, fd, index_of(sim, socket));
     return socket->fd;
 }
 
@@ -253,7 +288,7 @@ uint32_t sim_peer_write(struct sim *sim, int32_t peer, const uint8_t *data, uint
 {
     struct sim_socket *socket = socket_of_peer(sim, peer);
     if (socket->broken != 0 || socket->peer_ended || socket->vanished) return 0;
-    if (!socket->open) { /* nobody is there any more: the answer is a reset */
+    if (!socket->open || socket->shut_both) { /* nobody listens any more: the answer is a reset */
         sim_break(sim, socket, -ECONNRESET);
         return 0;
     }
@@ -268,6 +303,7 @@ int32_t sim_peer_read(struct sim *sim, int32_t peer, uint8_t *data, uint32_t siz
     if (socket->broken != 0) return sim_broken;
     if (socket->vanished) return 0;
     uint32_t taken = sim_pipe_read(&socket->out, data, size);
+    if (taken > 0) socket->heard_ns = sim->now_ns;
     if (taken > 0 && socket->sending != sim_none) sim_kick(sim, socket->sending);
     if (taken == 0 && socket->we_ended) return sim_ended;
     return (int32_t)taken;
@@ -288,12 +324,15 @@ static void forget_peer(struct sim *sim, struct sim_socket *socket)
     sim_release(sim, socket);
 }
 
-/* What comes for a peer that has left is answered with a reset, as is what it has not read. */
+/* What comes for a peer that has left is answered with a reset. What it has not read is, too, and
+ * then that is the end of the stream (RFC 1122 §4.2.2.13). */
 void sim_peer_leave(struct sim *sim, int32_t peer)
 {
     struct sim_socket *socket = socket_of_peer(sim, peer);
-    sim_peer_end(sim, peer);
-    if (!socket->vanished && socket->out.used > 0) sim_break(sim, socket, -ECONNRESET);
+    if (socket->out.used == 0)
+        sim_peer_end(sim, peer);
+    else if (!socket->vanished)
+        sim_break(sim, socket, -ECONNRESET);
     forget_peer(sim, socket);
 }
 

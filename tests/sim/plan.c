@@ -42,6 +42,7 @@ static void draw_faults(struct plan *plan, struct random *random)
         .submit_none = chance(random),
         .submit_fewer = chance(random),
         .accept_fails = chance(random),
+        .reset_loses = chance(random),
         .late_cancel = 3 * chance(random),
         .spurious_wake = chance(random),
         .few_events = 2 * chance(random),
