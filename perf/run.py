@@ -18,6 +18,7 @@ import time
 import common
 import handshakes
 import rooms
+import scenarios
 import stalled
 import workers
 from common import NotMeasured, end, start_on
@@ -183,7 +184,22 @@ SCENARIOS = {"fanout": fanout, "stalled": stalled.run, "workers": workers.run,
              "rooms": rooms.run, "handshakes": handshakes.run}
 
 
+# Programs of their own: the words behind their name are theirs.
+COMMANDS = {"scenario": scenarios.main}
+
+
+def command_of(words):
+    """(program, its words), or None: --server PATH --bench PATH NAME ... is one of them."""
+    if len(words) > 4 and words[4] in COMMANDS:
+        return COMMANDS[words[4]], [*words[:4], *words[5:]]
+    return None
+
+
 def main():
+    command = command_of(sys.argv[1:])
+    if command:
+        program, words = command
+        return program(words)
     options = arguments()
     about = common.machine()
     _, _, note = common.two_cores()

@@ -60,6 +60,20 @@ class Misbehaving:
             one.close()
 
 
+def wait_until_stalled(server, count, share=0.9):
+    """Until nearly every state of theirs is replaced before it can be sent."""
+    deadline = time.monotonic() + 15
+    while True:
+        before = server.metrics()
+        time.sleep(0.5)
+        after = server.metrics()
+        expected = count * (after["ringcast_ticks_total"] - before["ringcast_ticks_total"])
+        if after[common.CONFLATED] - before[common.CONFLATED] >= share * expected > 0:
+            return
+        if time.monotonic() > deadline:
+            raise common.NotMeasured("those that are to misbehave did not stall within 15 s")
+
+
 class Stalled:
     def __init__(self, options, cores, folder, stack):
         self.options = options
@@ -77,21 +91,6 @@ class Stalled:
     def conflated(self):
         return self.server.metrics()[common.CONFLATED]
 
-    def wait_until_stalled(self, count):
-        """Nearly every state of theirs is replaced before it can be sent."""
-        deadline = time.monotonic() + 15
-        while True:
-            before, ticks = self.conflated(), self.ticks()
-            time.sleep(0.5)
-            expected = count * (self.ticks() - ticks)
-            if self.conflated() - before >= 0.9 * expected > 0:
-                return
-            if time.monotonic() > deadline:
-                raise common.NotMeasured("those that are to misbehave did not stall within 15 s")
-
-    def ticks(self):
-        return self.server.metrics()["ringcast_ticks_total"]
-
     def measure(self, misbehaving):
         """The window's figures, with how many states were replaced meanwhile."""
         before = self.conflated()
@@ -105,7 +104,7 @@ class Stalled:
         them = Misbehaving(self.server, options.stalled, options.slow, options.slow_rate)
         try:
             self.server.wait_for(options.clients + len(them.all))
-            self.wait_until_stalled(len(them.all))
+            wait_until_stalled(self.server, len(them.all))
             time.sleep(1)
             read = them.read
             figures = self.measure(True)
