@@ -14,6 +14,7 @@ import memory
 import stalled
 
 RATE = 2000  # connections opened a second
+MORE = {"send": ("--message-rate", "0"), "echo": ("--message-rate", "0", "--enable-echo")}
 MEMBERS = 10  # of a room of avalon's
 CHURN_WARM_SECONDS = 0.5  # of ringcast-bench knock, before its window
 
@@ -103,8 +104,7 @@ class Side:
         if load.kind == "quiet":
             return ["--workers", "1", "--ping", "1h", *avalon.options(load.rooms, MEMBERS)]
         return ["--workers", "1", "--kart-tick", load.tick, "--kart-payload", load.payload, "--rooms",
-                max(load.rooms, 1), "--message-rate", "0", *(["--enable-echo"] if load.kind == "echo" else []),
-                *load.server]
+                max(load.rooms, 1), *MORE.get(load.kind, ()), *load.server]
 
     def crowd_command(self):
         load = self.load

@@ -16,7 +16,9 @@ import threading
 import time
 
 import common
+import compare
 import handshakes
+import plot
 import rooms
 import scenarios
 import stalled
@@ -185,7 +187,7 @@ SCENARIOS = {"fanout": fanout, "stalled": stalled.run, "workers": workers.run,
 
 
 # Programs of their own: the words behind their name are theirs.
-COMMANDS = {"scenario": scenarios.main}
+COMMANDS = {"scenario": scenarios.main, "compare": compare.main, "plot": plot.main}
 
 
 def command_of(words):
