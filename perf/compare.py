@@ -2,9 +2,10 @@
 
 OLD and NEW are binaries, or git revisions, which are built in a temporary worktree. Both serve at once, each with a
 crowd of its own under the same load; they share a core and take turns in windows, and who is not measured is stopped.
-Which of them comes first changes from pair to pair. What a pair shows is a ratio; what is told is the median of all
-with the interval of a bootstrap over the pairs (common.py). Servers are started anew in between, because where a
-process's memory happens to lie stays with it for life.
+Which of them comes first changes from pair to pair. What a pair shows is a ratio; what is told is the median of all.
+After a few pairs both are started anew: where a process's memory happens to lie, and when its ticks fall beside what
+else the machine does, stays with it for life, so the pairs of one life are not independent. The interval is that of
+a bootstrap over lives, each with all its pairs.
 
 Exit code 1 when NEW is worse by more than the interval: in CPU, or in how late the 99th percentile is.
 """
@@ -14,7 +15,9 @@ import dataclasses
 import json
 import os
 import pathlib
+import random
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -38,7 +41,7 @@ def arguments(words):
     add("--load", default="room-1000", choices=loads.LOADS, metavar="NAME", help="see below [room-1000]")
     add("--pairs", type=int, default=12, help="windows of each [12]")
     add("--seconds", type=int, default=5, help="of a window [5]")
-    add("--lives", type=int, default=2, help="how often both are started anew [2]")
+    add("--lives", type=int, default=6, help="how often both are started anew; the more, the narrower [6]")
     add("--clients", type=int, help="in place of the load's own number")
     add("--brief", action="store_true", help="a moment with few clients")
     add("--json", type=pathlib.Path, help="write all figures there")
@@ -117,13 +120,14 @@ def show_pair(load, index, old, new):
           f"  {old['server_waited'] * 100:6.1f} {new['server_waited'] * 100:5.1f}", flush=True)
 
 
-def life(options, load, binaries, count, first, progress):
+def life(options, load, binaries, number, first, count):
     """(pairs, complaints) of servers that are started now; who is started first changes from life to life."""
+    progress = common.Progress(f"compare, pair {first + 1} of {options.pairs}")
     pairs, complaints = [], []
     cores = common.two_cores()
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         sides = {}
-        for which in (0, 1) if first % 2 == 0 else (1, 0):
+        for which in (0, 1) if number % 2 == 0 else (1, 0):
             sides[which] = loads.Side(binaries[which], options.bench, load, options.seconds, cores, folder, stack,
                                       progress)
             sides[which].stop()
@@ -140,21 +144,21 @@ def life(options, load, binaries, count, first, progress):
     return pairs, complaints
 
 
-def judge(ratios):
-    """(median, low, high, whether the new one is worse by more than the interval)"""
-    median, low, high = common.median_and_interval(ratios)
-    return median, low, high, low > 1
+def judge(lives):
+    """What the ratios of all pairs show, as a list for each life."""
+    chance = random.Random(1)
+    medians = sorted(statistics.median([ratio for life in chance.choices(lives, k=len(lives)) for ratio in life])
+                     for _ in range(10_000))
+    low, high = medians[250], medians[9749]
+    return {"ratio": statistics.median([ratio for life in lives for ratio in life]), "interval": [low, high],
+            "worse": low > 1, "better": high < 1}
 
 
-def verdicts(load, pairs):
+def verdicts(load, lives):
     """{what: its ratio}"""
-    found = {"CPU": [cost_of(load, new) / cost_of(load, old) for old, new in pairs]}
-    if late_of(load, pairs[0][0]) is not None:
-        found["p99"] = [late_of(load, new) / late_of(load, old) for old, new in pairs]
-    told = {}
-    for name, ratios in found.items():
-        median, low, high, worse = judge(ratios)
-        told[name] = {"ratio": median, "interval": [low, high], "worse": worse, "better": high < 1}
+    told = {"CPU": judge([[cost_of(load, new) / cost_of(load, old) for old, new in pairs] for pairs in lives])}
+    if late_of(load, lives[0][0][0]) is not None:
+        told["p99"] = judge([[late_of(load, new) / late_of(load, old) for old, new in pairs] for pairs in lives])
     return told
 
 
@@ -173,7 +177,7 @@ def load_of(options):
 
 
 def measure(options, stack):
-    """(load, pairs, complaints)"""
+    """(load, pairs of each life, complaints)"""
     load = load_of(options)
     binaries = [binary_of(word, options.server, stack) for word in (options.old, options.new)]
     common.show_machine(common.machine())
@@ -189,8 +193,8 @@ def measure(options, stack):
     for number in range(lives):
         first = options.pairs * number // lives
         count = options.pairs * (number + 1) // lives - first
-        more, against = life(options, load, binaries, count, first, common.Progress("compare"))
-        pairs += more
+        more, against = life(options, load, binaries, number, first, count)
+        pairs.append(more)
         complaints += against
     return load, pairs, complaints
 
@@ -208,18 +212,18 @@ def main(words):
     common.warn_of_load(about)
     try:
         with contextlib.ExitStack() as stack:
-            load, pairs, complaints = measure(options, stack)
+            load, lives, complaints = measure(options, stack)
     except common.NotMeasured as why:
         print(f"perf: not measured: {why}", file=sys.stderr)
         return 2
-    told = verdicts(load, pairs)
+    told = verdicts(load, lives)
     show(told)
     for complaint in complaints:
         print(f"  AGAINST IT: {complaint}")
     if options.json:
         options.json.write_text(json.dumps({
             "machine": about, "kind": "compare", "old": options.old, "new": options.new, "name": options.load,
-            "load": dataclasses.asdict(load), "pairs": pairs, "verdicts": told, "complaints": complaints,
+            "load": dataclasses.asdict(load), "lives": lives, "verdicts": told, "complaints": complaints,
             }, indent=2) + "\n")
     if complaints:
         return 2  # what lost something is not compared

@@ -5,6 +5,7 @@ import contextlib
 import dataclasses
 import os
 import signal
+import subprocess
 import threading
 import time
 
@@ -86,9 +87,7 @@ class Side:
     def __init__(self, binary, bench, load, seconds, cores, folder, stack, progress=None):
         self.load, self.seconds, self.folder, self.stack = load, seconds, folder, stack
         self.bench_path, self.cores, self.progress = bench, cores, progress
-        self.environment = avalon.environment() if load.kind == "quiet" else {}
-        self.server = common.Server(binary, cores[0], folder, *self.server_options(),
-                                    environment=self.environment)
+        self.server = self.start_server(binary)
         stack.callback(self.end)
         self.server.wait_until_ready()
         words = self.crowd_command()
@@ -98,6 +97,10 @@ class Side:
         self.crowd.wait_until_asking()
         self.full = memory.read(self.server.process.pid)
         self.churner = self.start_churn() if load.churn else None
+
+    def start_server(self, binary):
+        environment = avalon.environment() if self.load.kind == "quiet" else {}
+        return common.Server(binary, self.cores[0], self.folder, *self.server_options(), environment=environment)
 
     def server_options(self):
         load = self.load
@@ -159,7 +162,7 @@ class Side:
         figures |= beside
         figures["server_counts"] = {name: count - before.get(name, 0) for name, count in self.server.metrics().items()
                                     if name.endswith("_total") and "{" not in name}
-        figures["server_heard"] = self.server.metrics()["ringcast_messages_received_total"]
+        figures["server_heard"] = self.server.metrics().get("ringcast_messages_received_total", 0)
         figures["seconds"] = figures["window_ns"] / 1e9
         figures["reach"] = figures["delivered"] / figures["due"] if figures["due"] else 1.0
         return figures
@@ -204,6 +207,36 @@ class Side:
         if code != 0 and not (lost and code == 1):
             complaints.append(f"ringcast-bench ended with exit code {code}: {said}")
         return complaints
+
+
+class BareServer:
+    """ringcast-bench's own loop that broadcasts the same states and does nothing else."""
+
+    def __init__(self, bench, load, core):
+        self.port = common.free_ports(1)[0]
+        self.address = f"127.0.0.1:{self.port}"
+        self.process = common.start_on(core, [
+            bench, "broadcast", "--server", self.address, "--tick", load.tick, "--payload", load.payload, "--clients",
+            load.clients], stderr=subprocess.PIPE, text=True)
+
+    def wait_until_ready(self):
+        said = self.process.stderr.readline()
+        if "listening" not in said:
+            raise common.NotMeasured(f"the bare loop ended: {said}")
+
+    def metrics(self):
+        return {}
+
+
+class BareSide(Side):
+    def start_server(self, binary):
+        return BareServer(self.bench_path, self.load, self.cores[0])
+
+
+def has_bare_loop(bench):
+    """Whether this ringcast-bench has one."""
+    asked = subprocess.run([bench, "broadcast", "--help"], stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    return asked.stdout.startswith("usage: ringcast-bench broadcast")
 
 
 def complaints_of(load, name, figures):

@@ -17,6 +17,7 @@ import time
 
 import common
 import compare
+import curve
 import handshakes
 import plot
 import rooms
@@ -187,7 +188,8 @@ SCENARIOS = {"fanout": fanout, "stalled": stalled.run, "workers": workers.run,
 
 
 # Programs of their own: the words behind their name are theirs.
-COMMANDS = {"scenario": scenarios.main, "compare": compare.main, "plot": plot.main}
+COMMANDS = {"scenario": scenarios.main, "compare": compare.main, "plot": plot.main,
+            "curve": curve.main}
 
 
 def command_of(words):
