@@ -118,9 +118,10 @@ class Server:
                 sums[key] = sums.get(key, 0) + float(value)
         return sums
 
-    def wait_for(self, members, seconds=20):
+    def wait_for(self, members, more=0, seconds=20):
+        """Until there are so many, and at most `more` beside, who come and go."""
         deadline = time.monotonic() + seconds
-        while (count := self.metrics()["ringcast_members"]) != members:
+        while not members <= (count := self.metrics()["ringcast_members"]) <= members + more:
             if time.monotonic() > deadline:
                 raise NotMeasured(f"the server has {count:.0f} members, not {members}")
             time.sleep(0.1)
