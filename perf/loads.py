@@ -15,6 +15,7 @@ import memory
 import stalled
 
 RATE = 2000  # connections opened a second
+ALWAYS = ("--workers", "1", "--handshake", "60s")  # who comes to one that is full waits
 MORE = {"send": ("--message-rate", "0"), "echo": ("--message-rate", "0", "--enable-echo")}
 MEMBERS = 10  # of a room of avalon's
 CHURN_WARM_SECONDS = 0.5  # of ringcast-bench knock, before its window
@@ -105,8 +106,8 @@ class Side:
     def server_options(self):
         load = self.load
         if load.kind == "quiet":
-            return ["--workers", "1", "--ping", "1h", *avalon.options(load.rooms, MEMBERS)]
-        return ["--workers", "1", "--kart-tick", load.tick, "--kart-payload", load.payload, "--rooms",
+            return [*ALWAYS, "--ping", "1h", *avalon.options(load.rooms, MEMBERS)]
+        return [*ALWAYS, "--kart-tick", load.tick, "--kart-payload", load.payload, "--rooms",
                 max(load.rooms, 1), *MORE.get(load.kind, ()), *load.server]
 
     def crowd_command(self):

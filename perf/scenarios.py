@@ -54,7 +54,8 @@ def value_of(figures, path):
 
 def rows_of(load):
     """(what, where in a window's figures, factor, digits behind the point)"""
-    yield "delivered, of what was due", "reach", 1, 6
+    if not load.saturates:
+        yield "delivered, of what was due", "reach", 1, 6
     yield "frames a second", "frames_per_second", 1, 0
     yield "megabytes a second", "bytes_per_second", 1e-6, 3
     if load.kind != "quiet":
@@ -70,7 +71,8 @@ def rows_of(load):
 def more_rows_of(load):
     if load.kind == "receive":
         yield "one reading pass of the client, p99, ms", "client_pass_ns.p99", 1e-6, 3
-        yield "ticks that the server left out", "left_out", 1, 0
+        if not load.saturates:
+            yield "ticks that the server left out", "left_out", 1, 0
     if load.kind in ("send", "echo"):
         yield "said late by the client, p99, ms", "said_late_ns.p99", 1e-6, 3
     if load.deflate:
@@ -90,7 +92,8 @@ def more_rows_of(load):
 
 def latencies_of(load):
     """(what, where in a window's figures)"""
-    return zip(LATENCY.get(load.kind, ()), ("latency_ns", "lateness_ns"))
+    fields = ("latency_ns",) if load.saturates else ("latency_ns", "lateness_ns")
+    return list(zip(LATENCY.get(load.kind, ()), fields))
 
 
 def each_of(load):

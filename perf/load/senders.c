@@ -1,6 +1,6 @@
 #include "senders.h"
-#include "figures.h"
 #include "said.h"
+#include "send_report.h"
 #include "trouble.h"
 #include <inttypes.h>
 #include <stdio.h>
@@ -156,14 +156,6 @@ static const struct net_hooks hooks = {
 
 /* ---- the run's course ---- */
 
-static uint32_t count_in(const struct senders *senders, enum client_phase phase)
-{
-    uint32_t count = 0;
-    for (uint32_t i = 0; i < senders->count; i++)
-        count += senders->clients[i].phase == phase;
-    return count;
-}
-
 static void enter(struct senders *senders, enum send_phase phase, uint64_t now_ns)
 {
     static const char *const names[] = {"opening",  "asking",  "talking", "measuring",
@@ -233,19 +225,12 @@ static void ask_step(struct senders *senders, uint64_t now_ns)
     }
 }
 
-/* What was to come back and has not yet. */
-static bool is_waiting(const struct senders *senders)
+static void trail_step(struct senders *senders, uint64_t now_ns)
 {
-    for (uint32_t i = 0; i < senders->count; i++) {
-        const struct client *client = &senders->clients[i];
-        const struct sender *sender = &senders->senders[i];
-        bool echoed = !senders->options->echo || client->sequence == sender->number;
-        if (client->phase == CLIENT_OPEN && (sender->probed || !echoed)) return true;
-    }
-    return false;
+    if (senders_are_waiting(senders) && now_ns - senders->phase_ns < 2 * second_ns) return;
+    send_report_window(senders, stdout);
+    enter(senders, SENDERS_ASKING, now_ns);
 }
-
-static void trail_step(struct senders *senders, uint64_t now_ns);
 
 static void advance(struct senders *senders, uint64_t now_ns)
 {
@@ -266,83 +251,13 @@ static void advance(struct senders *senders, uint64_t now_ns)
         break;
     case SENDERS_TRAILING: trail_step(senders, now_ns); break;
     case SENDERS_CLOSING:
-        if (count_in(senders, CLIENT_LEAVING) > 0 && now_ns - senders->phase_ns < patience_ns)
+        if (senders_count_in(senders, CLIENT_LEAVING) > 0 &&
+            now_ns - senders->phase_ns < patience_ns)
             break;
         enter(senders, SENDERS_OVER, now_ns);
         break;
     case SENDERS_OVER: break;
     }
-}
-
-/* ---- figures ---- */
-
-/* What this run counts: echoes, messages that were taken, or pings that were answered. */
-static uint64_t delivered(const struct senders *senders)
-{
-    if (senders->options->every_ns == 0) return senders->pings;
-    return senders->options->echo ? senders->tally.delivered : senders->said;
-}
-
-static bool is_kept(const struct senders *senders)
-{
-    const struct tally *tally = &senders->tally;
-    bool all = senders->options->every_ns == 0 || delivered(senders) == senders->due;
-    return all && tally->ended == 0 && tally_fault_sum(tally) == 0 && !senders->server_ended &&
-           !is_waiting(senders) && count_in(senders, CLIENT_OPEN) == senders->count;
-}
-
-/* The last line of a window's figures is a brace alone. */
-static void write_window(const struct senders *senders, FILE *out)
-{
-    const struct send_options *options = senders->options;
-    struct usage used = usage_between(&senders->begin, &senders->end);
-    double seconds = (double)used.wall_ns / 1e9;
-    size_t frame_size = options->size + (options->size < 126 ? 6 : 8);
-    uint64_t count = delivered(senders), pings_only = options->every_ns == 0;
-    uint64_t bytes = options->echo ? senders->tally.bytes : senders->said * frame_size;
-    fprintf(out,
-            "{\n  \"clients\": %" PRIu32 ",\n  \"every_ns\": %" PRIu64 ",\n  \"size\": %" PRIu32
-            ",\n  \"at_once\": %" PRIu32 ",\n  \"window_ns\": %" PRIu64 ",\n",
-            senders->count, options->every_ns, options->size, options->at_once, used.wall_ns);
-    fprintf(out,
-            "  \"due\": %" PRIu64 ",\n  \"said\": %" PRIu64 ",\n  \"said_ever\": %" PRIu64
-            ",\n  \"delivered\": %" PRIu64 ",\n  \"heard_ever\": %" PRIu64
-            ",\n  \"pings_answered\": %" PRIu64 ",\n",
-            pings_only ? count : senders->due, senders->said, senders->said_ever, count,
-            senders->heard, senders->pings);
-    fprintf(out, "  \"frames_per_second\": %.1f,\n  \"bytes_per_second\": %.1f,\n",
-            (double)count / seconds, (double)bytes / seconds);
-    figures_histogram("latency_ns", &senders->tally.from_encode, out);
-    figures_histogram("lateness_ns", &senders->tally.from_due, out);
-    figures_histogram("said_late_ns", &senders->late, out);
-    figures_histogram("client_pass_ns", &senders->tally.pass, out);
-    figures_usage(&used, options->server_pid != 0 && !senders->server_ended, "delivered", count,
-                  out);
-    figures_lists(&senders->tally, out);
-    fprintf(out, "  \"kept\": %s\n}\n", is_kept(senders) ? "true" : "false");
-    fflush(out);
-}
-
-static void trail_step(struct senders *senders, uint64_t now_ns)
-{
-    if (is_waiting(senders) && now_ns - senders->phase_ns < 2 * second_ns) return;
-    write_window(senders, stdout);
-    enter(senders, SENDERS_ASKING, now_ns);
-}
-
-static void show_progress(struct senders *senders, uint64_t now_ns)
-{
-    if (now_ns < senders->progress_ns || senders->phase == SENDERS_ASKING) return;
-    senders->progress_ns = now_ns + second_ns;
-    const struct tally *tally = &senders->tally;
-    fprintf(
-        stderr,
-        "  %3" PRIu64 " s  open %" PRIu32 "/%" PRIu32 "  said %" PRIu64 "  back %" PRIu64
-        "  p50 %.2f ms  p99 %.2f ms  pings %" PRIu64 "  closed %" PRIu64 "  faults %" PRIu64 "\n",
-        (now_ns - senders->started_ns) / second_ns, count_in(senders, CLIENT_OPEN), senders->count,
-        senders->said, tally->delivered, (double)histogram_at(&tally->from_due, 0.5) / 1e6,
-        (double)histogram_at(&tally->from_due, 0.99) / 1e6, tally->pings_answered, tally->ended,
-        tally_fault_sum(tally));
 }
 
 /* Until the next message or the next step may be due. */
@@ -356,6 +271,13 @@ static uint64_t step_ns(const struct senders *senders)
     uint64_t due_ns = next_due_ns(senders);
     if (due_ns < until_ns) until_ns = due_ns;
     return until_ns > now_ns ? until_ns - now_ns : 0;
+}
+
+static void show_progress(struct senders *senders, uint64_t now_ns)
+{
+    if (now_ns < senders->progress_ns || senders->phase == SENDERS_ASKING) return;
+    senders->progress_ns = now_ns + second_ns;
+    send_report_progress(senders, (now_ns - senders->started_ns) / second_ns, stderr);
 }
 
 static void run(struct senders *senders)
