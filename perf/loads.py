@@ -15,6 +15,7 @@ import memory
 import stalled
 
 RATE = 2000  # connections opened a second
+TOLD = ('ringcast_frames_sent_total{lane="event"}', 'ringcast_frames_sent_total{lane="state"}')
 ALWAYS = ("--workers", "1", "--handshake", "60s")  # who comes to one that is full waits
 MORE = {"send": ("--message-rate", "0"), "echo": ("--message-rate", "0", "--enable-echo")}
 MEMBERS = 10  # of a room of avalon's
@@ -161,9 +162,11 @@ class Side:
         with self.beside() as beside:
             figures = self.crowd.window()
         figures |= beside
-        figures["server_counts"] = {name: count - before.get(name, 0) for name, count in self.server.metrics().items()
-                                    if name.endswith("_total") and "{" not in name}
-        figures["server_heard"] = self.server.metrics().get("ringcast_messages_received_total", 0)
+        after = self.server.metrics()
+        figures["server_counts"] = {name: after[name] - before.get(name, 0) for name in after
+                                    if name.endswith("_total")}
+        figures["server_told"] = sum(after.get(name, 0) - before.get(name, 0) for name in TOLD)
+        figures["server_heard"] = after.get("ringcast_messages_received_total", 0)
         figures["seconds"] = figures["window_ns"] / 1e9
         figures["reach"] = figures["delivered"] / figures["due"] if figures["due"] else 1.0
         return figures
@@ -256,8 +259,10 @@ def complaints_of(load, name, figures):
         yield f"{name}: the server has heard {figures['server_heard']:.0f} of {figures['said_ever']} messages"
     if load.deflate and figures["inflated"] == 0:
         yield f"{name}: nothing was compressed"
-    if load.kind in ("idle", "quiet") and figures["server_counts"]["ringcast_frame_encodes_total"] > 0:
-        yield f"{name}: the server made {figures['server_counts']['ringcast_frame_encodes_total']:.0f} states"
+    if load.kind in ("idle", "quiet"):
+        made = figures["server_counts"]["ringcast_frame_encodes_total"]
+        if made + figures["server_told"] > 0:
+            yield f"{name}: {made:.0f} states were made and {figures['server_told']:.0f} sent, though nothing changed"
     if load.kind == "idle" and figures["delivered"] == 0:
         yield f"{name}: nobody was pinged"
     if load.churn:

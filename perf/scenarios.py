@@ -54,7 +54,7 @@ def value_of(figures, path):
 
 def rows_of(load):
     """(what, where in a window's figures, factor, digits behind the point)"""
-    if not load.saturates:
+    if not load.saturates and load.kind not in ("idle", "quiet"):
         yield "delivered, of what was due", "reach", 1, 6
     yield "frames a second", "frames_per_second", 1, 0
     yield "megabytes a second", "bytes_per_second", 1e-6, 3
@@ -87,7 +87,7 @@ def more_rows_of(load):
         yield "server CPU for a room and second, us", "us_per_room_second", 1, 3
         yield "ticks that the server counts", "server_counts.ringcast_ticks_total", 1, 0
         yield "states that the server made", "server_counts.ringcast_frame_encodes_total", 1, 0
-        yield "frames that the server sent", "server_counts.ringcast_frames_sent_total", 1, 0
+        yield "states and events that the server sent", "server_told", 1, 0
 
 
 def latencies_of(load):

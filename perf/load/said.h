@@ -1,8 +1,8 @@
 /* perf/load/said.h: what a client of `ringcast-bench send` says: text that tells who said it,
  * which of its messages it is, when it was due and when it was sent. Pure.
  *
- *     c17 n4 t81234567 s81234599 the rest      (said_write, and what an echo must be, byte for byte)
- *     n4 t81234567                             (a ping's payload) */
+ *     c17 n4 t81234567 s81234599 the rest   (said_write, and what an echo must be, byte for byte)
+ *     n4 t81234567                          (a ping's payload) */
 #pragma once
 #include "wire.h"
 #include <stddef.h>
