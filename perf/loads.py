@@ -55,7 +55,7 @@ LOADS = {
     "saturation-500x10": Load("500 rooms of 10, as many states of 512 bytes as can be", clients=5000, rooms=500,
                               tick="1ms", saturates=True),
     "idle": Load("10,000 clients that say nothing, each pinged every 4 to 5 s", kind="idle", clients=10_000,
-                 tick="1h", payload=0, server=("--ping", "5s")),
+                 tick="1h", payload=0, server=("--ping", "5s", "--pong", "10m")),
     "churn": Load("one room of 1,000, 20 states a second, and 200 clients a second come, are greeted and leave",
                   churn=200),
     "echo": Load("1,000 clients get 64 bytes back, 20 times a second each", kind="echo", every="50ms", payload=64),

@@ -1,4 +1,5 @@
-"""perf/run.py --server PATH --bench PATH [fanout|stalled|workers|rooms|handshakes] [options]: the measured claims.
+"""perf/run.py --server PATH --bench PATH [fanout|stalled|isolation|workers|rooms|handshakes] [options]: the measured
+claims. In place of them: scenario, curve, compare or plot, which are programs of their own.
 
 Starts the server on one core and ringcast-bench on another, waits, compares what the clients saw
 with what the server's own metrics say, and prints the table. Exit code 0: the claim holds; 1: it
@@ -38,8 +39,14 @@ STANDARD = {  # where the command line does not say
 }
 
 
+# Programs of their own: the words behind their name are theirs.
+COMMANDS = {"scenario": scenarios.main, "curve": curve.main, "compare": compare.main, "plot": plot.main}
+
+
 def arguments():
-    parser = argparse.ArgumentParser(prog="perf", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="perf", description="A claim about ringcast, measured.",
+        epilog=f"{', '.join(COMMANDS)} are programs of their own: --help behind the name tells of each")
     add = parser.add_argument
     add("--server", required=True, type=pathlib.Path, help="the server's binary")
     add("--bench", required=True, type=pathlib.Path, help="ringcast-bench")
@@ -192,11 +199,6 @@ def fanout(options):
 
 SCENARIOS = {"fanout": fanout, "stalled": stalled.run, "isolation": stalled.run, "workers": workers.run,
              "rooms": rooms.run, "handshakes": handshakes.run}
-
-
-# Programs of their own: the words behind their name are theirs.
-COMMANDS = {"scenario": scenarios.main, "compare": compare.main, "plot": plot.main,
-            "curve": curve.main}
 
 
 def command_of(words):

@@ -14,7 +14,7 @@ import plot
 
 HERE = pathlib.Path(__file__).resolve().parent
 SECONDS = 60
-AT_ONCE = asyncio.Semaphore(6)  # all of them together would only wait for each other
+AT_ONCE = asyncio.Semaphore(8)  # all of them together would only wait for each other
 
 
 class Command:
@@ -88,6 +88,24 @@ class Curve(Command):
         assert [path.name for path in drawn] == ["cost-members.svg", "cost-rooms.svg"], drawn
         for path in drawn:
             check_picture(path)
+
+
+class Isolation(Command):
+    sentence = "who floods and who is malformed are closed, and others' lateness is measured beside them"
+
+    def words(self, _, folder):
+        return ["isolation", "--clients", 20, "--pairs", 1, "--seconds", 1, "--stalled", 2, "--slow", 2, "--payload",
+                8192, "--json", folder / "isolation.json"]
+
+    async def run(self, programs, folder):
+        async with AT_ONCE:
+            code, said = await self.ask(programs, *self.words(programs, pathlib.Path(folder)))
+        assert code in (0, 1), f"exit code {code}: {said}"  # how late anybody is proves nothing here
+        alone, beside = json.loads((pathlib.Path(folder) / "isolation.json").read_text())["pairs"][0]
+        assert alone["faults"] == alone["closed"] == beside["faults"] == beside["closed"] == [], said
+        assert alone["conflated"] == 0 < beside["conflated"], said
+        assert min(beside["offenders_closed"].values()) > 0, said
+        assert alone["lateness_ns"]["count"] > 0 and beside["lateness_ns"]["count"] > 0, said
 
 
 class Compare(Command):
@@ -165,4 +183,4 @@ def check_picture(path):
     assert places and all(0 <= x <= plot.WIDTH and 0 <= y <= plot.HEIGHT for x, y in places), (path, places)
 
 
-CASES = [*map(scenario, loads.LOADS), Curve, Compare, Judgement, Lives, Pictures]
+CASES = [Compare, Curve, Isolation, *map(scenario, loads.LOADS), Judgement, Lives, Pictures]  # the longest first

@@ -24,16 +24,11 @@ static const char *take(struct inflater *inflater, const uint8_t *data, size_t s
     stream->avail_in = (uInt)size;
     while (stream->avail_in > 0) {
         int answer = inflate(stream, Z_SYNC_FLUSH);
-        if (answer == Z_STREAM_END) {
-            uint8_t *next = stream->next_out;
-            uInt room = stream->avail_out;
+        if (answer == Z_STREAM_END)
             inflateReset(stream);
-            stream->next_out = next;
-            stream->avail_out = room;
-        } else if (answer != Z_OK) {
+        else if (answer != Z_OK)
             return stream->avail_out == 0 ? "a message larger than this client takes"
                                           : "a message that cannot be inflated (RFC 7692)";
-        }
     }
     return nullptr;
 }
