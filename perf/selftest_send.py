@@ -317,12 +317,25 @@ class UnaskedAnswer(NotAgreed):
     said = "may not be given"
 
 
+class TwiceAnswered(NotAgreed):
+    sentence = "an answer with a parameter twice is refused (RFC 7692 §7.1)"
+    extension = DEFLATE + b"; server_max_window_bits=10; server_max_window_bits=10"
+    said = "may not be given"
+
+
+class Smaller(Deflate):
+    sentence = "a server may say unasked that its window is smaller (RFC 7692 §7.1.2.1)"
+    extension = DEFLATE + b"; server_max_window_bits=10"
+
+
 CASES = [
     Send, SlowPong, OddPong, Echo, SlowEcho, AtOnce, Idle, Rate, Deflate, LastBlock, Uncompressed, Garbage, CutShort,
-    NotAgreed, WrongAnswer, UnaskedAnswer,
+    NotAgreed, WrongAnswer, UnaskedAnswer, TwiceAnswered, Smaller,
     odd("an echo that was changed is a fault", "not as it was said", lambda p: frames.text(p[:-1] + b"!")),
     odd("an echo that comes twice is a fault", "not the next", lambda p: frames.text(p) * 2),
     odd("an echo that is cut is a fault", "another size", lambda p: frames.text(p[:-1])),
+    odd("an echo of numbers that nobody wrote is a fault", "nothing that was said",
+        lambda p: frames.text(b"c-1 n-1 t-1 s-1" + p[15:])),
     odd("an echo that is left out is a fault", "not the next", lambda p: b""),
     odd("an echo of what another says is a fault", "another client",
         lambda p: frames.text(b"c8" + p[2:] if p[:2] != b"c8" else b"c9" + p[2:])),

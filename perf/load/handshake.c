@@ -115,24 +115,28 @@ static bool is_server_bits(const struct field *word)
     if (word->value_size >= (int)sizeof text) return false;
     memcpy(text, word->value, (size_t)word->value_size);
     if (strncasecmp(text, name, sizeof name - 1) != 0) return false;
-    int bits = 0, used = 0;
-    return sscanf(text + sizeof name - 1, "%2d%n", &bits, &used) == 1 && bits >= 8 && bits <= 15 &&
-           text[sizeof name - 1 + (size_t)used] == '\0';
+    const char *bits = text + sizeof name - 1;
+    if (bits[0] == '8' || bits[0] == '9') return bits[1] == '\0';
+    return bits[0] == '1' && bits[1] >= '0' && bits[1] <= '5' && bits[2] == '\0';
 }
 
 /* RFC 7692 §7.1: what a server may answer to our offer. */
 static bool is_deflate(const struct field *extensions)
 {
     struct field rest = *extensions, word;
-    bool ours = false;
+    unsigned server = 0, client = 0, bits = 0;
     if (!take_word(&rest, &word) || !is_word(&word, "permessage-deflate")) return false;
     while (take_word(&rest, &word)) {
-        ours |= is_word(&word, "server_no_context_takeover");
-        if (!is_word(&word, "server_no_context_takeover") &&
-            !is_word(&word, "client_no_context_takeover") && !is_server_bits(&word))
+        if (is_word(&word, "server_no_context_takeover"))
+            server += 1;
+        else if (is_word(&word, "client_no_context_takeover"))
+            client += 1;
+        else if (is_server_bits(&word))
+            bits += 1;
+        else
             return false;
     }
-    return ours;
+    return server == 1 && client <= 1 && bits <= 1; /* what we asked for, and nothing twice */
 }
 
 /* What §4.1 finds wrong with the fields of a 101; nullptr when nothing. *deflate comes as what was

@@ -58,20 +58,20 @@ static void on_message(void *run, struct client *client, const struct wire_frame
 
 static const struct net_hooks hooks = {.wish = on_wish, .on_message = on_message};
 
-/* When the next one is to come: now, unless there is a rate. */
-static uint64_t next_due_ns(const struct knock *knock, uint64_t now_ns)
+/* When the next one is to come; at once, unless there is a rate. */
+static uint64_t next_due_ns(const struct knock *knock)
 {
-    if (knock->options->rate == 0) return now_ns;
+    if (knock->options->rate == 0) return 0;
     return knock->come_ns + (knock->came - knock->came_before) * second_ns / knock->options->rate;
 }
 
 static void come(struct knock *knock, struct knocker *knocker, uint64_t now_ns)
 {
     if (knock->phase != KNOCK_WARMING && knock->phase != KNOCK_MEASURING) return;
-    uint64_t due_ns = next_due_ns(knock, now_ns);
+    uint64_t due_ns = next_due_ns(knock);
     if (due_ns > now_ns) return;
     *knocker = (struct knocker){.client = {.fd = -1, .index = (uint32_t)knock->came++},
-                                .since_ns = due_ns};
+                                .since_ns = due_ns > 0 ? due_ns : net_now_ns()};
     client_open(&knocker->client, &knock->net);
 }
 

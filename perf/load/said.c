@@ -29,8 +29,9 @@ const char *said_read(const uint8_t *text, size_t size, struct said *said)
     uint8_t right[said_size_max];
     if (size < said_size_min || size > said_size_max) return "an echo of another size";
     memcpy(numbers, text, sizeof numbers - 1);
-    if (sscanf(numbers, "c%" SCNu32 " n%" SCNu64 " t%" SCNu64 " s%" SCNu64, &said->client,
-               &said->number, &said->due_ns, &said->sent_ns) != 4)
+    bool negative = memchr(numbers, '-', sizeof numbers) != nullptr; /* sscanf would wrap it */
+    if (negative || sscanf(numbers, "c%" SCNu32 " n%" SCNu64 " t%" SCNu64 " s%" SCNu64,
+                           &said->client, &said->number, &said->due_ns, &said->sent_ns) != 4)
         return "an echo of nothing that was said";
     said_write(right, size, *said);
     return memcmp(text, right, size) == 0 ? nullptr : "an echo that is not as it was said";
