@@ -1,6 +1,6 @@
 """perf/compare.py: is one build of ringcast slower than another? (`./zigw build perf -- compare OLD NEW`)
 
-OLD and NEW are binaries, or git revisions, which are built in a temporary worktree. Both serve at once, each with a
+OLD and NEW are binaries, or git revisions, which are built in a temporary folder. Both serve at once, each with a
 crowd of its own under the same load; they share a core and take turns in windows, and who is not measured is stopped.
 Which of them comes first changes from pair to pair. What a pair shows is a ratio; what is told is the median of all.
 After a few pairs both are started anew: where a process's memory happens to lie, and when its ticks fall beside what
@@ -16,10 +16,10 @@ import json
 import os
 import pathlib
 import random
-import shutil
 import statistics
 import subprocess
 import sys
+import tarfile
 import tempfile
 
 import common
@@ -61,24 +61,23 @@ def build_of(revision, stack):
         raise common.NotMeasured(f"{revision} is neither a binary nor a revision")
     folder = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ringcast-compare-")))
     tree = folder / "tree"
-    made = git("worktree", "add", "--detach", str(tree), commit)
-    if made.returncode != 0:
-        raise common.NotMeasured(f"git worktree: {made.stderr.strip()}")
+    packed = git("archive", "--format=tar", "-o", str(folder / "tar"), commit)
+    if packed.returncode != 0:
+        raise common.NotMeasured(f"git archive: {packed.stderr.strip()}")
+    with tarfile.open(folder / "tar") as files:
+        files.extractall(tree)
+    if (ROOT / ".tools").exists():  # so that nothing is fetched again
+        os.symlink((ROOT / ".tools").resolve(), tree / ".tools")
+    print(f"perf: building {revision} ({commit[:12]})", file=sys.stderr, flush=True)  # takes minutes
     try:
-        if (ROOT / ".tools").exists():  # so that nothing is fetched again
-            os.symlink((ROOT / ".tools").resolve(), tree / ".tools")
-        print(f"perf: building {revision} ({commit[:12]})", file=sys.stderr, flush=True)  # takes minutes
         built = subprocess.run([str(tree / "zigw"), "build", "-Doptimize=ReleaseFast", "--cache-dir",
                                 str(ROOT / ".zig-cache")], cwd=tree, text=True, capture_output=True,
                                timeout=BUILD_SECONDS)
-        if built.returncode != 0:
-            raise common.NotMeasured(f"{revision} does not build:\n{built.stderr[-2000:]}")
-        shutil.copy2(tree / "zig-out" / "bin" / "ringcast", folder / "ringcast")
     except subprocess.TimeoutExpired:
         raise common.NotMeasured(f"{revision} was not built within {BUILD_SECONDS} s") from None
-    finally:
-        git("worktree", "remove", "--force", str(tree))
-    return folder / "ringcast"
+    if built.returncode != 0:
+        raise common.NotMeasured(f"{revision} does not build:\n{built.stderr[-2000:]}")
+    return tree / "zig-out" / "bin" / "ringcast"
 
 
 def binary_of(word, here, stack):
