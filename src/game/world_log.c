@@ -71,8 +71,9 @@ static const struct form *form_of(struct text word)
 /* False when the line is none. The texts' sizes are read, not yet the texts. */
 static bool read_line(struct text line, struct world_entry *entry, const struct form **form)
 {
+    bool ends_open = line.size > 0 && line.data[line.size - 1] == ' ';
     *form = form_of(take_word(&line));
-    if (*form == nullptr) return false;
+    if (*form == nullptr || ends_open) return false;
     *entry = (struct world_entry){.kind = (enum world_entry_kind)(*form - forms)};
     bool good = take_number(&line, &entry->ns) && take_number(&line, &entry->wall_ms);
     for (size_t i = 0; i < (*form)->numbers; i++)

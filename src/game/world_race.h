@@ -10,8 +10,8 @@
  * runs, the next may begin. A player is in one race at most.
  *
  * The start is a sphere. Who waits in it is held there until go: a move out of it is refused as
- * a false start, and the player put back (no strike: whoever waits leans forward). Who is elsewhere at go must pass
- * through it first. Time runs from go for everybody.
+ * a false start, and the player put back (no strike: whoever waits leans forward). Who is
+ * elsewhere at go must pass through it first. Time runs from go for everybody.
  *
  * Checkpoints count in their order only, by the whole way between two samples, each where that
  * way reaches it: two may come in one move, none can be jumped over. The time is that part of

@@ -46,13 +46,14 @@ enum world_replay_step : uint8_t {
     WORLD_REPLAY_BROKEN, /* what is left is no log */
 };
 
-/* Begins a log: `replay` is zeros but for what is lent and who listens, which stay. Returns nothing,
- * and replay->needs is set; or why it is none, with details in *problem (of 1 KiB). */
+/* Begins a log: `replay` is zeros but for what is lent and who listens, which stay. Returns
+ * nothing, and replay->needs is set; or why it is none, with details in *problem (of 1 KiB). */
 [[nodiscard]] struct text world_replay_begin(struct world_replay *replay, struct text log,
                                              struct writer *problem);
 
-/* Opens the world. `memory` is zeros, needs.memory bytes; `words` has words_memory_size(needs.words),
- * and `state` game_world.state_size; all lent for as long as it is played. */
+/* Opens the world. `memory` is zeros, needs.memory bytes; `words` has
+ * words_memory_size(needs.words), and `state` game_world.state_size; all lent for as long as it is
+ * played. */
 void world_replay_open(struct world_replay *replay, struct bytes memory, struct bytes words,
                        void *state);
 
