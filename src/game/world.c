@@ -247,7 +247,7 @@ static bool world_advance(void *state, struct game_time now, struct game_words *
     return true;
 }
 
-/* --- Another map --------------------------------------------------------------------------------- */
+/* --- Another map ------------------------------------------------------------------------------ */
 
 /* The grid stays: only what it may carry follows the new map. */
 static struct text world_remap(void *state, const struct world_map *next)
