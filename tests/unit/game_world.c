@@ -693,7 +693,7 @@ TEST("who leans over the start line is put back each time, logged now and then, 
     }
     EXPECT(!heard[0].is_dismissed && world->players[0].motion.strikes == 0);
     EXPECT(notes_in_all >= 4 && notes_in_all <= 8);
-    for (uint32_t i = 0; i < 20; i++)
+    for (uint32_t i = 0; i < 40; i++)
         tick();
     move(0, 25, 0);
     EXPECT(place_of(0).x == 25);
