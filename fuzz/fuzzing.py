@@ -34,7 +34,7 @@ COVERAGE = ["-O1", "-fprofile-instr-generate", "-fcoverage-mapping", "-fsanitize
 # The longest inputs, in bytes: where a short one shows as much, it shows it sooner.
 LENGTHS = {"ws_reader": 512, "base_utf8": 256, "http_target": 256, "http_extension": 256, "http_proxy": 512, "http_forwarded": 256,
            "ws_deflate": 1024, "base_base64": 256, "base_json": 1024, "auth_jwt": 1024, "game_avalon": 1024, "game_lobby": 1024,
-           "http_query": 512, "base_plain": 256, "base_address": 128, "game_world_replay": 4096}
+           "http_query": 512, "base_plain": 256, "base_address": 128}
 LENGTH = 2048
 
 
