@@ -26,6 +26,14 @@ static bool keep_old(const char *path)
     return rename(path, old) == 0;
 }
 
+/* A pipe that nobody reads is an error, and does not keep the server from starting. */
+static int open_file(const char *path)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0600);
+    if (fd >= 0) fcntl(fd, F_SETFL, O_WRONLY);
+    return fd;
+}
+
 static struct world_log *give_up(struct world_log *log, const char *path, struct writer *why)
 {
     write_format(why, "the world's log %s cannot be written: %s", path, strerror(errno));
@@ -49,7 +57,7 @@ struct world_log *world_log_make(const struct config *config, struct writer *why
     log->other = malloc(buffer_size);
     bool ready = log->filling.data != nullptr && log->other != nullptr && keep_old(path) &&
                  getrandom(&log->hide, sizeof log->hide, 0) == sizeof log->hide;
-    if (ready) log->fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    if (ready) log->fd = open_file(path);
     if (log->fd < 0) return give_up(log, path, why);
     log->bytes_max = config->world_log_size;
     return log;
@@ -252,7 +260,7 @@ void world_log_on_written(struct worker *worker, int32_t result)
     struct world_log *log = worker->world_log;
     log->armed = false;
     if (result > 0) log->writing = bytes_skip(log->writing, (size_t)result);
-    if (result > 0 || result == -EAGAIN || result == -EINTR) return;
+    if (result > 0 || result == -EINTR) return;
     log->is_on = false;
     log->writing.size = log->filling.size = 0;
     tell_end(worker, log, LOG_ERROR,

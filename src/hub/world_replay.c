@@ -1,5 +1,6 @@
 #include "hub/world_replay.h"
 #include "base/json.h"
+#include "base/plain.h"
 #include "game/world_replay.h"
 #include <fcntl.h>
 #include <inttypes.h>
@@ -34,6 +35,15 @@ static bool map_file(const char *path, struct text *file)
 
 /* --- What is heard ---------------------------------------------------------------------------- */
 
+/* What a stranger sent, as far as it can be seen. */
+static void print_message(struct text message)
+{
+    uint8_t memory[4096];
+    struct writer out = writer_over(memory, sizeof memory);
+    write_plain(&out, message);
+    printf("  by %.*s\n", TEXT_ARG(text_from(writer_bytes(&out))));
+}
+
 /* Counts what was said for the operator, and prints it. */
 static void hear(const struct world_replay *replay, const struct game_words *words)
 {
@@ -43,7 +53,7 @@ static void hear(const struct world_replay *replay, const struct game_words *wor
         struct text said = words_text(words, &words->messages[i]);
         const struct world_entry *entry = &replay->entry;
         printf("verdict member=%" PRIu64 " %.*s\n", entry->numbers[0], TEXT_ARG(said));
-        printf("  by %.*s\n", TEXT_ARG(entry->texts[0]));
+        print_message(entry->texts[0]);
         *verdicts += 1;
     }
 }

@@ -208,6 +208,21 @@ def test_never_finished():
         assert theirs["raceId"] != results["raceId"]
 
 
+def test_too_much_at_once():
+    """a message that asks for a million tiles is too large to be read, and one that says a million things is none (R10, F18)"""
+    with world() as server:
+        for text in (json.dumps({"type": "chunk_request", "payload": {"tiles": [{"x": 0, "z": 0, "lod": "near"}] * 10 ** 5}}),
+                     '{"type":"player_update","payload":{"position":{"x":' + "1" * 10 ** 6 + "}}}"):
+            with Pilot(server.world, "ann") as ann, contextlib.suppress(ConnectionError, BrokenPipeError):
+                ann.client.send(TEXT, text.encode())
+                expect_closed(ann.client, 1009, "message_too_big")
+        with Pilot(server.world, "ann") as ann:
+            tiles = [{"x": 0, "z": 0, "lod": "far"}] * 60  # the same one again and again is as many
+            for _ in range(7):
+                ann.say("chunk_request", {"tiles": tiles})
+            assert ann.expect("error")["code"] == "too_many_chunks"
+
+
 def test_after_the_end():
     """who was sent away says nothing more to the world, however much it sends in one go (G6, D22)"""
     with world("--message-rate", "0") as server, Pilot(server.world, "bob") as bob:

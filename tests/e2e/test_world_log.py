@@ -12,8 +12,8 @@ import tempfile
 import time
 
 from harness import Server, binary, wait_until
-from pilots import ENV, Pilot, expect_closed, hear, say, token_for
-from rawclient import TEXT, Client
+from pilots import ENV, UNTURNED, Pilot, expect_closed, hear, say, token_for
+from rawclient import TEXT, Client, make_frame
 from test_world import FLAT, UP, flat_world, point, until_event, world
 
 DRAIN = ("--drain", "300ms")
@@ -209,7 +209,9 @@ def test_full_disk():
 def test_unwritable():
     """a log that cannot be written, or about no world, is refused at start with one sentence"""
     with tempfile.TemporaryDirectory() as folder:
+        os.mkfifo(folder + "/pipe")
         for options, words in ((("--dev", "--world-log", folder + "/none/x.log"), "cannot be written: No such file"),
+                               (("--dev", "--world-log", folder + "/pipe"), "cannot be written: No such device"),
                                (("--dev", "--world-log", folder), "cannot be written: Is a directory"),
                                (("--world-log", folder + "/x.log"), "add --world-listen")):
             server = Server(*options, ready=False, env=ENV)
@@ -218,18 +220,24 @@ def test_unwritable():
 
 
 def test_reader_that_never_reads():
-    """a log into a pipe that nobody reads ends, and the world's ticks do not wait for it (O7)"""
+    """a log into a pipe that nobody reads ends once both buffers are full; neither ticks nor the end wait for it (O7)"""
     with tempfile.TemporaryDirectory() as folder:
         path = folder + "/pipe"
         os.mkfifo(path)
         reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
         with world("--world-log", path, "--message-rate", "0", *DRAIN) as server, Pilot(server.world, "ann") as ann:
             ann.until(lambda: "ann" in ann.shown)
-            begun, before = time.monotonic(), server.metric("ringcast_ticks_total", kind="world")
-            while time.monotonic() < begun + 1.5:
-                ann.update({"x": 0, "y": 1e9, "z": 0})
-                ann.look(0.02)
-            ticks = server.metric("ringcast_ticks_total", kind="world") - before
-            assert ticks > 15, f"{ticks} ticks in 1.5 s"
+            ticks, begun = server.metric("ringcast_ticks_total", kind="world"), time.monotonic()
+            still = {"position": ann.at, "rotation": UNTURNED, "mode": "walking", "why": "x y " * 950}
+            frame = make_frame(TEXT, json.dumps({"type": "player_update", "payload": still}).encode())
+            for _ in range(100):
+                ann.client.send_bytes(frame * 50)
+                ann.look(0.001)
+            wait_until(lambda: "world_log_ended" in server.log_text(), 10, "the log ends")
+            assert ended(server)["why"] == "the disk is too slow for it", ended(server)
+            ticks, took = server.metric("ringcast_ticks_total", kind="world") - ticks, time.monotonic() - begun
+            assert ticks > took * 5, f"{ticks} ticks in {took} s"
+            ann.say("interact", {"kioskId": "none"})
+            assert ann.expect("error")["code"] == "no_such_kiosk"
             stop(server)
         os.close(reader)
