@@ -1,5 +1,5 @@
-"""tests/e2e/test_world_hostile.py: those who mean no good to the world, and files that are none (THREATS.md A14, R1, R3, G4, G8,
-G11, O3)."""
+"""tests/e2e/test_world_hostile.py: those who mean no good to the world, and files that are none (THREATS.md A14, R1, R3, G4, G7, G8,
+G11, G14, O3)."""
 import contextlib
 import json
 import pathlib
@@ -221,6 +221,32 @@ def test_too_much_at_once():
             for _ in range(7):
                 ann.say("chunk_request", {"tiles": tiles})
             assert ann.expect("error")["code"] == "too_many_chunks"
+
+
+@alone
+def test_suspended():
+    """a server that stood still for two seconds counts the ticks that it missed and makes up for none; who flew on meanwhile has
+    not cheated, and a countdown goes on where the clock is (G7, G14)"""
+    with tempfile.TemporaryDirectory() as folder, flat_world(folder) as server, Pilot(server.world, "ann") as ann:
+        ann.fly(point(20, 0))
+        ann.say("start_race", {"routeId": "round"})
+        assert until_event(ann, "countdown")["data"] == {"countdown": 3}
+        ticks = server.metric("ringcast_ticks_total", kind="world")
+        missed = server.metric("ringcast_tick_overruns_total", kind="world")
+        server.process.send_signal(signal.SIGSTOP)
+        begun = time.monotonic()
+        for step in range(1, 21):
+            ann.update(point(20, 0, 10 + 0.2 * step))
+            time.sleep(0.1)
+        server.process.send_signal(signal.SIGCONT)
+        ann.until(lambda: ann.shown["ann"]["position"]["y"] == 14)
+        took = time.monotonic() - begun
+        assert not ann.heard("correction")
+        assert server.metric("ringcast_tick_overruns_total", kind="world") - missed >= 30
+        assert server.metric("ringcast_ticks_total", kind="world") - ticks < (took - 2) * 20 + 15
+        until_event(ann, "go", 4)
+        said = [event["data"]["countdown"] for event in ann.heard("race_event") if event["event"] == "countdown"]
+        assert said in ([3, 1], [3, 2, 1]), said
 
 
 def test_after_the_end():
