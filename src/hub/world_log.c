@@ -16,12 +16,13 @@ static_assert(end_size >= 3 * 128, "a tick, the end, and some to spare");
 
 /* --- The file --------------------------------------------------------------------------------- */
 
-/* The one that is there may be all that is left of a crash. */
+/* The one that is there may be all that is left of a crash; an empty one is what a start has left
+ * that came to nothing. */
 static bool keep_old(const char *path)
 {
     char old[4096 + 8];
     struct stat status;
-    if (stat(path, &status) != 0 || !S_ISREG(status.st_mode)) return true;
+    if (stat(path, &status) != 0 || !S_ISREG(status.st_mode) || status.st_size == 0) return true;
     snprintf(old, sizeof old, "%s.old", path);
     return rename(path, old) == 0;
 }
@@ -146,8 +147,8 @@ static void add_input(struct worker *worker, struct world_log *log, const struct
 void world_log_open(struct worker *worker, const struct game_opening *opening, struct text file)
 {
     struct world_log *log = worker->world_log;
-    struct world_entry entry = entry_of(worker, WORLD_ENTRY_OPEN);
     if (log == nullptr) return;
+    struct world_entry entry = entry_of(worker, WORLD_ENTRY_OPEN);
     log->is_on = true;
     world_entry_from_options(&entry, opening->seed, opening->options);
     entry.texts[0] = file;
@@ -160,8 +161,8 @@ static void add_member(struct worker *worker, const struct hub_room *room,
                        enum world_entry_kind kind, uint32_t member)
 {
     struct world_log *log = log_of(worker, room);
-    struct world_entry entry = entry_of(worker, kind);
     if (log == nullptr) return;
+    struct world_entry entry = entry_of(worker, kind);
     entry.numbers[0] = member;
     add_input(worker, log, &entry);
 }
@@ -181,8 +182,8 @@ void world_log_say(struct worker *worker, const struct hub_room *room, uint32_t 
 {
     uint8_t memory[4096];
     struct world_log *log = log_of(worker, room);
-    struct world_entry entry = entry_of(worker, WORLD_ENTRY_SAY);
     if (log == nullptr) return;
+    struct world_entry entry = entry_of(worker, WORLD_ENTRY_SAY);
     assert(text.size <= sizeof memory && sizeof memory == game_world.message_size_max);
     entry.numbers[0] = member;
     entry.texts[0] = world_log_hide(memory, text, log->hide);
@@ -193,8 +194,8 @@ void world_log_token(struct worker *worker, const struct hub_room *room, uint32_
                      const struct game_guest *guest, struct text code)
 {
     struct world_log *log = log_of(worker, room);
-    struct world_entry entry = entry_of(worker, WORLD_ENTRY_TOKEN);
     if (log == nullptr) return;
+    struct world_entry entry = entry_of(worker, WORLD_ENTRY_TOKEN);
     entry.numbers[0] = member;
     entry.numbers[1] = guest != nullptr;
     entry.texts[0] = guest != nullptr ? guest->room : code;
@@ -210,8 +211,8 @@ void world_log_token(struct worker *worker, const struct hub_room *room, uint32_
 void world_log_map(struct worker *worker, struct text file)
 {
     struct world_log *log = worker->world_log;
-    struct world_entry entry = entry_of(worker, WORLD_ENTRY_MAP);
     if (log == nullptr || !log->is_on) return;
+    struct world_entry entry = entry_of(worker, WORLD_ENTRY_MAP);
     entry.texts[0] = file;
     add_input(worker, log, &entry);
 }
@@ -219,8 +220,8 @@ void world_log_map(struct worker *worker, struct text file)
 void world_log_tick(struct worker *worker, const struct hub_room *room)
 {
     struct world_log *log = log_of(worker, room);
-    struct world_entry entry = entry_of(worker, WORLD_ENTRY_TICK);
     if (log == nullptr) return;
+    struct world_entry entry = entry_of(worker, WORLD_ENTRY_TICK);
     log->hash = world_hash(world_of(worker));
     entry.numbers[0] = world_of(worker)->tick;
     entry.numbers[1] = log->hash;

@@ -1,5 +1,5 @@
 """tests/e2e/test_world_log.py: what the world was told, written down and played again: the same states, tick by tick, and the
-same verdicts (DESIGN.md decision 11; THREATS.md G6, G8, O1, O2)."""
+same verdicts (DESIGN.md decision 11; THREATS.md G6, G8, O1, O2, O5)."""
 import contextlib
 import json
 import os
@@ -174,6 +174,18 @@ def test_killed_in_a_race():
             assert ann.at == point(0, 0, 0), "the world forgets"
             stop(server)
         assert ticks_in(path + ".old") == ticks and replay(path)[0] == 0
+
+
+def test_start_that_fails():
+    """a server that cannot start, however often it is tried, keeps the log of the one before (O5)"""
+    with tempfile.TemporaryDirectory() as folder, world() as other:
+        path = pathlib.Path(folder, "world.log")
+        path.write_text("what was there")
+        for _ in range(3):
+            server = Server("--dev", "--world-log", str(path), ready=False, env=ENV, ports=(other.port, other.admin))
+            assert server.wait_exit(10) == 71, server.log_text()
+            server.stopped = True
+        assert pathlib.Path(folder, "world.log.old").read_text() == "what was there" and path.read_bytes() == b""
 
 
 def test_log_has_its_size():
