@@ -173,6 +173,13 @@ static inline bool world_grid_sees(const struct world_grid *grid, uint32_t viewe
            world_grid_covers(grid, from, grid->cells[from].area_cells, cell);
 }
 
+/* What world_grid.c and world_grid_tick.c share: the cell where an entity belongs now, which holds
+ * it until it is well beyond the edge; and one who does not look out of its cell any more, or has
+ * not seen anything. */
+uint32_t world_grid_cell_of(const struct world_grid *grid, const struct world_grid_entity *entity);
+void world_grid_unlink_viewer(struct world_grid *grid, uint32_t viewer);
+void world_grid_unlink_seer(struct world_grid *grid, uint32_t viewer);
+
 /* world_sight.c: what to tell whom. */
 
 /* Who must be told that a group has come into sight, or has gone out of it, of viewers of one

@@ -77,6 +77,8 @@ struct config {
     uint32_t world_leave_ms;       /* how long a player may be away before it is gone */
     uint32_t world_walkers;        /* so many who only walk about */
     bool world_deflate;            /* permessage-deflate may be agreed on */
+    struct text world_log;         /* path of the file of the world's inputs; empty: none */
+    uint32_t world_log_size;       /* bytes that it may have */
     const struct world_map *world; /* what was read from the file; nullptr: none is served */
     bool enable_echo;
     uint32_t echo_message; /* bytes of one message, at most */

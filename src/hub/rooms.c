@@ -1,6 +1,8 @@
 #include "hub/rooms.h"
 #include "hub/events.h"
 #include "hub/span.h"
+#include "hub/world_door.h"
+#include "hub/world_log.h"
 #include <assert.h>
 
 static const struct game *game_of(const struct hub_room *room)
@@ -69,6 +71,7 @@ static struct hub_room *open_room(struct worker *worker, enum game_kind kind, st
                                          .now = game_time(worker->now),
                                          .memory = worker->hub->lent[kind].memory};
     games[kind]->open(room->state, &opening);
+    if (kind == GAME_WORLD) world_log_open(worker, &opening, world_door_text(worker));
     worker->metrics.kinds[kind].rooms += 1;
     LOG(&worker->log, worker->now, LOG_DEBUG, "room_opened", LOG_T("room", room_name(&room->room)));
     return room;
@@ -292,12 +295,14 @@ void rooms_show_all(struct worker *worker, struct hub_room *room)
 static void tick(struct worker *worker, struct hub_room *room)
 {
     struct kind_metrics *metrics = &worker->metrics.kinds[room->room.kind];
+    uint64_t begun_ns = ring_now(&worker->ring).ns;
     metrics->ticks += 1;
     metrics->tick_overruns += room_next_tick(&room->room, instant_ms(worker->now));
     wheel_set(&worker->wheel, &room->room.tick, room->room.tick_due_ms);
     if (!encode(worker, room)) return;
     span_lend_all(worker, room); /* first: the others' sends go on beside ours */
     rooms_show_all(worker, room);
+    metrics_count_tick(metrics, ring_now(&worker->ring).ns - begun_ns);
 }
 
 void rooms_on_timer(struct worker *worker, struct hub_room *room)

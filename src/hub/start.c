@@ -305,6 +305,7 @@ static bool open_static_rooms(struct worker *worker)
     const struct text name = TEXT("kart");
     bool has_world = worker->config->world != nullptr &&
                      worker->index == hub_home_world(worker->hub->worker_count);
+    if (has_world) worker->world_log = worker->hub->world_log;
     if (has_world && rooms_open(worker, GAME_WORLD, TEXT("world"), true) == nullptr) return false;
     if (worker->index == hub_home_static)
         return rooms_open(worker, GAME_KART, name, true) != nullptr;

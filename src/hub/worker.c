@@ -8,6 +8,7 @@
 #include "hub/span.h"
 #include "hub/stop.h"
 #include "hub/world_door.h"
+#include "hub/world_log.h"
 #include <assert.h>
 #include <errno.h>
 
@@ -128,7 +129,12 @@ static void on_event(struct worker *worker, struct ring_event event)
         conn = conn_of_token(&worker->conns, event.token);
         if (conn != nullptr) conn_on_send_now(conn, event);
         break;
-    case RING_WRITE: on_log_written(worker, event.result); break;
+    case RING_WRITE:
+        if (event.token.slot == 0)
+            on_log_written(worker, event.result);
+        else
+            world_log_on_written(worker, event.result);
+        break;
     case RING_WAKE: worker->wake_armed = false; break; /* the mail is taken each turn */
     case RING_CANCEL: break; /* the cancelled operation tells its own end */
     }
@@ -205,6 +211,8 @@ static uint64_t next_turn_ns(struct worker *worker)
 {
     if (has_more(worker)) return 0;
     uint64_t next_ms = wheel_next_ms(&worker->wheel), soon_ms = instant_ms(worker->now) + 1;
+    bool must_write = world_log_waits(worker) && !worker->world_log->armed;
+    if (must_write && soon_ms < next_ms) next_ms = soon_ms; /* the queue was full */
     if (span_retry(worker) && soon_ms < next_ms) next_ms = soon_ms;
     bool log_waits = !worker->log_armed && log_pending(&worker->log).size > 0;
     if (log_waits && worker->log_again_ms < next_ms) next_ms = worker->log_again_ms;
@@ -214,6 +222,7 @@ static uint64_t next_turn_ns(struct worker *worker)
 static void worker_wait(struct worker *worker)
 {
     write_log(worker);
+    world_log_write(worker);
     if (!worker->wake_armed) arm_wake(worker);
     worker->conns.unsubmitted = 0;
     worker->said = 0;
@@ -330,6 +339,7 @@ void worker_last_turn(struct worker *worker, uint64_t until_ns)
     worker->said = 0;
     conn_flush_dirty(&worker->conns);
     write_log(worker);
+    world_log_write(worker);
     if (!worker->wake_armed) arm_wake(worker);
     set_now(worker, ring_wait(&worker->ring, until_ns));
     worker_take_events(worker);

@@ -14,7 +14,9 @@
  * and between workers:
  *   hub.c       mail                              span.c     frames lent, for a room of all workers
  *   handoff.c   connections moved                 errand.c   questions put
- *   reload.c    keys read again */
+ *   reload.c    keys read again
+ * and of the world:
+ *   world_door.c  the way in             world_log.c  its inputs, written down */
 #pragma once
 #include "auth/jwt.h"
 #include "base/json.h"
@@ -114,6 +116,7 @@ struct worker {
     uint32_t said;                 /* events in this turn; see events_a_turn_max */
     struct world_file *world_file; /* the world that is on, once another was read; at its home */
     struct hub_room *saying;       /* whose game says much just now */
+    struct world_log *world_log;   /* where the world's inputs are written down; at its home */
     bool wake_armed;
     bool log_armed;          /* the kernel holds a write of the log's bytes */
     uint64_t log_again_ms;   /* after a full pipe: when to try again */
