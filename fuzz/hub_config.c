@@ -147,6 +147,7 @@ static void check_same(struct config *a, struct config *b)
     take_texts(a->admin_hosts, b->admin_hosts, config_admin_hosts_max);
     take_texts(a->origins, b->origins, config_origins_max);
     take_texts(&a->world_file, &b->world_file, 1);
+    take_texts(&a->world_log, &b->world_log, 1);
     take_texts(&a->api_key, &b->api_key, 1);
     take_texts(&a->jwt_keys, &b->jwt_keys, 1);
     take_texts(&a->jwt_issuer, &b->jwt_issuer, 1);
