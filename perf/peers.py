@@ -26,6 +26,7 @@ import brought  # noqa: E402
 HERE = pathlib.Path(__file__).resolve().parent
 SETTLE_SECONDS = 0.5  # after they were stopped: what fell due meanwhile
 READY_SECONDS = 10
+STOP_SECONDS = 3
 WAITED_MAX = 0.01  # of a window; above it others were in the way
 CACHES = ("TCP", "sock_inode_cache", "filp", "eventpoll_epi", "ep_head", "io_kiocb", "skbuff_head_cache",
           "skbuff_small_head", "skbuff_fclone_cache")  # what the kernel keeps of a connection
@@ -148,7 +149,7 @@ def start(options, contender, load, core, folder):
     """The server, not ready yet."""
     if contender.name != OURS:
         return Peer(options, contender, load, core, folder)
-    burst = ("--kart-burst", load.burst) if load.burst > 1 else ()
+    burst = ("--kart-burst", load.burst, "--kart-slow", "drop_oldest") if load.burst > 1 else ()
     return common.Server(options.server, core, folder, "--kart-tick", f"{load.tick}ms", "--kart-payload", load.payload,
                          "--rooms", load.rooms, "--workers", "1", "--ping", "1h", "--message-rate", "0",
                          "--control-rate", "0", *burst)
@@ -189,6 +190,17 @@ def end_stopped(process):
     common.end(process)
 
 
+def stop(process):
+    """Waits until all threads have stopped: with real-time priority (chrt -f) one may run on for ever."""
+    process.send_signal(signal.SIGSTOP)
+    deadline = time.monotonic() + STOP_SECONDS
+    threads = pathlib.Path(f"/proc/{process.pid}/task")
+    while any("\nState:\tT" not in status.read_text() for status in threads.glob("*/status")):
+        if time.monotonic() > deadline:
+            raise common.NotMeasured("a server does not stop, so the others cannot be measured")
+        time.sleep(0.002)
+
+
 class Side:
     """A server and its crowd."""
 
@@ -206,15 +218,20 @@ class Side:
         self.stop()
 
     def stop(self):
-        self.server.process.send_signal(signal.SIGSTOP)
+        stop(self.server.process)
         time.sleep(0.05)  # what is on its way
-        self.crowd.process.send_signal(signal.SIGSTOP)
+        stop(self.crowd.process)
 
     def turn(self):
         for process in (self.crowd.process, self.server.process):
             process.send_signal(signal.SIGCONT)
         time.sleep(SETTLE_SECONDS)
-        self.windows.append(self.crowd.window())
+        figures = self.crowd.window()
+        if self.server.process.poll() is not None:
+            raise common.NotMeasured(f"{self.name} ended:\n{self.server.log.read_text()}")
+        if figures["delivered"] == 0:
+            raise common.NotMeasured(f"{self.name} sent nothing in a whole window")
+        self.windows.append(figures)
         self.stop()
 
 

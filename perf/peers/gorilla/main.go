@@ -4,8 +4,8 @@
 //	gorilla PORT TICK_MS PAYLOAD BURST plain|prepared
 //
 // "prepared" makes each state a PreparedMessage, so that its frame is made once and not once for each
-// client. A client whose channel is full is passed over. Listens, says so on stderr, and after
-// SIGTERM says how many messages it has heard.
+// client. A room makes no state while one of its last is still on the way to the kernel. Says on stderr
+// when it listens, and after SIGTERM how many messages it has heard.
 package main
 
 import (
@@ -51,6 +51,9 @@ type room struct {
 	join, leave chan *client
 	members     map[*client]bool
 	sequence    int64
+	waiting     atomic.Int64 // states for clients that have not been written yet
+	taken       chan bool    // the last of them has been
+	due         time.Duration
 }
 
 var (
@@ -94,22 +97,28 @@ func (r *room) encode() message {
 	return message{plain: text}
 }
 
-func (r *room) show() {
-	for range burst {
-		message := r.encode()
-		for member := range r.members {
-			select {
-			case member.queue <- message:
-			default:
-			}
-		}
+func (r *room) written() {
+	if r.waiting.Add(-1) == 0 {
+		r.taken <- true
 	}
 }
 
-// phase is when its first tick begins, so that those of many rooms lie between each other.
-func (r *room) run(phase time.Duration) {
-	first := time.After(phase)
-	var ticks <-chan time.Time
+func (r *room) show() {
+	r.waiting.Add(1) // our own, so that nobody is the last one meanwhile
+	for range burst {
+		message := r.encode()
+		for member := range r.members {
+			r.waiting.Add(1)
+			member.queue <- message
+		}
+	}
+	r.written()
+}
+
+// By the room's own clock, which does not drift. Ticks that are missed are left out; one that is due
+// already when the last has been written begins at once.
+func (r *room) run() {
+	clock := time.NewTimer(r.due - time.Since(origin))
 	for {
 		select {
 		case member := <-r.join:
@@ -117,11 +126,11 @@ func (r *room) run(phase time.Duration) {
 		case member := <-r.leave:
 			delete(r.members, member)
 			close(member.queue)
-		case <-first:
-			ticks = time.NewTicker(tick).C
+		case <-clock.C:
+			r.due += ((time.Since(origin)-r.due)/tick + 1) * tick
 			r.show()
-		case <-ticks:
-			r.show()
+		case <-r.taken:
+			clock.Reset(r.due - time.Since(origin))
 		}
 	}
 }
@@ -130,25 +139,28 @@ func roomOf(path string) *room {
 	lock.Lock()
 	defer lock.Unlock()
 	if rooms[path] == nil {
-		_, turn := math.Modf(float64(len(rooms)) * (math.Sqrt(5) - 1) / 2)
-		rooms[path] = &room{join: make(chan *client), leave: make(chan *client), members: map[*client]bool{}}
-		go rooms[path].run(time.Duration(turn * float64(tick)))
+		_, turn := math.Modf(float64(len(rooms)) * (math.Sqrt(5) - 1) / 2) // ticks lie between each other
+		rooms[path] = &room{
+			join: make(chan *client), leave: make(chan *client), taken: make(chan bool, 1),
+			members: map[*client]bool{}, due: time.Since(origin) + time.Duration(turn*float64(tick)),
+		}
+		go rooms[path].run()
 	}
 	return rooms[path]
 }
 
-func (c *client) write() {
+func (c *client) write(r *room) {
 	defer c.socket.Close()
+	var err error
 	for message := range c.queue {
-		var err error
-		if message.prepared != nil {
+		if err != nil {
+			// It has gone: what is left is nobody's.
+		} else if message.prepared != nil {
 			err = c.socket.WritePreparedMessage(message.prepared)
 		} else {
 			err = c.socket.WriteMessage(websocket.TextMessage, message.plain)
 		}
-		if err != nil {
-			return
-		}
+		r.written()
 	}
 }
 
@@ -170,7 +182,7 @@ func serve(answer http.ResponseWriter, request *http.Request) {
 	}
 	c, r := &client{socket, make(chan message, burst)}, roomOf(request.URL.Path)
 	r.join <- c
-	go c.write()
+	go c.write(r)
 	go c.read(r)
 }
 

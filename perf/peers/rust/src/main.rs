@@ -3,19 +3,21 @@
 //!
 //!     peer PORT TICK_MS PAYLOAD BURST
 //!
-//! What waits for a client goes out in one write. A client that has not taken its last states misses
-//! the next. Listens, says so on stderr, and after SIGTERM says how many messages it has heard.
+//! What waits for a client goes out in one write. A room makes no state while one of its last is still on
+//! the way to the kernel. Says on stderr when it listens, and after SIGTERM how many messages it has
+//! heard.
 
 use futures_util::{SinkExt, StreamExt};
 use std::collections::HashMap;
 use std::fmt::Write;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{signal, SignalKind};
-use tokio::sync::broadcast::{channel, error::RecvError, Receiver, Sender};
-use tokio::time::{interval_at, Instant, MissedTickBehavior};
+use tokio::sync::broadcast::{channel, Receiver, Sender};
+use tokio::sync::Notify;
+use tokio::time::{sleep_until, Instant};
 use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
@@ -26,8 +28,22 @@ struct Server {
     tick: Duration,
     payload: usize,
     burst: usize,
-    rooms: Arc<Mutex<HashMap<String, Sender<Utf8Bytes>>>>,
+    rooms: Arc<Mutex<HashMap<String, Arc<Room>>>>,
     heard: Arc<AtomicU64>,
+}
+
+struct Room {
+    states: Sender<Utf8Bytes>,
+    waiting: AtomicUsize, // states for clients that have not been written yet
+    taken: Notify,        // the last of them has been
+}
+
+impl Room {
+    fn written(&self, count: usize) {
+        if count > 0 && self.waiting.fetch_sub(count, Relaxed) == count {
+            self.taken.notify_one();
+        }
+    }
 }
 
 fn monotonic_ns() -> u64 {
@@ -47,31 +63,38 @@ fn encode(sequence: u64, payload: usize) -> Utf8Bytes {
     text.into()
 }
 
-/// `phase` is when the first tick is, so that those of many rooms lie between each other.
-async fn run_room(server: Server, phase: Duration, members: Sender<Utf8Bytes>) {
-    let mut ticks = interval_at(Instant::now() + phase, server.tick);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+/// By the room's own clock, which does not drift. Ticks that are missed are left out; one that is due
+/// already when the last has been written begins at once.
+async fn run_room(server: Server, mut due: Instant, room: Arc<Room>) {
     let mut sequence = 0;
     loop {
-        ticks.tick().await;
+        sleep_until(due).await;
+        let missed = (Instant::now() - due).as_nanos() / server.tick.as_nanos();
+        due += server.tick * (missed as u32 + 1);
         for _ in 0..server.burst {
             sequence += 1;
-            let _ = members.send(encode(sequence, server.payload));
+            let members = room.states.send(encode(sequence, server.payload)).unwrap_or(0);
+            room.waiting.fetch_add(members, Relaxed);
+        }
+        while room.waiting.load(Relaxed) > 0 {
+            room.taken.notified().await;
         }
     }
 }
 
+type Socket = WebSocketStream<TcpStream>;
+
 impl Server {
-    fn enter(&self, path: &str) -> Receiver<Utf8Bytes> {
+    fn enter(&self, path: &str) -> Arc<Room> {
         let mut rooms = self.rooms.lock().unwrap();
-        let count = rooms.len() as f64;
-        let room = rooms.entry(path.to_owned()).or_insert_with(|| {
-            let (members, _) = channel(self.burst);
-            let turn = (count * (5f64.sqrt() - 1.0) / 2.0).fract();
-            tokio::spawn(run_room(self.clone(), self.tick.mul_f64(turn), members.clone()));
-            members
-        });
-        room.subscribe()
+        let turn = (rooms.len() as f64 * (5f64.sqrt() - 1.0) / 2.0).fract(); // ticks lie between each other
+        let open = || {
+            let (states, _) = channel(self.burst);
+            let room = Arc::new(Room { states, waiting: AtomicUsize::new(0), taken: Notify::new() });
+            tokio::spawn(run_room(self.clone(), Instant::now() + self.tick.mul_f64(turn), room.clone()));
+            room
+        };
+        rooms.entry(path.to_owned()).or_insert_with(open).clone()
     }
 
     // The package answers pings and goodbyes while it reads.
@@ -84,35 +107,37 @@ impl Server {
         };
         let config = WebSocketConfig::default().read_buffer_size(4096);
         let Ok(mut socket) = accept_hdr_async_with_config(stream, see, Some(config)).await else { return };
-        let mut states = self.enter(&path);
-        loop {
-            tokio::select! {
-                state = states.recv() => match state {
-                    Ok(state) => if show(&mut socket, state, &mut states).await.is_none() { return },
-                    Err(RecvError::Lagged(_)) => (),
-                    Err(RecvError::Closed) => return,
-                },
-                message = socket.next() => match message {
-                    Some(Ok(Message::Text(_))) => { self.heard.fetch_add(1, Relaxed); }
-                    Some(Ok(_)) => (),
-                    _ => return,
-                },
+        let room = self.enter(&path);
+        let mut states = room.states.subscribe();
+        while self.serve_one(&mut socket, &room, &mut states).await.is_some() {}
+        room.written(states.len());
+    }
+
+    /// What comes next, from the room or from the client. None: it has gone.
+    async fn serve_one(&self, socket: &mut Socket, room: &Room, states: &mut Receiver<Utf8Bytes>) -> Option<()> {
+        tokio::select! {
+            state = states.recv() => show(socket, state.ok()?, room, states).await,
+            message = socket.next() => {
+                if let Message::Text(_) = message?.ok()? {
+                    self.heard.fetch_add(1, Relaxed);
+                }
+                Some(())
             }
         }
     }
 }
 
 /// This state, and what else waits.
-async fn show(
-    socket: &mut WebSocketStream<TcpStream>,
-    first: Utf8Bytes,
-    states: &mut Receiver<Utf8Bytes>,
-) -> Option<()> {
-    socket.feed(Message::Text(first)).await.ok()?;
-    while let Ok(state) = states.try_recv() {
-        socket.feed(Message::Text(state)).await.ok()?;
+async fn show(socket: &mut Socket, first: Utf8Bytes, room: &Room, states: &mut Receiver<Utf8Bytes>) -> Option<()> {
+    let mut count = 1;
+    let mut sent = socket.feed(Message::Text(first)).await;
+    while let (Ok(()), Ok(state)) = (&sent, states.try_recv()) {
+        count += 1;
+        sent = socket.feed(Message::Text(state)).await;
     }
-    socket.flush().await.ok()
+    let flushed = socket.flush().await;
+    room.written(count);
+    sent.and(flushed).ok()
 }
 
 #[tokio::main(flavor = "current_thread")]
