@@ -13,8 +13,6 @@ import pathlib
 import re
 import resource
 import signal
-import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -22,13 +20,12 @@ import time
 import common
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent / "peers"))
-import brought  # noqa: E402
+import told  # noqa: E402
+from brought import said_by  # noqa: E402
+from servers import OURS, contenders, start  # noqa: E402
 
-HERE = pathlib.Path(__file__).resolve().parent
 SETTLE_SECONDS = 0.5  # after they were stopped: what fell due meanwhile
-READY_SECONDS = 10
 STOP_SECONDS = 3
-WAITED_MAX = 0.01  # of a window; above it others were in the way
 CACHES = ("TCP", "sock_inode_cache", "filp", "eventpoll_epi", "ep_head", "io_kiocb", "skbuff_head_cache",
           "skbuff_small_head", "skbuff_fclone_cache")  # what the kernel keeps of a connection
 
@@ -55,7 +52,6 @@ LOADS = {
     "full-large": Load("one room of 5,000, as many states as can be", 5000, 1, 1, full=True),
     "say": Load("1,000 clients say 64 bytes 40 times a second", 1000, 1, 60_000, payload=0, say=25),
 }
-OURS, FLOOR = "ringcast", "bare loop"
 
 
 def arguments(words):
@@ -67,8 +63,8 @@ def arguments(words):
     add("--bench", required=True, type=pathlib.Path, help=argparse.SUPPRESS)
     add("load", nargs="*", metavar="LOAD", choices=[*LOADS, []], help="see below [all, each in turn]")
     add("--only", action="append", metavar="NAME", help="servers whose name has this word; may be repeated [all]")
-    add("--also", action="append", default=[], metavar="OPTIONS", help="one more ringcast, which is given these options, "
-        "too, as in --also='--flush-window 10ms'; may be repeated")
+    add("--also", action="append", default=[], metavar="OPTIONS", help="one more ringcast, which is given these "
+        "options, too, as in --also='--fast-path=off'; may be repeated")
     add("--rounds", type=int, default=3, help="windows of each server [3]")
     add("--seconds", type=int, default=2, help="of each [2]")
     for name, what in (("clients", "in all rooms"), ("rooms", ""), ("tick", "ms from one of a room to the next"),
@@ -76,99 +72,6 @@ def arguments(words):
         add(f"--{name}", type=int, help=f"{what} [as the load says]".strip())
     add("--json", type=pathlib.Path, help="write all figures there, too")
     return parser.parse_args(words)
-
-
-# ---- who takes part
-
-@dataclasses.dataclass
-class Contender:
-    name: str
-    version: str
-    command: list  # behind it come the port, the tick, the payload, the burst; none: it is ringcast
-    more: tuple = ()  # words behind these
-    environment: dict = dataclasses.field(default_factory=dict)
-
-
-def peers_of_go():
-    program, version = brought.gorilla()
-    for name, how in (("gorilla", "plain"), ("gorilla prepared", "prepared")):
-        yield Contender(name, version, [program], (how,), {"GOMAXPROCS": "1"})
-
-
-def peers_of_node():
-    program, environment, version = brought.node()
-    for name in ("ws", "raw"):
-        yield Contender(f"node {name}", version, [program, HERE / "peers/node/peer.js"], (name,), environment)
-
-
-def peers_of_bun():
-    program, version = brought.bun()
-    yield Contender("bun", version, [program, HERE / "peers/bun/peer.js"])
-
-
-def peers_of_rust():
-    program, version = brought.rust()
-    yield Contender("tungstenite", version, [program])
-
-
-def contenders(options):
-    """Ours, the bare loop and the peers; who cannot be had is left out with a sentence."""
-    version = said_by(options.server, "--version").strip()
-    found = [Contender(OURS, version, []), Contender(FLOOR, "epoll and send(2)", [options.bench, "broadcast"])]
-    for peers in (peers_of_go, peers_of_node, peers_of_bun, peers_of_rust):
-        try:
-            found += peers()
-        except (brought.bring.Missing, OSError) as why:
-            print(f"skipped: {peers.__name__.split('_')[-1]}: {why}", flush=True)
-    wanted = options.only or [""]
-    found = [one for one in found if any(word in one.name for word in wanted)]
-    also = [Contender(f"{OURS} {words}", "with these options", [], tuple(words.split())) for words in options.also]
-    return found[:1] + also + found[1:]
-
-
-class Peer:
-    """A server that listens where it is told to, and says so on stderr."""
-
-    def __init__(self, contender, load, core, folder):
-        [port] = common.free_ports(1)
-        self.address = f"127.0.0.1:{port}"
-        self.log = pathlib.Path(folder) / f"peer-{port}.log"
-        words = [port, load.tick, load.payload, load.burst, *contender.more]
-        if contender.name == FLOOR:
-            words = ["--server", self.address, "--tick", f"{load.tick}ms", "--payload", load.payload, "--burst",
-                     load.burst]
-        command = [*contender.command, *words]
-        with self.log.open("wb") as log:
-            self.process = common.start_on(core, command, stdout=log, stderr=log,
-                                           env={**os.environ, **contender.environment})
-
-    def wait_until_ready(self):
-        deadline = time.monotonic() + READY_SECONDS
-        while "listening" not in self.log.read_text():
-            if self.process.poll() is not None or time.monotonic() > deadline:
-                raise common.NotMeasured(f"it does not listen:\n{self.log.read_text()}")
-            time.sleep(0.02)
-
-    def heard(self):
-        """How many messages, ever. It ends with that."""
-        common.end(self.process)
-        found = re.search(r"^heard (\d+)$", self.log.read_text(), re.M)
-        return found and int(found[1])
-
-
-class Ours(common.Server):
-    def heard(self):
-        return round(self.metrics().get('ringcast_messages_received_total{kind="kart",type="text"}', 0))
-
-
-def start(options, contender, load, core, folder):
-    """The server, not ready yet."""
-    if contender.command:
-        return Peer(contender, load, core, folder)
-    burst = ("--kart-burst", load.burst, "--kart-slow", "drop_oldest") if load.burst > 1 else ()
-    return Ours(options.server, core, folder, "--kart-tick", f"{load.tick}ms", "--kart-payload", load.payload,
-                         "--rooms", load.rooms,
-                "--workers", "1", "--ping", "1h", "--message-rate", "0", "--control-rate", "0", *burst, *contender.more)
 
 
 # ---- measuring
@@ -285,148 +188,12 @@ def measure(options, load, everybody):
     return sides
 
 
-# ---- figures
-
-VALUES = {  # name: (where in a window's figures, factor)
-    "reach": ("reach", 1), "a second": ("frames_per_second", 1), "cost": ("server_cpu_us_per_delivered", 1),
-    "server": ("server_load", 100), "client": ("client_load", 100),
-    "due p50": ("lateness_ns.p50", 1e-6), "due p99": ("lateness_ns.p99", 1e-6),
-    "encode p50": ("latency_ns.p50", 1e-6), "encode p99": ("latency_ns.p99", 1e-6),
-}
-
-
-def value_of(figures, name):
-    path, factor = VALUES[name]
-    for word in path.split("."):
-        figures = figures[word]
-    return figures * factor
-
-
-def values_of(side, name):
-    return [value_of(figures, name) for figures in side.windows]
-
-
-def ratio(side, other, name):
-    """Round by round: the median, and where 95 of 100 medians of samples drawn from the rounds lie."""
-    pairs = zip(values_of(side, name), values_of(other, name))
-    return common.median_and_interval([mine / max(theirs, 1e-9) for mine, theirs in pairs])
-
-
-def best_of(load, sides):
-    """The peer that does it best, or None."""
-    peers = [side for side in sides if side.name != FLOOR and not side.name.startswith(OURS)]
-    if load.full:
-        return max(peers, key=lambda side: statistics.median(values_of(side, "a second")), default=None)
-    return min(peers, key=lambda side: statistics.median(values_of(side, "cost")), default=None)
-
-
-def summary(load, sides):
-    """{server: {figure: [median, low, high]}}"""
-    best, floor = best_of(load, sides), next((side for side in sides if side.name == FLOOR), None)
-    told = {}
-    for side in sides:
-        mine = told[side.name] = {name: spread(values_of(side, name)) for name in VALUES}
-        for name in ("cost", "a second"):
-            if floor is not None:
-                mine[f"{name} / floor"] = ratio(side, floor, name)
-            if best is not None:
-                mine[f"{name} / best"] = ratio(side, best, name)
-    return told
-
-
-def spread(values):
-    return statistics.median(values), min(values), max(values)
-
-
-def cell(three, digits):
-    if three is None:
-        return "-"
-    middle, low, high = (f"{value:.{digits}f}" for value in three)
-    return f"{middle} [{low}, {high}]"
-
-
-def show_table(rows):
-    """Each column as wide as it must be; the first to the left, the others to the right."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    print()
-    for row in rows:
-        print("  " + "  ".join([f"{row[0]:{widths[0]}}"] + [f"{text:>{width}}" for text, width in
-                                                            zip(row[1:], widths[1:])]))
-
-
-def show(load, sides, told):
-    what = "message" if load.say else "state"
-    best = best_of(load, sides)
-    ratios, whose = ("a second", f"{what}s a second") if load.full else ("cost", "CPU")
-    rows = [["", "reach", f"{what}s a second", f"CPU for a {what}, us", f"{whose} / bare loop",
-             f"{whose} / {best.name if best else 'best peer'}", "server %", "client %"]]
-    for side in sides:
-        row = told[side.name]
-        rows.append([side.name, "-" if load.full else f"{row['reach'][0]:.5f}", cell(row["a second"], 0),
-                     cell(row["cost"], 2), cell(row.get(f"{ratios} / floor"), 3), cell(row.get(f"{ratios} / best"), 3),
-                     f"{row['server'][0]:.0f}", f"{row['client'][0]:.0f}"])
-    show_table(rows)
-    late = ("there and back from due", "from sent") if load.say else ("late from due", "from encode")
-    rows = [["milliseconds; KiB", *(f"{word}, {share}" for word in late for share in ("p50", "p99")),
-             "own memory a client", "kernel's, both ends"]]
-    for side in sides:
-        row, kernel = told[side.name], side.memory["kernel"]
-        rows.append([side.name, *(cell(row[f"{kind} {share}"], 2) for kind in ("due", "encode")
-                                  for share in ("p50", "p99")),
-                     f"{side.memory['resident'] / 1024:.2f}", "-" if kernel is None else f"{kernel / 1024:.2f}"])
-    show_table(rows)
-    print(flush=True)
-
-
-def notes_of(load, side):
-    """What a reader of the table must know."""
-    if any(figures["client_is_bottleneck"] for figures in side.windows):
-        yield "its client used more than 80 % of its core"
-    if max(figures["client_waited"] for figures in side.windows) > WAITED_MAX:
-        yield "something else was running on its client's core"
-    if load.full and max(values_of(side, "server")) < 90:
-        yield "its core was not full"
-
-
-def faults_of(load, side):
-    """What no server may do."""
-    for number, figures in enumerate(side.windows, 1):
-        for what in ("faults", "closed"):
-            if figures[what]:
-                yield f"round {number}: {what}: {figures[what]}"
-        if not load.full and figures["reach"] < 1:
-            yield f"round {number}: {figures['reach']:.5f} of what was due came"
-    if side.unheard != 0:
-        yield f"of {side.windows[-1]['said_ever']} messages it has not heard {side.unheard}"
-
-
-def complaints_of(load, sides, told):
-    """What is against ringcast: something was lost, or a peer is better by more than the interval."""
-    best = best_of(load, sides)
-    ours = next((side for side in sides if side.name == OURS), None)
-    if ours is None:
-        return
-    yield from faults_of(load, ours)
-    if best is None:
-        return
-    name = "a second" if load.full else "cost"
-    middle, low, high = told[OURS][f"{name} / best"]
-    if load.full and high < 1:
-        yield f"{best.name} sends more in a second: ours is {middle:.3f} [{low:.3f}, {high:.3f}] of it"
-    if not load.full and low > 1:
-        yield f"{best.name} takes less CPU: ours is {middle:.3f} [{low:.3f}, {high:.3f}] of it"
-
-
 # ---- the program
 
 def load_of(options, name):
     asked = {field: getattr(options, field) for field in ("clients", "rooms", "tick", "payload", "burst")}
     load = dataclasses.replace(LOADS[name], **{field: value for field, value in asked.items() if value is not None})
     return dataclasses.replace(load, rooms=min(load.rooms, load.clients))
-
-
-def said_by(*command):
-    return subprocess.run(command, capture_output=True, text=True).stdout
 
 
 def able(options, load, everybody):
@@ -443,22 +210,23 @@ def run(options, name, everybody):
     """(figures, complaints)"""
     load = load_of(options, name)
     common.show_machine(common.machine())
-    print(f"  {name}: {load.about}; {load.clients} clients in {load.rooms} room(s), "
-          + (f"a message each {load.say} ms" if load.say else f"{load.burst} state(s) of {load.payload} bytes each "
-             f"{load.tick} ms") + f"; {options.rounds} rounds of {options.seconds} s", flush=True)
+    what = f"a message each {load.say} ms" if load.say else (f"{load.burst} state(s) of {load.payload} bytes each "
+                                                             f"{load.tick} ms")
+    print(f"  {name}: {load.about}; {load.clients} clients in {load.rooms} room(s), {what}; {options.rounds} round(s) "
+          f"of {options.seconds} s", flush=True)
     sides = measure(options, load, able(options, load, everybody))
-    told = summary(load, sides)
-    show(load, sides, told)
+    figures = told.summary(load, sides)
+    told.show(load, sides, figures)
     for side in sides:
-        for note in notes_of(load, side):
+        for note in told.notes_of(load, side):
             print(f"  NOTE {side.name}: {note}")
-        for fault in faults_of(load, side) if side.name != OURS else ():  # ours are complaints
+        for fault in told.faults_of(load, side) if side.name != OURS else ():  # ours are complaints
             print(f"  NOTE {side.name}: {fault}")
-    complaints = list(complaints_of(load, sides, told))
+    complaints = list(told.complaints_of(load, sides, figures))
     for complaint in complaints:
         print(f"  AGAINST IT: {complaint}")
     servers = {side.name: {"version": side.version, "memory": side.memory, "windows": side.windows} for side in sides}
-    return {"load": dataclasses.asdict(load), "summary": told, "servers": servers, "complaints": complaints}
+    return {"load": dataclasses.asdict(load), "summary": figures, "servers": servers, "complaints": complaints}
 
 
 def main(words):
@@ -468,7 +236,10 @@ def main(words):
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # not each of them asks for it itself
     everybody = contenders(options)
-    print("\n".join(f"  {one.name:18} {one.version}" for one in everybody), flush=True)
+    if not everybody:
+        sys.exit("perf: --only: no server has such a name")
+    width = max(len(one.name) for one in everybody)
+    print("\n".join(f"  {one.name:{width}}  {one.version}" for one in everybody), flush=True)
     figures, missed = {}, False
     for name in options.load or LOADS:
         try:

@@ -21,7 +21,7 @@ constexpr uint32_t rooms_max = 100'000; /* as many as ringcast-bench asks for */
 constexpr size_t state_head_max = 160;  /* all but the pad, and a frame's header */
 
 struct member {
-    int fd; /* -1: gone */
+    int fd;        /* -1: gone */
     uint8_t *rest; /* what the kernel has not taken of the last states */
     size_t rest_size;
 };
@@ -42,8 +42,8 @@ struct broadcast {
     struct member *members;
     uint32_t member_count, member_capacity;
     bool *upgraded;
-    struct bare_room *rooms;    /* by the number in their path; without members: not there */
-    uint32_t *order;       /* the rooms that are there, by when they are due, from `next` on */
+    struct bare_room *rooms; /* by the number in their path; without members: not there */
+    uint32_t *order;         /* the rooms that are there, by when they are due, from `next` on */
     uint32_t room_count, next;
     uint64_t heard;
     uint8_t *wire; /* the states of one tick, with their headers */
@@ -68,8 +68,8 @@ static void make_state(struct broadcast *broadcast, struct bare_room *room)
     char *text = (char *)broadcast->wire + broadcast->wire_size + header;
     room->sequence += 1;
     size_t size = (size_t)sprintf(
-        text, "{\"phase\":\"idle\",\"pot\":0,\"time_remaining_ms\":0,\"t\":%" PRIu64
-              ",\"s\":%" PRIu64,
+        text,
+        "{\"phase\":\"idle\",\"pot\":0,\"time_remaining_ms\":0,\"t\":%" PRIu64 ",\"s\":%" PRIu64,
         net_now_ns(), room->sequence);
     if (size + sizeof pad - 1 + 2 <= broadcast->payload_size) {
         memcpy(text + size, pad, sizeof pad - 1);
@@ -248,11 +248,13 @@ static const char help[] =
 
 static struct sockaddr_in read_options(struct broadcast *broadcast, int argc, char **argv)
 {
-    static const struct option known[] = {
-        {"server", required_argument, nullptr, 's'}, {"tick", required_argument, nullptr, 't'},
-        {"payload", required_argument, nullptr, 'p'}, {"burst", required_argument, nullptr, 'b'},
-        {"clients", required_argument, nullptr, 'c'}, {"help", no_argument, nullptr, 'h'},
-        {}};
+    static const struct option known[] = {{"server", required_argument, nullptr, 's'},
+                                          {"tick", required_argument, nullptr, 't'},
+                                          {"payload", required_argument, nullptr, 'p'},
+                                          {"burst", required_argument, nullptr, 'b'},
+                                          {"clients", required_argument, nullptr, 'c'},
+                                          {"help", no_argument, nullptr, 'h'},
+                                          {}};
     struct sockaddr_in address = address_of("127.0.0.1:8080");
     for (int letter; (letter = getopt_long(argc, argv, "", known, nullptr)) != -1;) {
         switch (letter) {
@@ -280,8 +282,7 @@ static void open_broadcast(struct broadcast *broadcast, const struct sockaddr_in
     broadcast->upgraded = net_memory(broadcast->member_capacity, sizeof *broadcast->upgraded);
     broadcast->rooms = net_memory(rooms_max, sizeof *broadcast->rooms);
     broadcast->order = net_memory(rooms_max, sizeof *broadcast->order);
-    broadcast->wire =
-        net_memory(broadcast->burst, broadcast->payload_size + state_head_max);
+    broadcast->wire = net_memory(broadcast->burst, broadcast->payload_size + state_head_max);
     broadcast->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     broadcast->listener = bare_listen(address);
     bare_watch(broadcast->epoll_fd, broadcast->listener, listener_number, EPOLLIN);

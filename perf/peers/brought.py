@@ -22,7 +22,8 @@ BUN_SHA512 = {  # npm's dist.integrity; npm's `bun` itself would only choose amo
     "@oven/bun-linux-x64": "IWX9BELoGHAUtMonkeSaNaZwXzRk+oDw6Mk+HBFXd3KHYIBNBsIGRupMZPcgNoDbJpLu6gAJjIoIVPZtt1aJ1g==",
     "@oven/bun-linux-x64-baseline":
         "s8yMwYcFnnrA178gji0gZbkE2WVDej/Ti1x770oPfihxyRxSMNhGhiAQNXV53aDeraZxksdvKV/RAdQBCd0qPA==",
-    "@oven/bun-linux-aarch64": "4BXmsSKnjOrlGWqZV4x/oWa7AVoR+B6lCXddMzOAXBIm3t50eslg9wb66gmtW1AamEQ1l1CDvmmruysEhqOWMg==",
+    "@oven/bun-linux-aarch64":
+        "4BXmsSKnjOrlGWqZV4x/oWa7AVoR+B6lCXddMzOAXBIm3t50eslg9wb66gmtW1AamEQ1l1CDvmmruysEhqOWMg==",
 }
 CARGO_MINOR_MIN = 85
 
@@ -49,8 +50,8 @@ def bun_package():
         return "@oven/bun-linux-aarch64"
     if platform.machine() != "x86_64":
         raise bring.Missing(f"there is no Bun for {platform.machine()}.")
-    wide = "avx2" in pathlib.Path("/proc/cpuinfo").read_text().split()
-    return "@oven/bun-linux-x64" if wide else "@oven/bun-linux-x64-baseline"
+    has_avx2 = "avx2" in pathlib.Path("/proc/cpuinfo").read_text().split()
+    return "@oven/bun-linux-x64" if has_avx2 else "@oven/bun-linux-x64-baseline"
 
 
 def bun():
