@@ -8,9 +8,7 @@ import argparse
 import contextlib
 import dataclasses
 import json
-import os
 import pathlib
-import re
 import resource
 import signal
 import sys
@@ -18,16 +16,15 @@ import tempfile
 import time
 
 import common
+import memory
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent / "peers"))
 import told  # noqa: E402
 from brought import said_by  # noqa: E402
-from servers import OURS, contenders, start  # noqa: E402
+from servers import FLOOR, OURS, contenders, start  # noqa: E402
 
 SETTLE_SECONDS = 0.5  # after they were stopped: what fell due meanwhile
 STOP_SECONDS = 3
-CACHES = ("TCP", "sock_inode_cache", "filp", "eventpoll_epi", "ep_head", "io_kiocb", "skbuff_head_cache",
-          "skbuff_small_head", "skbuff_fclone_cache")  # what the kernel keeps of a connection
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,19 +73,12 @@ def arguments(words):
 
 # ---- measuring
 
-def kernel_bytes():
-    """What the kernel holds for sockets, at both ends; None where it may not be read."""
-    sockets = re.search(r"^TCP:.* mem (\d+)", pathlib.Path("/proc/net/sockstat").read_text(), re.M)
-    try:
-        caches = [line.split() for line in pathlib.Path("/proc/slabinfo").read_text().splitlines()[2:]]
-    except OSError:
-        return None
-    objects = sum(int(words[1]) * int(words[3]) for words in caches if words[0] in CACHES)
-    return objects + int(sockets[1]) * os.sysconf("SC_PAGESIZE")
-
-
-def resident_bytes(process):
-    return int(pathlib.Path(f"/proc/{process.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
+def memory_now(process):
+    """Without what is left for a minute of who has gone: those of the load before."""
+    found = memory.read(process.pid)
+    for cache in ("tw_sock_TCP", "request_sock_TCP"):
+        (found["socket_objects"] or {}).pop(cache, None)
+    return found
 
 
 def crowd_of(options, load, server, core):
@@ -129,12 +119,11 @@ class Side:
         self.server = start(options, contender, load, cores[0], folder)
         stack.callback(end_stopped, self.server.process)
         self.server.wait_until_ready()
-        resident, kernel = resident_bytes(self.server.process), kernel_bytes()
+        before = memory_now(self.server.process)
         self.crowd = crowd_of(options, load, self.server, cores[1])
         stack.callback(end_stopped, self.crowd.process)
         self.crowd.wait_until_asking()
-        self.memory = {"resident": (resident_bytes(self.server.process) - resident) / load.clients,
-                       "kernel": None if kernel is None else (kernel_bytes() - kernel) / load.clients}
+        self.memory = memory.per_connection(before, memory_now(self.server.process), load.clients)
         self.stop()
 
     def stop(self):

@@ -41,6 +41,7 @@ class Case:
     """Runs the bench against `serve`; the cases below say how."""
     exit_code = 0
     fault = None  # a part of the sentence that the bench must say
+    asked = False  # for a window; from then on
 
     def command(self, bench, folder, port):
         raise NotImplementedError
@@ -81,6 +82,7 @@ class Case:
         try:
             async with asyncio.timeout(30):
                 await until_asking(process)
+                self.asked = True
                 report = await next_window(process)
                 process.stdin.close()
                 said = (await process.stderr.read()).decode()

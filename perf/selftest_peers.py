@@ -11,6 +11,9 @@ import socket
 import struct
 import tempfile
 
+from peers import FLOOR, OURS
+from selftest_scenarios import Command
+
 MEASURED_SECONDS = 60  # on a busy machine
 
 
@@ -132,4 +135,25 @@ class PassesOver(Burst):
         return 0
 
 
+class Peers(Command):
+    """How much is lost on a busy machine does not matter here."""
+    sentence = "peers measures a bare loop and a peer beside ringcast"
+
+    def words(self, _, folder):
+        return ["peers", "burst", "say", "--clients", 20, "--rounds", 1, "--seconds", 1, "--only", OURS, "--only", FLOOR,
+                "--only", "node ws", "--json", folder / "peers.json"]
+
+    async def run(self, programs, folder):
+        code, said = await self.ask(programs, *self.words(programs, pathlib.Path(folder)))
+        assert code in (0, 1), f"exit code {code}: {said}"
+        for name, load in json.loads((pathlib.Path(folder) / "peers.json").read_text())["loads"].items():
+            assert {OURS, FLOOR} <= set(load["servers"]), said
+            for server in load["servers"].values():
+                [window] = server["windows"]
+                assert window["faults"] == window["closed"] == [] and window["delivered"] > 0, (name, window)
+            cost = load["summary"][OURS]["cost / floor"]
+            assert 0 < cost[0] < 100 and "not heard" not in said, said
+
+
 CASES = [Broadcast, Burst, Hears, PassesOver]
+COMMANDS = [Peers]

@@ -15,6 +15,7 @@ static void on_wish(void *run, const struct client *client, struct handshake_wis
 {
     const struct crowd *crowd = run;
     const char *path = crowd->options->path, *mark = strchr(path, '#');
+    wish->deflate = crowd->options->deflate;
     if (mark == nullptr)
         snprintf(wish->path, sizeof wish->path, "%s", path);
     else
@@ -132,7 +133,7 @@ static uint64_t real_tick_ns(const struct grid *grid)
 static void forget_window(struct crowd *crowd)
 {
     struct tally *tally = &crowd->tally;
-    tally->delivered = tally->bytes = 0;
+    tally->delivered = tally->bytes = tally->inflated = tally->inflated_bytes = 0;
     tally->from_encode = tally->from_due = tally->pass = (struct histogram){};
     for (uint32_t i = 0; i < crowd->options->clients; i++)
         crowd->clients[i].delivered = 0;
@@ -261,10 +262,11 @@ static void advance(struct crowd *crowd, uint64_t now_ns)
     }
 }
 
+/* The figures are those of the window, also while the next one is waited for. */
 static void show_progress(struct crowd *crowd, uint64_t now_ns)
 {
-    if (now_ns < crowd->progress_ns || crowd->options->steered) return;
-    crowd->progress_ns += second_ns;
+    if (now_ns < crowd->progress_ns || crowd->phase == CROWD_ASKING) return;
+    crowd->progress_ns = now_ns + second_ns;
     const struct tally *tally = &crowd->tally;
     fprintf(stderr,
             "  %3" PRIu64 " s  open %" PRIu32 "/%" PRIu32 "  delivered %" PRIu64 "/%" PRIu64

@@ -35,13 +35,28 @@ static void write_text(const char *text, FILE *out)
     }
 }
 
+static void write_curve(const struct histogram *histogram, FILE *out)
+{
+    constexpr double step = 0.840896415253714543; /* four of them are a half */
+    fputs(", \"curve\": [", out);
+    const char *comma = "";
+    for (double rest = 1; rest * (double)histogram->count >= 1; rest *= step) {
+        fprintf(out, "%s[%.9f, %" PRIu64 "]", comma, 1 - rest, histogram_at(histogram, 1 - rest));
+        comma = ", ";
+    }
+    fputs("]", out);
+}
+
 void figures_histogram(const char *name, const struct histogram *histogram, FILE *out)
 {
-    fprintf(out, "  \"%s\": {\"count\": %" PRIu64, name, histogram->count);
+    fprintf(out, "  \"%s\": {\"count\": %" PRIu64 ", \"mean\": %" PRIu64, name, histogram->count,
+            histogram->count > 0 ? histogram->sum / histogram->count : 0);
     for (size_t i = 0; i < figure_shares; i++)
         fprintf(out, ", \"%s\": %" PRIu64, share_names[i],
                 histogram_at(histogram, figure_share[i]));
-    fprintf(out, ", \"max\": %" PRIu64 "},\n", histogram->max);
+    fprintf(out, ", \"max\": %" PRIu64, histogram->max);
+    write_curve(histogram, out);
+    fputs("},\n", out);
 }
 
 void figures_lists(const struct tally *tally, FILE *out)

@@ -5,6 +5,7 @@
 #include "floor.h"
 #include "knock.h"
 #include "report.h"
+#include "senders.h"
 #include "talkers.h"
 #include "trouble.h"
 #include <errno.h>
@@ -46,6 +47,7 @@ int main(int argc, char **argv)
     const char *what = argc > 1 ? argv[1] : "";
     if (strcmp(what, "talk") == 0) return talkers_main(argc - 1, argv + 1);
     if (strcmp(what, "knock") == 0) return knock_main(argc - 1, argv + 1);
+    if (strcmp(what, "send") == 0) return senders_main(argc - 1, argv + 1);
     if (strcmp(what, "floor") == 0) return floor_main(argc - 1, argv + 1);
     if (strcmp(what, "broadcast") == 0) return broadcast_main(argc - 1, argv + 1);
     return receive_main(argc, argv);

@@ -46,12 +46,14 @@ void net_open(struct net *net, const struct sockaddr_in *server, uint32_t client
                         .scratch = net_memory(1, scratch_size)};
     if (net->epoll_fd < 0) give_up("epoll_create1: %s", strerror(errno));
     if (getrandom(&net->random, sizeof net->random, 0) < 0) give_up("getrandom failed");
+    inflater_open(&net->inflater);
     net->random |= 1; /* a xorshift must not start at 0 */
 }
 
 void net_close(struct net *net)
 {
     close(net->epoll_fd);
+    inflater_close(&net->inflater);
     free(net->scratch);
 }
 

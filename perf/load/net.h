@@ -2,6 +2,7 @@
  * with what they hear. */
 #pragma once
 #include "handshake.h"
+#include "inflate.h"
 #include "tally.h"
 #include "wire.h"
 #include <netinet/in.h>
@@ -15,6 +16,9 @@ struct net_hooks {
     /* A text or binary message has come, whole and checked as far as RFC 6455 goes. */
     void (*on_message)(void *run, struct client *client, const struct wire_frame *frame,
                        uint64_t now_ns);
+    /* A pong has come; false when nobody asked for it. nullptr: nobody ever asks. */
+    bool (*on_pong)(void *run, struct client *client, const struct wire_frame *frame,
+                    uint64_t now_ns);
 };
 
 struct net {
@@ -24,6 +28,7 @@ struct net {
     void *run;
     struct tally *tally;
     uint64_t random;
+    struct inflater inflater;
     uint8_t *scratch; /* scratch_size bytes; what one recv brings, after the client's rest */
     /* steered by stdin: */
     bool told;        /* a line has come; who obeys it clears this */

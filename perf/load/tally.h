@@ -54,10 +54,12 @@ struct tally {
     uint64_t opened;
     uint64_t goodbyes_answered;
     uint64_t pings_answered;
-    uint64_t gaps;          /* how often a client's sequence jumped, at any time */
-    uint64_t states_missed; /* how many numbers were left out in these gaps */
-    uint64_t delivered;     /* states of the window */
-    uint64_t bytes;         /* of their frames, headers included */
+    uint64_t gaps;           /* how often a client's sequence jumped, at any time */
+    uint64_t states_missed;  /* how many numbers were left out in these gaps */
+    uint64_t delivered;      /* states of the window */
+    uint64_t bytes;          /* of their frames, headers included */
+    uint64_t inflated;       /* compressed messages since the window began */
+    uint64_t inflated_bytes; /* what they came to */
     struct histogram from_encode;
     struct histogram from_due;
     struct histogram pass; /* time the client took for what one wait brought it */

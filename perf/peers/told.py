@@ -4,6 +4,7 @@ is against ringcast.
 import statistics
 
 import common
+import memory
 from servers import FLOOR, OURS
 
 WAITED_MAX = 0.01  # of a window; above it others were in the way
@@ -91,7 +92,7 @@ def show(load, sides, told):
     rows = [["milliseconds; KiB", *(f"{word}, {share}" for word in late for share in ("p50", "p99")),
              "own memory a client", "kernel's, both ends"]]
     for side in sides:
-        row, kernel = told[side.name], side.memory["kernel"]
+        row, kernel = told[side.name], memory.kernel(side.memory)
         rows.append([side.name, *(cell(row[f"{kind} {share}"], 2) for kind in ("due", "encode")
                                   for share in ("p50", "p99")),
                      f"{side.memory['resident'] / 1024:.2f}", "-" if kernel is None else f"{kernel / 1024:.2f}"])
