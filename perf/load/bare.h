@@ -1,5 +1,5 @@
 /* perf/load/bare.h: what the bare servers do for a socket, a handshake and a frame: the least that
- * can be done. Nothing is checked: whoever sends a request or a frame in pieces ends the program. */
+ * can be done. Nothing is checked; who sends a request or a frame in pieces ends the program. */
 #pragma once
 #include "wire.h"
 #include <netinet/in.h>

@@ -6,6 +6,6 @@
  * taken whole. */
 #pragma once
 
-/* The whole program. Says "listening" on stderr when it does, and after SIGTERM how many messages it
- * has heard. */
+/* The whole program. Says "listening" on stderr when it does, and after SIGTERM how many messages
+ * it has heard. */
 int broadcast_main(int argc, char **argv);

@@ -66,7 +66,6 @@ var (
 	lock     sync.Mutex
 	rooms    = map[string]*room{}
 	origin   = time.Now()
-	started  = monotonic()
 )
 
 // CLOCK_MONOTONIC, which Go's own clock counts too, but from an origin that it does not tell.
@@ -85,7 +84,7 @@ func must[T any](value T, err error) T {
 
 func (r *room) encode() message {
 	r.sequence++
-	now := state{Phase: "idle", Encoded: started + int64(time.Since(origin)), Sequence: r.sequence}
+	now := state{Phase: "idle", Encoded: monotonic(), Sequence: r.sequence}
 	text := must(json.Marshal(now))
 	if missing := payload - len(text) - len(`,"pad":""`); missing > 0 {
 		now.Pad = strings.Repeat("x", missing)

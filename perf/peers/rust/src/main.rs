@@ -47,7 +47,10 @@ impl Room {
 }
 
 fn monotonic_ns() -> u64 {
-    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    let mut now = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
     unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut now) };
     now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
 }
@@ -55,7 +58,11 @@ fn monotonic_ns() -> u64 {
 fn encode(sequence: u64, payload: usize) -> Utf8Bytes {
     let mut text = String::with_capacity(payload + 160);
     let now = monotonic_ns();
-    write!(text, r#"{{"phase":"idle","pot":0,"time_remaining_ms":0,"t":{now},"s":{sequence}"#).unwrap();
+    write!(
+        text,
+        r#"{{"phase":"idle","pot":0,"time_remaining_ms":0,"t":{now},"s":{sequence}"#
+    )
+    .unwrap();
     if let Some(missing) = payload.checked_sub(text.len() + r#","pad":""}"#.len()) {
         write!(text, r#","pad":"{}""#, "x".repeat(missing)).unwrap();
     }
@@ -73,7 +80,10 @@ async fn run_room(server: Server, mut due: Instant, room: Arc<Room>) {
         due += server.tick * (missed as u32 + 1);
         for _ in 0..server.burst {
             sequence += 1;
-            let members = room.states.send(encode(sequence, server.payload)).unwrap_or(0);
+            let members = room
+                .states
+                .send(encode(sequence, server.payload))
+                .unwrap_or(0);
             room.waiting.fetch_add(members, Relaxed);
         }
         while room.waiting.load(Relaxed) > 0 {
@@ -90,8 +100,16 @@ impl Server {
         let turn = (rooms.len() as f64 * (5f64.sqrt() - 1.0) / 2.0).fract(); // ticks lie between each other
         let open = || {
             let (states, _) = channel(self.burst);
-            let room = Arc::new(Room { states, waiting: AtomicUsize::new(0), taken: Notify::new() });
-            tokio::spawn(run_room(self.clone(), Instant::now() + self.tick.mul_f64(turn), room.clone()));
+            let room = Arc::new(Room {
+                states,
+                waiting: AtomicUsize::new(0),
+                taken: Notify::new(),
+            });
+            tokio::spawn(run_room(
+                self.clone(),
+                Instant::now() + self.tick.mul_f64(turn),
+                room.clone(),
+            ));
             room
         };
         rooms.entry(path.to_owned()).or_insert_with(open).clone()
@@ -106,15 +124,26 @@ impl Server {
             Ok(response)
         };
         let config = WebSocketConfig::default().read_buffer_size(4096);
-        let Ok(mut socket) = accept_hdr_async_with_config(stream, see, Some(config)).await else { return };
+        let Ok(mut socket) = accept_hdr_async_with_config(stream, see, Some(config)).await else {
+            return;
+        };
         let room = self.enter(&path);
         let mut states = room.states.subscribe();
-        while self.serve_one(&mut socket, &room, &mut states).await.is_some() {}
+        while self
+            .serve_one(&mut socket, &room, &mut states)
+            .await
+            .is_some()
+        {}
         room.written(states.len());
     }
 
     /// What comes next, from the room or from the client. None: it has gone.
-    async fn serve_one(&self, socket: &mut Socket, room: &Room, states: &mut Receiver<Utf8Bytes>) -> Option<()> {
+    async fn serve_one(
+        &self,
+        socket: &mut Socket,
+        room: &Room,
+        states: &mut Receiver<Utf8Bytes>,
+    ) -> Option<()> {
         tokio::select! {
             state = states.recv() => show(socket, state.ok()?, room, states).await,
             message = socket.next() => {
@@ -128,7 +157,12 @@ impl Server {
 }
 
 /// This state, and what else waits.
-async fn show(socket: &mut Socket, first: Utf8Bytes, room: &Room, states: &mut Receiver<Utf8Bytes>) -> Option<()> {
+async fn show(
+    socket: &mut Socket,
+    first: Utf8Bytes,
+    room: &Room,
+    states: &mut Receiver<Utf8Bytes>,
+) -> Option<()> {
     let mut count = 1;
     let mut sent = socket.feed(Message::Text(first)).await;
     while let (Ok(()), Ok(state)) = (&sent, states.try_recv()) {
@@ -142,7 +176,10 @@ async fn show(socket: &mut Socket, first: Utf8Bytes, room: &Room, states: &mut R
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
-    let numbers: Vec<usize> = std::env::args().skip(1).map(|word| word.parse().expect("a number")).collect();
+    let numbers: Vec<usize> = std::env::args()
+        .skip(1)
+        .map(|word| word.parse().expect("a number"))
+        .collect();
     let server = Server {
         tick: Duration::from_millis(numbers[1] as u64),
         payload: numbers[2],
@@ -150,7 +187,9 @@ async fn main() {
         rooms: Arc::default(),
         heard: Arc::default(),
     };
-    let listener = TcpListener::bind(("127.0.0.1", numbers[0] as u16)).await.expect("a free port");
+    let listener = TcpListener::bind(("127.0.0.1", numbers[0] as u16))
+        .await
+        .expect("a free port");
     let mut ended = signal(SignalKind::terminate()).expect("a signal");
     eprintln!("listening");
     loop {
