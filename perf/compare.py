@@ -1,11 +1,11 @@
 """perf/compare.py: is one build of ringcast slower than another? (`./zigw build perf -- compare OLD NEW`)
 
-OLD and NEW are binaries, or git revisions, which are built in a temporary worktree. Both serve at once, each with a
+OLD and NEW are binaries, or git revisions, which are built in a temporary folder. Both serve at once, each with a
 crowd of its own under the same load; they share a core and take turns in windows, and who is not measured is stopped.
-Which of them comes first changes from pair to pair. What a pair shows is a ratio; what is told is the median of all.
-After a few pairs both are started anew: where a process's memory happens to lie, and when its ticks fall beside what
-else the machine does, stays with it for life, so the pairs of one life are not independent. The interval is that of
-a bootstrap over lives, each with all its pairs.
+What a pair shows is a ratio; what is told is the median of all with the interval of a bootstrap over the pairs
+(common.py). For each pair both are started anew, because where a process's memory happens to lie, and when its ticks
+fall beside what else the machine does, stays with it for life: pairs of one life are not independent of each other.
+Who is started first, and who is measured first, changes from pair to pair.
 
 Exit code 1 when NEW is worse by more than the interval: in CPU, or in how late the 99th percentile is.
 """
@@ -15,11 +15,9 @@ import dataclasses
 import json
 import os
 import pathlib
-import random
-import shutil
-import statistics
 import subprocess
 import sys
+import tarfile
 import tempfile
 
 import common
@@ -27,6 +25,7 @@ import loads
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BUILD_SECONDS = 1200
+PAIRS_MIN = 6  # by chance all of five lie on one side in 1 of 16 comparisons
 
 
 def arguments(words):
@@ -39,9 +38,8 @@ def arguments(words):
     add("old", metavar="OLD", help="a binary, or a git revision")
     add("new", metavar="NEW", help="the same, or `.`: what is here now")
     add("--load", default="room-1000", choices=loads.LOADS, metavar="NAME", help="see below [room-1000]")
-    add("--pairs", type=int, default=12, help="windows of each [12]")
+    add("--pairs", type=int, default=12, help="windows of each; the more, the narrower the interval [12]")
     add("--seconds", type=int, default=5, help="of a window [5]")
-    add("--lives", type=int, default=6, help="how often both are started anew; the more, the narrower [6]")
     add("--clients", type=int, help="in place of the load's own number")
     add("--brief", action="store_true", help="a moment with few clients")
     add("--json", type=pathlib.Path, help="write all figures there")
@@ -61,24 +59,23 @@ def build_of(revision, stack):
         raise common.NotMeasured(f"{revision} is neither a binary nor a revision")
     folder = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ringcast-compare-")))
     tree = folder / "tree"
-    made = git("worktree", "add", "--detach", str(tree), commit)
-    if made.returncode != 0:
-        raise common.NotMeasured(f"git worktree: {made.stderr.strip()}")
+    packed = git("archive", "--format=tar", "-o", str(folder / "tar"), commit)
+    if packed.returncode != 0:
+        raise common.NotMeasured(f"git archive: {packed.stderr.strip()}")
+    with tarfile.open(folder / "tar") as files:
+        files.extractall(tree)
+    if (ROOT / ".tools").exists():  # so that nothing is fetched again
+        os.symlink((ROOT / ".tools").resolve(), tree / ".tools")
+    print(f"perf: building {revision} ({commit[:12]})", file=sys.stderr, flush=True)  # takes minutes
     try:
-        if (ROOT / ".tools").exists():  # so that nothing is fetched again
-            os.symlink((ROOT / ".tools").resolve(), tree / ".tools")
-        print(f"perf: building {revision} ({commit[:12]})", file=sys.stderr, flush=True)  # takes minutes
         built = subprocess.run([str(tree / "zigw"), "build", "-Doptimize=ReleaseFast", "--cache-dir",
                                 str(ROOT / ".zig-cache")], cwd=tree, text=True, capture_output=True,
                                timeout=BUILD_SECONDS)
-        if built.returncode != 0:
-            raise common.NotMeasured(f"{revision} does not build:\n{built.stderr[-2000:]}")
-        shutil.copy2(tree / "zig-out" / "bin" / "ringcast", folder / "ringcast")
     except subprocess.TimeoutExpired:
         raise common.NotMeasured(f"{revision} was not built within {BUILD_SECONDS} s") from None
-    finally:
-        git("worktree", "remove", "--force", str(tree))
-    return folder / "ringcast"
+    if built.returncode != 0:
+        raise common.NotMeasured(f"{revision} does not build:\n{built.stderr[-2000:]}")
+    return tree / "zig-out" / "bin" / "ringcast"
 
 
 def binary_of(word, here, stack):
@@ -123,45 +120,39 @@ def show_pair(load, index, old, new):
           f"  {old['server_waited'] * 100:6.1f} {new['server_waited'] * 100:5.1f}", flush=True)
 
 
-def life(options, load, binaries, number, first, count):
-    """(pairs, complaints) of servers that are started now; who is started first changes from life to life."""
-    progress = common.Progress(f"compare, pair {first + 1} of {options.pairs}")
-    pairs, complaints = [], []
-    cores = common.two_cores()
+def pair(options, load, binaries, index):
+    """((old, new), complaints) of servers that are started now."""
+    progress = common.Progress(f"compare, pair {index + 1} of {options.pairs}")
+    complaints, cores = [], common.two_cores()
+    started = (0, 1) if index % 2 == 0 else (1, 0)
+    measured = (0, 1) if index // 2 % 2 == 0 else (1, 0)
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         sides = {}
-        for which in (0, 1) if number % 2 == 0 else (1, 0):
+        for which in started:
             sides[which] = loads.Side(binaries[which], options.bench, load, options.seconds, cores, folder, stack,
                                       progress)
             sides[which].stop()
-        for index in range(first, first + count):
-            figures = {which: turn(sides[which]) for which in ((0, 1) if index % 2 == 0 else (1, 0))}
-            pairs.append((figures[0], figures[1]))
-            progress.clear()
-            show_pair(load, index, *pairs[-1])
-            for which, name in enumerate(("old", "new")):
-                complaints += loads.complaints_of(load, f"pair {index + 1}, {name}", figures[which])
+        figures = {which: turn(sides[which]) for which in measured}
         for side in sides.values():
             side.go_on()
             complaints += side.finish()
-    return pairs, complaints
+    progress.clear()
+    for which, name in enumerate(("old", "new")):
+        complaints += loads.complaints_of(load, f"pair {index + 1}, {name}", figures[which])
+    return (figures[0], figures[1]), complaints
 
 
-def judge(lives):
-    """What the ratios of all pairs show, as a list for each life."""
-    chance = random.Random(1)
-    medians = sorted(statistics.median([ratio for life in chance.choices(lives, k=len(lives)) for ratio in life])
-                     for _ in range(10_000))
-    low, high = medians[250], medians[9749]
-    return {"ratio": statistics.median([ratio for life in lives for ratio in life]), "interval": [low, high],
-            "worse": low > 1, "better": high < 1}
+def judge(ratios):
+    """What the ratios of all pairs show."""
+    median, low, high = common.median_and_interval(ratios)
+    return {"ratio": median, "interval": [low, high], "worse": low > 1, "better": high < 1}
 
 
-def verdicts(load, lives):
+def verdicts(load, pairs):
     """{what: its ratio}"""
-    told = {"CPU": judge([[cost_of(load, new) / cost_of(load, old) for old, new in pairs] for pairs in lives])}
-    if late_of(load, lives[0][0][0]) is not None:
-        told["p99"] = judge([[late_of(load, new) / late_of(load, old) for old, new in pairs] for pairs in lives])
+    told = {"CPU": judge([cost_of(load, new) / cost_of(load, old) for old, new in pairs])}
+    if late_of(load, pairs[0][0]) is not None:
+        told["p99"] = judge([late_of(load, new) / late_of(load, old) for old, new in pairs])
     return told
 
 
@@ -180,7 +171,7 @@ def load_of(options):
 
 
 def measure(options, stack):
-    """(load, pairs of each life, complaints)"""
+    """(load, pairs, complaints)"""
     load = load_of(options)
     binaries = [binary_of(word, options.server, stack) for word in (options.old, options.new)]
     common.show_machine(common.machine())
@@ -192,13 +183,11 @@ def measure(options, stack):
                                                      "        old       new     ratio")
           + "     old   new     old   new", flush=True)
     pairs, complaints = [], []
-    lives = min(options.lives, options.pairs)
-    for number in range(lives):
-        first = options.pairs * number // lives
-        count = options.pairs * (number + 1) // lives - first
-        more, against = life(options, load, binaries, number, first, count)
-        pairs.append(more)
+    for index in range(options.pairs):
+        figures, against = pair(options, load, binaries, index)
+        pairs.append(figures)
         complaints += against
+        show_pair(load, index, *figures)
     return load, pairs, complaints
 
 
@@ -215,18 +204,20 @@ def main(words):
     common.warn_of_load(about)
     try:
         with contextlib.ExitStack() as stack:
-            load, lives, complaints = measure(options, stack)
+            load, pairs, complaints = measure(options, stack)
     except common.NotMeasured as why:
         print(f"perf: not measured: {why}", file=sys.stderr)
         return 2
-    told = verdicts(load, lives)
+    told = verdicts(load, pairs)
     show(told)
+    if len(pairs) < PAIRS_MIN:
+        print(f"  NOTE with fewer than {PAIRS_MIN} pairs chance decides")
     for complaint in complaints:
         print(f"  AGAINST IT: {complaint}")
     if options.json:
         options.json.write_text(json.dumps({
             "machine": about, "kind": "compare", "old": options.old, "new": options.new, "name": options.load,
-            "load": dataclasses.asdict(load), "lives": lives, "verdicts": told, "complaints": complaints,
+            "load": dataclasses.asdict(load), "pairs": pairs, "verdicts": told, "complaints": complaints,
             }, indent=2) + "\n")
     if complaints:
         return 2  # what lost something is not compared

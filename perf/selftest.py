@@ -419,7 +419,7 @@ async def fault_of(case, program, folder):
     """What it did wrong; None when nothing."""
     try:
         await case().run(program, folder)
-    except (AssertionError, asyncio.TimeoutError, OSError) as error:
+    except (AssertionError, asyncio.TimeoutError, OSError, ValueError, KeyError) as error:
         return str(error or repr(error))[:4000]
 
 
