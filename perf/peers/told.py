@@ -84,9 +84,9 @@ def show(load, sides, told):
              f"{whose} / {best.name if best else 'best peer'}", "server %", "client %"]]
     for side in sides:
         row = told[side.name]
-        rows.append([side.name, "-" if load.full else f"{row['reach'][0]:.5f}", cell(row["a second"], 0),
+        rows.append([side.name, "-" if load.full else cell(row["reach"], 4), cell(row["a second"], 0),
                      cell(row["cost"], 2), cell(row.get(f"{ratios} / floor"), 3), cell(row.get(f"{ratios} / best"), 3),
-                     f"{row['server'][0]:.0f}", f"{row['client'][0]:.0f}"])
+                     cell(row["server"], 0), cell(row["client"], 0)])
     show_table(rows)
     late = ("there and back from due", "from sent") if load.say else ("late from due", "from encode")
     rows = [["milliseconds; KiB", *(f"{word}, {share}" for word in late for share in ("p50", "p99")),
