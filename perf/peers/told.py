@@ -8,6 +8,7 @@ import memory
 from servers import FLOOR, OURS
 
 WAITED_MAX = 0.01  # of a window; above it others were in the way
+ROUNDS_MIN = 3     # fewer have no interval worth the name
 
 VALUES = {  # name: (where in a window's figures, factor)
     "reach": ("reach", 1), "a second": ("frames_per_second", 1), "cost": ("server_cpu_us_per_delivered", 1),
@@ -129,7 +130,7 @@ def complaints_of(load, sides, told):
     if ours is None:
         return
     yield from faults_of(load, ours)
-    if best is None:
+    if best is None or len(ours.windows) < ROUNDS_MIN:
         return
     name = "a second" if load.full else "cost"
     middle, low, high = told[OURS][f"{name} / best"]
