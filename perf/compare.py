@@ -25,6 +25,7 @@ import loads
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BUILD_SECONDS = 1200
+LEAST = 1e-3  # of what a ratio is made: a server may well use nothing at all
 PAIRS_MIN = 6  # by chance all of five lie on one side in 1 of 16 comparisons
 
 
@@ -92,15 +93,17 @@ def binary_of(word, here, stack):
 def cost_of(load, figures):
     """Microseconds of CPU for what the load counts; for `quiet`, which counts nothing, for a second."""
     if load.kind == "quiet":
-        return (figures["server_cpu_ns"] + figures["server_ksoftirqd_ns"]) / 1e3 / figures["seconds"]
-    return figures["server_cpu_us_per_delivered"]
+        used = (figures["server_cpu_ns"] + figures["server_ksoftirqd_ns"]) / 1e3 / figures["seconds"]
+    else:
+        used = figures["server_cpu_us_per_delivered"]
+    return max(used, LEAST)
 
 
 def late_of(load, figures):
     """Milliseconds, the 99th percentile; None where nothing can be late."""
     if load.kind in ("idle", "quiet"):
         return None
-    return figures["latency_ns" if load.saturates else "lateness_ns"]["p99"] / 1e6
+    return max(figures["latency_ns" if load.saturates else "lateness_ns"]["p99"] / 1e6, LEAST)
 
 
 def turn(side):
