@@ -20,6 +20,7 @@ import common
 import compare
 import curve
 import handshakes
+import peers
 import plot
 import rooms
 import scenarios
@@ -40,7 +41,8 @@ STANDARD = {  # where the command line does not say
 
 
 # Programs of their own: the words behind their name are theirs.
-COMMANDS = {"scenario": scenarios.main, "curve": curve.main, "compare": compare.main, "plot": plot.main}
+COMMANDS = {"scenario": scenarios.main, "curve": curve.main, "compare": compare.main, "peers": peers.main,
+            "plot": plot.main}
 
 
 def arguments():

@@ -16,6 +16,7 @@ import time
 import frames
 import selftest_chat
 import selftest_micro
+import selftest_peers
 import selftest_scenarios
 import selftest_send
 from frames import close, header, text
@@ -447,8 +448,9 @@ async def main():
     with tempfile.TemporaryDirectory() as folder:
         passed, failed = 0, 0
         for cases, program in ((CASES, arguments.bench), (selftest_chat.CASES, arguments.bench),
-                               (selftest_send.CASES, arguments.bench), (selftest_micro.CASES, arguments.micro),
-                               (selftest_scenarios.CASES, vars(arguments))):  # one group must not slow another
+                               (selftest_send.CASES, arguments.bench), (selftest_peers.CASES, arguments.bench),
+                               (selftest_micro.CASES, arguments.micro),
+                               ([*selftest_scenarios.CASES, *selftest_peers.COMMANDS], vars(arguments))):  # one group must not slow another
             counts = await judge_all(cases, program, folder)
             passed, failed = passed + counts[0], failed + counts[1]
     print(f"the load client and the single measurements: {passed} passed, {failed} failed")

@@ -1,5 +1,6 @@
 /* perf/load/main.c: ringcast-bench, crowds of clients that check all they receive and measure how
  * late it comes. One thread, epoll, no code shared with the server. Method: perf/README.md. */
+#include "broadcast.h"
 #include "crowd.h"
 #include "floor.h"
 #include "knock.h"
@@ -48,5 +49,6 @@ int main(int argc, char **argv)
     if (strcmp(what, "knock") == 0) return knock_main(argc - 1, argv + 1);
     if (strcmp(what, "send") == 0) return senders_main(argc - 1, argv + 1);
     if (strcmp(what, "floor") == 0) return floor_main(argc - 1, argv + 1);
+    if (strcmp(what, "broadcast") == 0) return broadcast_main(argc - 1, argv + 1);
     return receive_main(argc, argv);
 }

@@ -42,6 +42,7 @@ struct room {
     struct grid grid;
     uint64_t begin_ns; /* the window: states encoded from here */
     uint64_t end_ns;   /* to before here count; 0: not open yet */
+    uint64_t after;    /* the lowest number of a state that was encoded later than that; 0: none */
 };
 
 struct tally {

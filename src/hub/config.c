@@ -115,6 +115,8 @@ static const struct option options[] = {
      "drop_oldest or drop_newest (of the states that wait)"},
     {"kart-payload", "SIZE", "0", nullptr, 0, 65'536, AT(kart_payload), OPTION_SIZE,
      "pad the state to this size, for load tests"},
+    {"kart-burst", "N", "1", nullptr, 1, 16, AT(kart_burst), OPTION_COUNT,
+     "states at each tick, for load tests; conflate keeps only the last of them"},
     {"kart-stamp", nullptr, nullptr, nullptr, 0, 0, AT(kart_stamp), OPTION_FLAG,
      "add its time and its number to each state, for load tests; one that is made for a joiner "
      "takes a number, too"},

@@ -42,6 +42,7 @@ struct config {
     uint32_t kart_tick_ms;
     enum outbox_policy kart_slow; /* what a member gets who reads too slowly */
     uint32_t kart_payload;        /* bytes; 0: no padding */
+    uint32_t kart_burst;          /* states at each tick */
     bool kart_stamp;
     bool kart_autostart;
     bool vote;                 /* /api/rooms is served */

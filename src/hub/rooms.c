@@ -299,9 +299,13 @@ static void tick(struct worker *worker, struct hub_room *room)
     metrics->ticks += 1;
     metrics->tick_overruns += room_next_tick(&room->room, instant_ms(worker->now));
     wheel_set(&worker->wheel, &room->room.tick, room->room.tick_due_ms);
-    if (!encode(worker, room)) return;
-    span_lend_all(worker, room); /* first: the others' sends go on beside ours */
-    rooms_show_all(worker, room);
+    struct list left_behind;
+    list_init(&left_behind);
+    for (uint32_t i = 0; i < worker->tick_burst && encode(worker, room); i++) {
+        span_lend_all(worker, room); /* first: the others' sends go on beside ours */
+        room_broadcast(&room->room, &worker->outboxes, room->room.shown, &left_behind);
+    }
+    drop_left_behind(&left_behind); /* at last: it may be the end of the room */
     metrics_count_tick(metrics, ring_now(&worker->ring).ns - begun_ns);
 }
 

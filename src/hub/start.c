@@ -148,6 +148,7 @@ static void ready_kinds(struct worker *worker)
     for (size_t i = 0; i < game_kinds; i++)
         worker->game_options[i] = hub_game_options(config, (enum game_kind)i);
     worker->tick_ms[GAME_KART] = config->kart_tick_ms;
+    worker->tick_burst = config->kart_burst;
     worker->policies[GAME_KART] = config->kart_slow;
     worker->policies[GAME_VOTE] = OUTBOX_CLOSE;   /* an event is never left out (S1-15) */
     worker->policies[GAME_AVALON] = OUTBOX_CLOSE; /* the same (S2-18) */

@@ -106,6 +106,7 @@ struct worker {
     struct ws_limits ws_limits[game_kinds];
     struct ws_limits echo_limits;
     uint32_t tick_ms[game_kinds];
+    uint32_t tick_burst;                     /* states at each tick; 1, except for load tests */
     enum outbox_policy policies[game_kinds]; /* outbox/policy.h */
     bool deflate[game_kinds];                /* permessage-deflate may be agreed on */
     struct timer drain_timer;

@@ -98,6 +98,7 @@ TEST("a mistake is told in one sentence that names the option")
         {"serve", nullptr, "\"serve\""},
         {"--listen", "here", "--listen"},
         {"--kart-payload", "65537", "--kart-payload"},
+        {"--kart-burst", "0", "--kart-burst"},
         {"--log-level", "loud", "--log-level"},
         {"--kart-stamp=maybe", nullptr, "--kart-stamp"},
         {"--rooms", "-1", "--rooms"},
