@@ -147,9 +147,9 @@ class Steered:
     def listen(self):
         self.said.extend(line for line in self.process.stderr if not re.search(r": [a-z]+$", line))
 
-    def window(self):
-        """The figures of one window that begins now."""
-        self.process.stdin.write("\n")
+    def window(self, kind=""):
+        """The figures of one window that begins now; what kinds there are depends on the command."""
+        self.process.stdin.write(kind + "\n")
         self.process.stdin.flush()
         lines = []
         for line in self.process.stdout:

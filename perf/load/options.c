@@ -11,6 +11,7 @@ static const char help[] =
     "usage: ringcast-bench [OPTION]...   open clients, receive for a while, report\n"
     "       ringcast-bench talk --help    chat in rooms\n"
     "       ringcast-bench knock --help   come, be greeted, leave\n"
+    "       ringcast-bench world --help   walk about in the world\n"
     "       ringcast-bench floor --help   a bare server, to measure beside\n"
     "\n"
     "  --server ADDR     the server's IPv4 address and port [127.0.0.1:8080]\n"
