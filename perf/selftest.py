@@ -16,6 +16,7 @@ import time
 import frames
 import selftest_chat
 import selftest_micro
+import selftest_world
 from frames import close, header, text
 
 TICK = 0.1
@@ -412,6 +413,7 @@ async def main():
     with tempfile.TemporaryDirectory() as folder:
         results = []
         for cases, program in ((CASES, arguments.bench), (selftest_chat.CASES, arguments.bench),
+                               (selftest_world.CASES, arguments.bench),
                                (selftest_micro.CASES, arguments.micro)):  # one group must not slow another
             results += await asyncio.gather(*(judge(case, program, folder) for case in cases))
     passed = sum(results)

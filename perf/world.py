@@ -309,8 +309,8 @@ def run(options):
     """(all figures, complaints, the claim)"""
     cores = common.two_cores()
     complaints, figures = [], {}
-    far = worlds.World("far", 8192, options.walkers)
-    near = worlds.World("near", 4096, options.walkers)
+    far = worlds.World("far", 3840, options.walkers)
+    near = worlds.World("near", 1920, options.walkers)
     one_cell = worlds.World("one cell", 512, 0, crowded=True)
     show_head()
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:

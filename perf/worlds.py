@@ -47,7 +47,7 @@ class World:
         world = {"seed": 20261121, "terrain": TERRAIN, "spawns": self.spawns(),
                  "bounds": {"min": {"x": -half, "y": -64, "z": -half}, "max": {"x": half, "y": 192, "z": half}},
                  "pace": {"walking": WALKING, "flying": FLYING},
-                 "interest": {"cell": CELL, "radius": 96, "leaveRadius": 128, "entities": 256,
+                 "interest": {"cell": CELL, "radius": 48, "leaveRadius": 64, "entities": 256,
                               "cellEntities": SHARE}}
         path = pathlib.Path(folder) / f"{self.name}.json"
         path.write_text(json.dumps(world))
@@ -68,6 +68,7 @@ def crowd_options(options, world, seconds):
     corner, side = world.square()
     return ["world", "--clients", options.clients, "--walkers", world.walkers, "--share", SHARE,
             "--tick", "50ms", "--seconds", seconds, "--corner", f"{corner},{corner}", "--side", side,
+            "--spread", side // 2 if world.crowded else side // (2 * ROWS),
             "--walking", WALKING - 1, "--flying", FLYING * 4 // 5]
 
 

@@ -73,6 +73,7 @@ static void note_tick(struct world_run *run, uint64_t time_ns)
 
 static void note_update(struct world_run *run, const struct world_told *told, uint64_t time_ns)
 {
+    run->short_ever += told->short_of;
     if (time_ns < run->begin_ns || time_ns >= run->end_ns) return;
     run->tally.delivered += 1;
     run->tally.bytes += told->bytes;
@@ -522,8 +523,9 @@ int world_main(int argc, char **argv)
     begin(&run, &options);
     run_all(&run);
     const struct tally *tally = &run.tally;
-    bool kept = tally->gaps == 0 && tally->ended == 0 && tally_fault_sum(tally) == 0 &&
-                tally->goodbyes_answered == options.clients && !run.server_ended;
+    bool kept = tally->gaps == 0 && tally->ended == 0 && run.short_ever == 0 &&
+                tally_fault_sum(tally) == 0 && tally->goodbyes_answered == options.clients &&
+                !run.server_ended;
     for (size_t i = 0; i < fault_count; i++)
         if (tally->faults[i] > 0)
             fprintf(stderr, "ringcast-bench: FAULT %s: %" PRIu64 " times; the first: %s\n",

@@ -66,6 +66,7 @@ struct world_run {
     uint64_t end_ns;    /* to before here count */
     /* of the window: */
     uint64_t ticks_seen, said, entities, cells, short_of;
+    uint64_t short_ever;   /* updates that left somebody out, in all windows and between */
     struct histogram late; /* from the due time until it was said */
     struct usage_source source;
     struct usage begin;

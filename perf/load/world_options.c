@@ -23,8 +23,9 @@ static const char help[] =
     "  --seconds N       of a window; rounded to whole ticks [5]\n"
     "  --corner X,Z      least corner of the square that they spread over, in metres [0,0]\n"
     "  --side N          and its side, in metres [512]\n"
+    "  --spread N        from its spawn point to a player's own place, along each axis [64]\n"
     "  --walking N       metres a second while they walk [5]\n"
-    "  --flying N        and while they spread [25]\n"
+    "  --flying N        and on the way to that place [25]\n"
     "  --step TIME       from one player_update to the next [100ms]\n"
     "  --server-pid PID  also measure the CPU time of that process\n"
     "  --room            the server is no world but a room of states (--kart-stamp); they say the\n"
@@ -74,6 +75,7 @@ struct world_options world_options_read(int argc, char **argv)
         {"seconds", required_argument, nullptr, 'l'},
         {"corner", required_argument, nullptr, 'c'},
         {"side", required_argument, nullptr, 'd'},
+        {"spread", required_argument, nullptr, 'a'},
         {"walking", required_argument, nullptr, 'g'},
         {"flying", required_argument, nullptr, 'f'},
         {"step", required_argument, nullptr, 'e'},
@@ -90,7 +92,7 @@ struct world_options world_options_read(int argc, char **argv)
                                     .rate = 2000,
                                     .tick_ns = 50'000'000,
                                     .window_ns = 5'000'000'000,
-                                    .ground = {.side = 512'000, .step_ms = 100}};
+                                    .ground = {.side = 512'000, .spread = 64'000, .step_ms = 100}};
     uint64_t walking = 5, flying = 25;
     int index = 0;
     for (int letter; (letter = getopt_long(argc, argv, "", known, &index)) != -1;) {
@@ -107,6 +109,9 @@ struct world_options world_options_read(int argc, char **argv)
         case 'c': options.ground.corner = corner_of(optarg); break;
         case 'd':
             options.ground.side = (int64_t)number_of(name, optarg, 1, 100'000, "") * 1000;
+            break;
+        case 'a':
+            options.ground.spread = (int64_t)number_of(name, optarg, 1, 100'000, "") * 1000;
             break;
         case 'g': walking = number_of(name, optarg, 1, 500, ""); break;
         case 'f': flying = number_of(name, optarg, 1, 500, ""); break;

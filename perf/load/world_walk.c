@@ -32,14 +32,22 @@ static void turn(struct world_walk *walk, const struct world_ground *ground)
     walk->turn_in = (uint32_t)(2000 + draw(walk) % 6000) / ground->step_ms + 1;
 }
 
+/* Somewhere around `at`, along one axis. */
+static int64_t beside(struct world_walk *walk, const struct world_ground *ground, int64_t at,
+                      int64_t least)
+{
+    int64_t place = at - ground->spread + (int64_t)(draw(walk) % (uint64_t)(2 * ground->spread));
+    int64_t most = least + ground->side;
+    return place < least ? least : place > most ? most : place;
+}
+
 void world_walk_begin(struct world_walk *walk, const struct world_ground *ground, uint32_t number,
                       struct world_place spawn)
 {
     *walk = (struct world_walk){.chance = number, .at = spawn, .steps = {spawn}, .step_count = 1};
-    walk->goal = (struct world_place){
-        .x = ground->corner.x + (int64_t)(draw(walk) % (uint64_t)ground->side),
-        .y = spawn.y,
-        .z = ground->corner.z + (int64_t)(draw(walk) % (uint64_t)ground->side)};
+    walk->goal = (struct world_place){.x = beside(walk, ground, spawn.x, ground->corner.x),
+                                      .y = spawn.y,
+                                      .z = beside(walk, ground, spawn.z, ground->corner.z)};
     turn(walk, ground);
 }
 

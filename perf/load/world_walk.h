@@ -1,7 +1,8 @@
 /* perf/load/world_walk.h: where the players of a world are, and what they say of it. Pure.
  *
- *   from its spawn point it flies to a place of its own within the square of all, and from there it
- *   walks straight on, turning now and then and at the square's edges, always at the same height
+ *   from its spawn point it flies to a place of its own not far from there, within the square of
+ *   all, and then it walks straight on, turning now and then and at the square's edges, always at
+ *   the same height
  *
  * Each step is as long as the time since the last one allows, so it is an honest client's. */
 #pragma once
@@ -12,8 +13,9 @@ constexpr size_t world_step_size_max = 512;
 
 struct world_ground {
     struct world_place corner; /* the square's least */
-    int64_t side;              /* millimetres; so is what follows, in each step */
-    int64_t walking, flying;
+    int64_t side;              /* millimetres; so is what follows */
+    int64_t spread;            /* from its spawn point to a player's own place, along each axis */
+    int64_t walking, flying;   /* in each step */
     uint32_t step_ms;
 };
 

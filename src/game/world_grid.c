@@ -120,6 +120,7 @@ static void init_entities(struct world_grid *grid)
 
 static void init_cells(struct world_grid *grid, uint32_t count)
 {
+    memset(grid->viewer_marks, 0, (count + 62) / 64 * sizeof *grid->viewer_marks);
     for (uint32_t i = 0; i < count; i++)
         grid->cells[i] = (struct world_grid_cell){
             .shown_first = none, .waiting_first = none, .viewers = none, .seers = none};
@@ -147,6 +148,7 @@ void world_grid_init(struct world_grid *grid, struct arena *arena,
     grid->touched = take(arena, entities, sizeof(uint32_t));
     grid->changed = take(arena, entities, sizeof(uint32_t));
     grid->crowded = take(arena, cells, sizeof(uint32_t));
+    grid->viewer_marks = take(arena, (cells + 63) / 64, sizeof(uint64_t));
     grid->viewer_cells = take(arena, cells, sizeof(uint32_t));
     grid->groups = take(arena, entities, sizeof *grid->groups);
     grid->appeared = take(arena, cells, sizeof *grid->appeared);
@@ -240,12 +242,22 @@ static void circle_remove(struct world_grid *grid, uint32_t *first, uint32_t *co
 
 /* --- Lists of viewers ------------------------------------------------------------------------- */
 
-static void leave_viewer_cells(struct world_grid *grid, struct world_grid_cell *cell)
+static void mark_viewers(struct world_grid *grid, uint32_t number, bool has_some)
 {
-    uint32_t last = grid->viewer_cells[--grid->viewer_cell_count];
-    grid->viewer_cells[cell->viewer_place] = last;
-    grid->cells[last].viewer_place = cell->viewer_place;
-    cell->area_cells = 0;
+    uint64_t bit = 1ULL << number % 64, *word = &grid->viewer_marks[number / 64];
+    *word = has_some ? *word | bit : *word & ~bit;
+}
+
+/* Row by row: cells that are near each other are seen by the same, and what was written or sent for
+ * one of them is still at hand for the next. */
+static void list_viewer_cells(struct world_grid *grid)
+{
+    uint32_t words = (grid->columns * grid->rows + 63) / 64;
+    grid->viewer_cell_count = 0;
+    for (uint32_t i = 0; i < words; i++)
+        for (uint64_t marks = grid->viewer_marks[i]; marks != 0; marks &= marks - 1)
+            grid->viewer_cells[grid->viewer_cell_count++] =
+                i * 64 + (uint32_t)__builtin_ctzll(marks);
 }
 
 static void unlink_viewer(struct world_grid *grid, uint32_t number)
@@ -261,19 +273,19 @@ static void unlink_viewer(struct world_grid *grid, uint32_t number)
         grid->entities[entity->previous_viewer].next_viewer = entity->next_viewer;
     else
         cell->viewers = entity->next_viewer;
-    if (cell->viewers == none) leave_viewer_cells(grid, cell);
+    if (cell->viewers != none) return;
+    mark_viewers(grid, entity->cell, false);
+    cell->area_cells = 0;
 }
 
 static void link_viewer(struct world_grid *grid, uint32_t number)
 {
     struct world_grid_entity *entity = &grid->entities[number];
     struct world_grid_cell *cell = &grid->cells[entity->cell];
-    if (cell->viewers == none) {
-        cell->viewer_place = grid->viewer_cell_count;
-        grid->viewer_cells[grid->viewer_cell_count++] = entity->cell;
-    } else {
+    if (cell->viewers == none)
+        mark_viewers(grid, entity->cell, true);
+    else
         grid->entities[cell->viewers].previous_viewer = number;
-    }
     entity->next_viewer = cell->viewers;
     entity->previous_viewer = none;
     entity->is_linked = true;
@@ -533,6 +545,7 @@ void world_grid_tick(struct world_grid *grid)
     grid->restless_count = 0;
     for (uint32_t i = 0; i < grid->crowded_count; i++)
         show_waiting(grid, grid->crowded[i]);
+    list_viewer_cells(grid);
     for (uint32_t i = 0; i < grid->viewer_cell_count; i++)
         fit_area(grid, grid->viewer_cells[i]);
     group_touched(grid);
