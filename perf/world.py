@@ -275,8 +275,17 @@ def complaints_of_micro(name, micro):
         yield f"{name}: {micro['encodes']:.0f} encodes for {micro['cells']:.0f} cells"
 
 
+def tick_p99_ms(before, after):
+    """From the server's own histogram: the bound that 99 of 100 of the world's ticks kept; None where it has none."""
+    start = 'ringcast_tick_duration_seconds_bucket{kind="world",le="'
+    counts = sorted((float(name[len(start):-2]), count - before.get(name, 0))
+                    for name, count in after.items() if name.startswith(start))
+    return next((bound * 1e3 for bound, count in counts if count >= 0.99 * counts[-1][1] > 0), None)
+
+
 def complaints_of_server(place, settling):
     metrics = place.metrics()
+    place.tick_ms = tick_p99_ms(settling, metrics)
     for name in ("ringcast_disconnects_total", "ringcast_dropped_total", "ringcast_snapshots_failed_total",
                  "ringcast_uring_cq_overflow_total"):
         grown = metrics.get(name, 0) - settling.get(name, 0)
@@ -300,6 +309,8 @@ def show_crowd(crowded, windows):
     print(f"  {crowded.name}: an update has {each(windows[0], 'entities'):.1f} of {windows[0]['clients']} entities, and "
           f"everybody is in one again after {turn} ms; p99 from the tick to the last byte of all {late:.1f} ms; "
           f"{left_out} ticks left out")
+    if crowded.tick_ms is not None:
+        print(f"    99 of 100 of its ticks take at most {crowded.tick_ms:g} ms, by the server's own count")
     return late, left_out
 
 

@@ -1,6 +1,5 @@
 #include "world.h"
 #include "figures.h"
-#include "state.h"
 #include "token.h"
 #include "trouble.h"
 #include <inttypes.h>
@@ -156,29 +155,45 @@ static void hear_world(struct world_run *run, struct world_pilot *pilot,
 
 /* ---- what a room says ---- */
 
-/* Each number has one time. */
-static bool is_one_encode(struct world_run *run, const struct state_stamp *stamp)
+static const struct world_state *find_state(const struct world_run *run,
+                                            const struct wire_frame *frame)
 {
-    size_t place = stamp->sequence % world_stamps;
-    if (run->stamps[place].sequence == stamp->sequence)
-        return run->stamps[place].encoded_ns == stamp->encoded_ns;
-    run->stamps[place].sequence = stamp->sequence;
-    run->stamps[place].encoded_ns = stamp->encoded_ns;
-    return true;
+    for (size_t i = 0; i < world_states; i++) {
+        const struct world_state *state = &run->states[i];
+        if (state->size == frame->payload_size &&
+            memcmp(state->bytes, frame->payload, state->size) == 0)
+            return state;
+    }
+    return nullptr;
 }
 
-static const char *fault_of_state(struct world_run *run, const struct client *client,
-                                  const struct state_stamp *stamp, uint64_t now_ns,
-                                  enum fault *which)
+/* Reads one that has not come before. nullptr, or what is wrong with it; then *which is set. */
+static const char *read_state(struct world_run *run, const struct wire_frame *frame,
+                              struct state_stamp *stamp, enum fault *which)
+{
+    *which = FAULT_STATE;
+    const char *why = state_read(frame->payload, frame->payload_size, stamp);
+    if (why != nullptr) return why;
+    struct world_state *state = &run->states[stamp->sequence % world_states];
+    *which = FAULT_ENCODED_TWICE;
+    if (state->stamp.sequence == stamp->sequence) return "a state, or told in two ways";
+    if (state->stamp.sequence > stamp->sequence) return nullptr; /* its client is read late */
+    free(state->bytes);
+    *state = (struct world_state){
+        .stamp = *stamp, .bytes = net_memory(frame->payload_size, 1), .size = frame->payload_size};
+    memcpy(state->bytes, frame->payload, state->size);
+    return nullptr;
+}
+
+static const char *fault_of_state(const struct client *client, const struct state_stamp *stamp,
+                                  uint64_t now_ns, enum fault *which)
 {
     *which = FAULT_REPEATED;
     if (stamp->sequence == client->sequence) return "a state";
     *which = FAULT_BACKWARDS;
     if (stamp->sequence < client->sequence) return "a state";
     *which = FAULT_FROM_THE_FUTURE;
-    if (stamp->encoded_ns > now_ns) return "a state";
-    *which = FAULT_ENCODED_TWICE;
-    return is_one_encode(run, stamp) ? nullptr : "a state";
+    return stamp->encoded_ns > now_ns ? "a state" : nullptr;
 }
 
 static void hear_room(struct world_run *run, struct world_pilot *pilot,
@@ -186,9 +201,14 @@ static void hear_room(struct world_run *run, struct world_pilot *pilot,
 {
     struct client *client = &pilot->client;
     struct state_stamp stamp;
-    enum fault which = FAULT_STATE;
-    const char *why = state_read(frame->payload, frame->payload_size, &stamp);
-    if (why == nullptr) why = fault_of_state(run, client, &stamp, now_ns, &which);
+    enum fault which;
+    const struct world_state *known = find_state(run, frame);
+    const char *why = nullptr;
+    if (known != nullptr)
+        stamp = known->stamp;
+    else
+        why = read_state(run, frame, &stamp, &which);
+    if (why == nullptr) why = fault_of_state(client, &stamp, now_ns, &which);
     if (why != nullptr) {
         fault(run, client, which, why);
         return;
@@ -511,6 +531,8 @@ static void end(struct world_run *run)
         client_drop(&run->pilots[i].client);
         world_view_close(&run->pilots[i].view);
     }
+    for (size_t i = 0; i < world_states; i++)
+        free(run->states[i].bytes);
     world_sight_close(&run->sight);
     net_close(&run->net);
     free(run->pilots);

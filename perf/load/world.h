@@ -16,6 +16,7 @@
  * to that clock, so they are up to a millisecond early. */
 #pragma once
 #include "client.h"
+#include "state.h"
 #include "usage.h"
 #include "world_options.h"
 #include "world_sight.h"
@@ -42,7 +43,13 @@ struct world_pilot {
     uint64_t phase_ns; /* when in each step it says where it is */
 };
 
-constexpr size_t world_stamps = 64; /* states of a room whose times are kept */
+/* A room's state as it came first: who gets it later must get the same bytes. */
+struct world_state {
+    struct state_stamp stamp;
+    uint8_t *bytes;
+    size_t size;
+};
+constexpr size_t world_states = 8; /* that are kept */
 
 struct world_run {
     const struct world_options *options;
@@ -50,9 +57,7 @@ struct world_run {
     struct tally tally;
     struct world_sight sight;
     struct world_pilot *pilots;
-    struct {
-        uint64_t sequence, encoded_ns;
-    } stamps[world_stamps];
+    struct world_state states[world_states];
     enum world_phase phase;
     bool walks; /* in this window */
     uint32_t asked, here, landed;

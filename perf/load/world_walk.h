@@ -8,7 +8,7 @@
 #pragma once
 #include "world_text.h"
 
-constexpr uint32_t world_steps_kept = 32; /* places that a player was at last */
+constexpr uint32_t world_steps_kept = 256; /* places that a player was at last: half a minute */
 constexpr size_t world_step_size_max = 512;
 
 struct world_ground {
