@@ -1,5 +1,4 @@
 #include "world.h"
-#include "figures.h"
 #include "token.h"
 #include "trouble.h"
 #include <inttypes.h>
@@ -17,12 +16,6 @@ static struct world_pilot *pilot_of(struct client *client)
     return (struct world_pilot *)client;
 }
 
-static void fault(struct world_run *run, const struct client *client, enum fault fault,
-                  const char *why)
-{
-    tally_fault(&run->tally, fault, "client %" PRIu32 ": %s", client->index, why);
-}
-
 /* ---- coming in ---- */
 
 static void on_wish(void *context, const struct client *, struct handshake_wish *wish)
@@ -31,18 +24,12 @@ static void on_wish(void *context, const struct client *, struct handshake_wish 
     snprintf(wish->path, sizeof wish->path, "%s", run->options->path);
 }
 
-static void appear(struct world_run *run, struct world_pilot *pilot, struct world_place spawn)
-{
-    world_walk_begin(&pilot->walk, &run->options->ground, pilot->client.index, spawn);
-    pilot->walk.has_landed = run->options->room;
-}
-
 static void on_open(void *context, struct client *client)
 {
     struct world_run *run = context;
     char id[world_id_size + 1], token[handshake_token_max], text[handshake_token_max + 64];
     if (run->options->room) {
-        appear(run, pilot_of(client), (struct world_place){});
+        world_appear(run, pilot_of(client), (struct world_place){});
         return;
     }
     world_id_write(id, client->index);
@@ -54,188 +41,19 @@ static void on_open(void *context, struct client *client)
     client_say(client, &run->net, (const uint8_t *)text, (size_t)size);
 }
 
-/* ---- what the world says ---- */
-
-static uint64_t here_ns(const struct world_run *run, uint64_t time_ms)
-{
-    uint64_t ns = time_ms * 1'000'000;
-    return ns > run->epoch_ns ? ns - run->epoch_ns : 0;
-}
-
-/* A tick that nobody has been told of before. */
-static void note_tick(struct world_run *run, uint64_t time_ns)
-{
-    if (time_ns <= run->newest_ns) return;
-    run->newest_ns = time_ns;
-    run->ticks_seen += time_ns >= run->begin_ns && time_ns < run->end_ns;
-}
-
-static void note_update(struct world_run *run, const struct world_told *told, uint64_t time_ns)
-{
-    run->short_ever += told->short_of;
-    if (time_ns < run->begin_ns || time_ns >= run->end_ns) return;
-    run->tally.delivered += 1;
-    run->tally.bytes += told->bytes;
-    run->entities += told->entities;
-    run->cells += told->cells;
-    run->short_of += told->short_of;
-    histogram_add(&run->tally.from_encode, told->at_ns > time_ns ? told->at_ns - time_ns : 0);
-}
-
-/* What a cell shows of our own players is where they said that they are. */
-static void check_places(struct world_run *run, const struct client *client)
-{
-    for (uint32_t i = 0; i < run->sight.fresh_count; i++) {
-        const struct world_sighting *sighting = &run->sight.fresh[i];
-        if (sighting->is_walker) continue;
-        const struct world_pilot *pilot = &run->pilots[sighting->number];
-        if (!world_walk_was_at(&pilot->walk, sighting->place))
-            tally_fault(&run->tally, FAULT_ASTRAY,
-                        "client %" PRIu32 ": player %" PRIu32 " at %" PRId64 ",%" PRId64 " mm",
-                        client->index, sighting->number, sighting->place.x, sighting->place.z);
-    }
-}
-
-static void hear_update(struct world_run *run, struct world_pilot *pilot,
-                        const struct wire_frame *frame, uint64_t now_ns)
-{
-    struct world_told told;
-    bool complete =
-        world_sight_update(&run->sight, &pilot->view, pilot->client.index, frame->payload,
-                           frame->payload_size, frame->size, now_ns, &told);
-    if (run->sight.fresh_count > 0) check_places(run, &pilot->client);
-    note_tick(run, here_ns(run, run->sight.newest_ms));
-    if (complete) note_update(run, &told, here_ns(run, told.time_ms));
-}
-
-static void hear_result(struct world_run *run, struct world_pilot *pilot, struct world_place spawn)
-{
-    if (pilot->stage != WORLD_STRANGER) {
-        fault(run, &pilot->client, FAULT_WORLD, "an auth_result that nobody has asked for");
-        return;
-    }
-    pilot->stage = WORLD_LET_IN;
-    appear(run, pilot, spawn);
-}
-
-static void hear_seed(struct world_run *run, struct world_pilot *pilot)
-{
-    if (pilot->stage != WORLD_LET_IN)
-        fault(run, &pilot->client, FAULT_WORLD, "a world_seed at the wrong time");
-    run->here += pilot->stage == WORLD_LET_IN;
-    pilot->stage = WORLD_HERE;
-}
-
-static void hear_world(struct world_run *run, struct world_pilot *pilot,
-                       const struct wire_frame *frame, uint64_t now_ns)
-{
-    struct world_place place = {};
-    struct world_told told;
-    const char *why;
-    enum world_said said = world_said_of(frame->payload, frame->payload_size, &place, &why);
-    if (said <= WORLD_SAID_LEAVE && pilot->stage != WORLD_HERE)
-        fault(run, &pilot->client, FAULT_WORLD, "told of the world before it was let in");
-    if (said != WORLD_SAID_UPDATE && world_view_finish(&pilot->view, &told))
-        note_update(run, &told, here_ns(run, told.time_ms));
-    switch (said) {
-    case WORLD_SAID_UPDATE: hear_update(run, pilot, frame, now_ns); break;
-    case WORLD_SAID_ENTER:
-    case WORLD_SAID_LEAVE:
-        world_sight_list(&run->sight, &pilot->view, pilot->client.index, frame->payload,
-                         frame->payload_size, said == WORLD_SAID_LEAVE);
-        break;
-    case WORLD_SAID_RESULT: hear_result(run, pilot, place); break;
-    case WORLD_SAID_SEED: hear_seed(run, pilot); break;
-    case WORLD_SAID_PRESENCE: break;
-    case WORLD_SAID_CORRECTION: fault(run, &pilot->client, FAULT_CORRECTED, "correction"); break;
-    case WORLD_SAID_ERROR: fault(run, &pilot->client, FAULT_CORRECTED, "an error"); break;
-    case WORLD_SAID_OTHER: fault(run, &pilot->client, FAULT_WORLD, why); break;
-    }
-}
-
-/* ---- what a room says ---- */
-
-static const struct world_state *find_state(const struct world_run *run,
-                                            const struct wire_frame *frame)
-{
-    for (size_t i = 0; i < world_states; i++) {
-        const struct world_state *state = &run->states[i];
-        if (state->size == frame->payload_size &&
-            memcmp(state->bytes, frame->payload, state->size) == 0)
-            return state;
-    }
-    return nullptr;
-}
-
-/* Reads one that has not come before. nullptr, or what is wrong with it; then *which is set. */
-static const char *read_state(struct world_run *run, const struct wire_frame *frame,
-                              struct state_stamp *stamp, enum fault *which)
-{
-    *which = FAULT_STATE;
-    const char *why = state_read(frame->payload, frame->payload_size, stamp);
-    if (why != nullptr) return why;
-    struct world_state *state = &run->states[stamp->sequence % world_states];
-    *which = FAULT_ENCODED_TWICE;
-    if (state->stamp.sequence == stamp->sequence) return "a state, or told in two ways";
-    if (state->stamp.sequence > stamp->sequence) return nullptr; /* its client is read late */
-    free(state->bytes);
-    *state = (struct world_state){
-        .stamp = *stamp, .bytes = net_memory(frame->payload_size, 1), .size = frame->payload_size};
-    memcpy(state->bytes, frame->payload, state->size);
-    return nullptr;
-}
-
-static const char *fault_of_state(const struct client *client, const struct state_stamp *stamp,
-                                  uint64_t now_ns, enum fault *which)
-{
-    *which = FAULT_REPEATED;
-    if (stamp->sequence == client->sequence) return "a state";
-    *which = FAULT_BACKWARDS;
-    if (stamp->sequence < client->sequence) return "a state";
-    *which = FAULT_FROM_THE_FUTURE;
-    return stamp->encoded_ns > now_ns ? "a state" : nullptr;
-}
-
-static void hear_room(struct world_run *run, struct world_pilot *pilot,
-                      const struct wire_frame *frame, uint64_t now_ns)
-{
-    struct client *client = &pilot->client;
-    struct state_stamp stamp;
-    enum fault which;
-    const struct world_state *known = find_state(run, frame);
-    const char *why = nullptr;
-    if (known != nullptr)
-        stamp = known->stamp;
-    else
-        why = read_state(run, frame, &stamp, &which);
-    if (why == nullptr) why = fault_of_state(client, &stamp, now_ns, &which);
-    if (why != nullptr) {
-        fault(run, client, which, why);
-        return;
-    }
-    run->here += client->sequence == 0;
-    if (client->sequence > 0 && stamp.sequence > client->sequence + 1) {
-        run->tally.gaps += 1;
-        run->tally.states_missed += stamp.sequence - client->sequence - 1;
-    }
-    bool first = client->sequence == 0; /* the one that greets it is of no tick */
-    client->sequence = stamp.sequence;
-    if (first) return;
-    note_tick(run, stamp.encoded_ns);
-    const struct world_told told = {.at_ns = now_ns, .bytes = frame->size, .cells = 1};
-    note_update(run, &told, stamp.encoded_ns);
-}
+/* ---- what is told ---- */
 
 static void on_message(void *context, struct client *client, const struct wire_frame *frame,
                        uint64_t now_ns)
 {
     struct world_run *run = context;
     if (frame->opcode != WIRE_TEXT)
-        fault(run, client, FAULT_WORLD, "a binary message");
+        tally_fault(&run->tally, FAULT_WORLD, "client %" PRIu32 ": a binary message",
+                    client->index);
     else if (run->options->room)
-        hear_room(run, pilot_of(client), frame, now_ns);
+        world_hear_room(run, pilot_of(client), frame, now_ns);
     else
-        hear_world(run, pilot_of(client), frame, now_ns);
+        world_hear(run, pilot_of(client), frame, now_ns);
 }
 
 static const struct net_hooks hooks = {
@@ -291,14 +109,6 @@ static void say_due(struct world_run *run)
 }
 
 /* ---- the run's course ---- */
-
-static uint32_t count_in(const struct world_run *run, enum client_phase phase)
-{
-    uint32_t count = 0;
-    for (uint32_t i = 0; i < run->options->clients; i++)
-        count += run->pilots[i].client.phase == phase;
-    return count;
-}
 
 static void enter(struct world_run *run, enum world_phase phase, uint64_t now_ns)
 {
@@ -383,62 +193,13 @@ static void pass_on(struct world_run *run, enum world_phase phase, struct usage 
     run->spoken = spoken;
 }
 
-/* ---- figures ---- */
-
-static uint64_t due_count(const struct world_run *run)
-{
-    return (uint64_t)run->options->clients * (run->options->window_ns / run->options->tick_ns);
-}
-
-static uint64_t made_count(const struct world_run *run)
-{
-    return (uint64_t)run->options->clients * run->ticks_seen;
-}
-
-static bool is_kept(const struct world_run *run)
-{
-    const struct tally *tally = &run->tally;
-    return tally->delivered == made_count(run) && tally->delivered > 0 && run->short_of == 0 &&
-           tally->gaps == 0 && tally->ended == 0 && tally_fault_sum(tally) == 0 &&
-           !run->server_ended && count_in(run, CLIENT_OPEN) == run->options->clients;
-}
-
-/* The last line of a window's figures is a brace alone. */
-static void write_window(const struct world_run *run, FILE *out)
-{
-    const struct world_options *options = run->options;
-    const struct tally *tally = &run->tally;
-    struct usage used = usage_between(&run->begin, &run->end);
-    fprintf(out,
-            "{\n  \"clients\": %" PRIu32 ",\n  \"walks\": %s,\n  \"window_ns\": %" PRIu64
-            ",\n  \"ticks_due\": %" PRIu64 ",\n  \"ticks_seen\": %" PRIu64 ",\n",
-            options->clients, run->walks ? "true" : "false", options->window_ns,
-            options->window_ns / options->tick_ns, run->ticks_seen);
-    fprintf(out,
-            "  \"due\": %" PRIu64 ",\n  \"made\": %" PRIu64 ",\n  \"delivered\": %" PRIu64
-            ",\n  \"short\": %" PRIu64 ",\n  \"bytes\": %" PRIu64 ",\n",
-            due_count(run), made_count(run), tally->delivered, run->short_of, tally->bytes);
-    fprintf(out,
-            "  \"entities\": %" PRIu64 ",\n  \"cells\": %" PRIu64 ",\n  \"said\": %" PRIu64
-            ",\n  \"waited_for_turn_ms\": %" PRIu64 ",\n  \"gaps\": %" PRIu64 ",\n",
-            run->entities, run->cells, run->said, run->sight.unseen_ms, tally->gaps);
-    figures_histogram("latency_ns", &tally->from_encode, out);
-    figures_histogram("said_late_ns", &run->late, out);
-    figures_histogram("client_pass_ns", &tally->pass, out);
-    figures_usage(&used, options->server_pid != 0 && !run->server_ended, "delivered",
-                  tally->delivered, out);
-    figures_lists(tally, out);
-    fprintf(out, "  \"kept\": %s\n}\n", is_kept(run) ? "true" : "false");
-    fflush(out);
-}
-
 /* A tick is complete at a client when the next one begins there. */
 static void trail_step(struct world_run *run, uint64_t now_ns)
 {
     uint64_t waited_ns = now_ns - run->phase_ns;
-    bool complete = run->tally.delivered >= made_count(run);
+    bool complete = run->tally.delivered >= world_made_count(run);
     if (waited_ns < 3 * run->options->tick_ns || (!complete && waited_ns < 2 * second_ns)) return;
-    write_window(run, stdout);
+    world_report(run, stdout);
     enter(run, WORLD_ASKING, now_ns);
 }
 
@@ -447,7 +208,7 @@ static void advance(struct world_run *run, uint64_t now_ns)
     switch (run->phase) {
     case WORLD_OPENING: open_step(run, now_ns); break;
     case WORLD_SPREADING:
-        if (run->landed == run->options->clients || count_in(run, CLIENT_OPEN) == 0)
+        if (run->landed == run->options->clients || world_count_in(run, CLIENT_OPEN) == 0)
             enter(run, WORLD_ASKING, now_ns);
         break;
     case WORLD_ASKING: ask_step(run, now_ns); break;
@@ -459,7 +220,7 @@ static void advance(struct world_run *run, uint64_t now_ns)
         break;
     case WORLD_TRAILING: trail_step(run, now_ns); break;
     case WORLD_CLOSING:
-        if (count_in(run, CLIENT_LEAVING) == 0 || now_ns - run->phase_ns > patience_ns)
+        if (world_count_in(run, CLIENT_LEAVING) == 0 || now_ns - run->phase_ns > patience_ns)
             enter(run, WORLD_OVER, now_ns);
         break;
     case WORLD_OVER: break;

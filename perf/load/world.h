@@ -20,6 +20,7 @@
 #include "usage.h"
 #include "world_options.h"
 #include "world_sight.h"
+#include <stdio.h>
 
 enum world_phase : uint8_t {
     WORLD_OPENING,
@@ -78,6 +79,24 @@ struct world_run {
     struct usage end;
     bool server_ended;
 };
+
+/* world_hear.c: a message has come. */
+void world_hear(struct world_run *run, struct world_pilot *pilot, const struct wire_frame *frame,
+                uint64_t now_ns);
+void world_hear_room(struct world_run *run, struct world_pilot *pilot,
+                     const struct wire_frame *frame, uint64_t now_ns);
+
+/* A player is at its spawn point. */
+void world_appear(struct world_run *run, struct world_pilot *pilot, struct world_place spawn);
+
+/* world_report.c: writes the figures of a window; the last line is a brace alone. */
+void world_report(const struct world_run *run, FILE *out);
+
+/* Updates that were to come: one to each client in each tick that anybody was told of. */
+uint64_t world_made_count(const struct world_run *run);
+
+/* How many clients are in that phase. */
+uint32_t world_count_in(const struct world_run *run, enum client_phase phase);
 
 /* The whole program; returns its exit code. */
 int world_main(int argc, char **argv);

@@ -121,12 +121,11 @@ static const struct world_shot *find_same(const struct world_spot *spot, const u
 }
 
 /* The place of the oldest one, for a new one. */
-static struct world_shot *next_shot(struct world_spot *spot, size_t size)
+static struct world_shot *next_shot(struct world_spot *spot, uint32_t share, size_t size)
 {
     struct world_shot *shot = &spot->shots[++spot->newest % world_shots];
     if (shot->time_ms > spot->forgotten_ms) spot->forgotten_ms = shot->time_ms;
-    if (shot->entities == nullptr)
-        shot->entities = net_memory(world_message_most, sizeof *shot->entities);
+    if (shot->entities == nullptr) shot->entities = net_memory(share, sizeof *shot->entities);
     if (size > shot->capacity) {
         free(shot->bytes);
         shot->capacity = size + size / 4;
@@ -167,7 +166,7 @@ static const struct world_shot *read_shot(struct world_sight *sight, const uint8
             *why = "a cell that differs from what others were told of it at that time";
     if (update.count > sight->share) *why = "a cell with more entities than its share";
     if (*why != nullptr) return nullptr;
-    struct world_shot *shot = next_shot(spot, size);
+    struct world_shot *shot = next_shot(spot, sight->share, size);
     bool again = update.time_ms <= spot->forgotten_ms; /* perhaps */
     for (uint32_t i = 0; i < update.count && *why == nullptr; i++) {
         if (!number_of(sight, &sight->fresh[i], &shot->entities[i]))

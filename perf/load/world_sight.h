@@ -15,14 +15,14 @@
 #include "world_text.h"
 
 constexpr uint32_t world_sight_cells = 64;    /* that one update may have */
-constexpr uint32_t world_message_most = 1024; /* entities of one message */
+constexpr uint32_t world_message_most = 2048; /* entities of one message */
 
 /* One cell of one tick, as it came first. */
 struct world_shot {
     uint64_t time_ms; /* 0: there is none */
     uint8_t *bytes;
     size_t size, capacity;
-    uint32_t *entities; /* their numbers: players, then walkers */
+    uint32_t *entities; /* their numbers, no more than a cell's share: players, then walkers */
     uint32_t count;
 };
 
