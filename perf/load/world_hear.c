@@ -1,5 +1,5 @@
-/* perf/load/world_hear.c: what a world, or a room of states, tells its clients: each message is held
- * against what that client knows, and against what the others were told. */
+/* perf/load/world_hear.c: what a world, or a room of states, tells its clients: each message is
+ * held against what that client knows, and against what the others were told. */
 #include "world.h"
 #include <inttypes.h>
 #include <stdlib.h>
