@@ -20,7 +20,7 @@ import common
 import worlds
 
 RATIO_MAX = 1.3
-NEAR_MAX = 1.15       # bytes for each entity in sight, at one density over the other
+NEAR_MAX = 1.25       # bytes for each entity in sight, at one density over the other: cells have words of their own
 NOTICE_MAX = 1.1      # lateness beside a world in which all are in one cell, over one in which they are not
 TICK_MS = 50
 TICK_MAX_MS = 5       # simulation and encoding
