@@ -182,9 +182,9 @@ class Steered:
         for line in self.process.stderr:
             self.hear(line)
 
-    def window(self):
-        """The figures of one window that begins now."""
-        self.process.stdin.write("\n")
+    def window(self, kind=""):
+        """The figures of one window that begins now; what kinds there are depends on the command."""
+        self.process.stdin.write(kind + "\n")
         self.process.stdin.flush()
         lines = []
         for line in self.process.stdout:

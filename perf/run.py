@@ -1,5 +1,5 @@
-"""perf/run.py --server PATH --bench PATH [fanout|stalled|isolation|workers|rooms|handshakes] [options]: the measured
-claims. In place of them: scenario, curve, compare or plot, which are programs of their own.
+"""perf/run.py --server PATH --bench PATH --micro PATH
+[fanout|stalled|isolation|workers|rooms|handshakes|world] [options]: the measured claims. In place of them: scenario, curve, compare or plot, which are programs of their own.
 
 Starts the server on one core and ringcast-bench on another, waits, compares what the clients saw
 with what the server's own metrics say, and prints the table. Exit code 0: the claim holds; 1: it
@@ -26,6 +26,7 @@ import rooms
 import scenarios
 import stalled
 import workers
+import world
 from common import NotMeasured, end, start_on
 
 STATE_FRAMES = 'ringcast_frames_sent_total{lane="state"}'
@@ -37,6 +38,7 @@ STANDARD = {  # where the command line does not say
     "workers": {"clients": 0, "rooms": 1, "seconds": 5, "tick": "100ms", "payload": 512, "pairs": 12},
     "rooms": {"clients": 0, "rooms": 1500, "seconds": 5, "tick": "", "payload": 64, "pairs": 12},
     "handshakes": {"clients": 16, "rooms": 64, "seconds": 5, "tick": "", "payload": 0, "pairs": 8},
+    "world": {"clients": 2000, "rooms": 0, "seconds": 4, "tick": "", "payload": 0, "pairs": 8},
 }
 
 
@@ -52,16 +54,17 @@ def arguments():
     add = parser.add_argument
     add("--server", required=True, type=pathlib.Path, help="the server's binary")
     add("--bench", required=True, type=pathlib.Path, help="ringcast-bench")
+    add("--micro", type=pathlib.Path, help="ringcast-micro; for world")
     add("scenario", nargs="?", default="fanout", choices=STANDARD,
         help="fanout: every client gets every state of its room; stalled: clients that do not read delay "
              "nobody; isolation: nor do one that floods and one that is malformed; workers: what a second worker costs; rooms: what chat in many rooms costs; "
-             "handshakes: what a token costs")
-    add("--clients", type=int, help="[5000; stalled: 1000; workers: 1000, then 5000; handshakes: 16 at once]")
+             "handshakes: what a token costs; world: what the world costs beside a room")
+    add("--clients", type=int, help="[5000; stalled: 1000; workers: 1000, then 5000; handshakes: 16 at once; world: 2000]")
     add("--rooms", type=int, help="fanout: spread the clients over that many [1; rooms: 1500; handshakes: 64]")
-    add("--seconds", type=int, help="of the window, or of each [60; 5]; rooms: messages of each room")
+    add("--seconds", type=int, help="of the window, or of each [60; 5; world: 4]; rooms: messages of each room")
     add("--tick", help="the server's --kart-tick [500ms; stalled: 20ms; workers: 100ms]")
     add("--payload", type=int, help="bytes of a state; 0: as it comes [0; 512]; rooms: of a message [64]")
-    add("--pairs", type=int, help="windows of each kind [stalled: 20; workers, rooms: 12; handshakes: 8]")
+    add("--pairs", type=int, help="windows of each kind [stalled: 20; workers, rooms: 12; handshakes, world: 8]")
     add("--stalled", type=int, help="clients that never read [10]")
     add("--slow", type=int, help="clients that read slowly [50; isolation: 100]")
     add("--slow-rate", type=int, default=1024, help="bytes a second of each of them [1024]")
@@ -69,6 +72,7 @@ def arguments():
     add("--period", default="1000ms", help="rooms: from one message of a room to the next [1000ms]")
     add("--ping", type=int, default=0, help="rooms: seconds from one ping of a client to the next, by both "
                                             "servers; 0: none [0]")
+    add("--walkers", type=int, default=8000, help="world: the server's own [8000]")
     add("--json", type=pathlib.Path, help="write all figures there, too")
     options = parser.parse_args()
     for name, value in STANDARD[options.scenario].items():
@@ -200,13 +204,14 @@ def fanout(options):
 
 
 SCENARIOS = {"fanout": fanout, "stalled": stalled.run, "isolation": stalled.run, "workers": workers.run,
-             "rooms": rooms.run, "handshakes": handshakes.run}
+             "rooms": rooms.run, "handshakes": handshakes.run, "world": world.run}
 
 
 def command_of(words):
-    """(program, its words), or None: --server PATH --bench PATH NAME ... is one of them."""
-    if len(words) > 4 and words[4] in COMMANDS:
-        return COMMANDS[words[4]], [*words[:4], *words[5:]]
+    """(program, its words), or None: --server PATH --bench PATH [--micro PATH] NAME ... is one of them."""
+    rest = words[6:] if words[4:5] == ["--micro"] else words[4:]
+    if rest and rest[0] in COMMANDS:
+        return COMMANDS[rest[0]], [*words[:4], *rest[1:]]
     return None
 
 

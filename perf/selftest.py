@@ -19,6 +19,7 @@ import selftest_micro
 import selftest_peers
 import selftest_scenarios
 import selftest_send
+import selftest_world
 from frames import close, header, text
 
 TICK = 0.1
@@ -449,7 +450,7 @@ async def main():
         passed, failed = 0, 0
         for cases, program in ((CASES, arguments.bench), (selftest_chat.CASES, arguments.bench),
                                (selftest_send.CASES, arguments.bench), (selftest_peers.CASES, arguments.bench),
-                               (selftest_micro.CASES, arguments.micro),
+                               (selftest_world.CASES, arguments.bench), (selftest_micro.CASES, arguments.micro),
                                ([*selftest_scenarios.CASES, *selftest_peers.COMMANDS], vars(arguments))):  # one group must not slow another
             counts = await judge_all(cases, program, folder)
             passed, failed = passed + counts[0], failed + counts[1]

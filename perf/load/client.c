@@ -220,6 +220,7 @@ static size_t take_answer(struct client *client, struct net *net, const uint8_t 
         client->deflate = answer.deflate;
         client->phase = CLIENT_OPEN;
         net->tally->opened += 1;
+        if (net->hooks->on_open != nullptr) net->hooks->on_open(net->run, client);
         return answer.size;
     case HANDSHAKE_REFUSED: break;
     }

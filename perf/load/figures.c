@@ -94,7 +94,8 @@ void figures_usage(const struct usage *used, bool with_server, const char *what,
     uint64_t server_ns = used->server_ns + used->server_softirq_ns;
     fprintf(out,
             "  \"server_load\": %.4f,\n  \"server_waited\": %.4f,\n  \"server_cpu_ns\": %" PRIu64
-            ",\n  \"server_ksoftirqd_ns\": %" PRIu64 ",\n  \"server_cpu_us_per_%s\": %.4f,\n",
-            load.server, load.server_waited, used->server_ns, used->server_softirq_ns, what,
-            count > 0 ? (double)server_ns / 1e3 / (double)count : 0);
+            ",\n  \"server_user_ns\": %" PRIu64 ",\n  \"server_ksoftirqd_ns\": %" PRIu64
+            ",\n  \"server_cpu_us_per_%s\": %.4f,\n",
+            load.server, load.server_waited, used->server_ns, used->server_user_ns,
+            used->server_softirq_ns, what, count > 0 ? (double)server_ns / 1e3 / (double)count : 0);
 }

@@ -8,6 +8,7 @@
 #include "senders.h"
 #include "talkers.h"
 #include "trouble.h"
+#include "world.h"
 #include <errno.h>
 #include <string.h>
 
@@ -48,6 +49,7 @@ int main(int argc, char **argv)
     if (strcmp(what, "talk") == 0) return talkers_main(argc - 1, argv + 1);
     if (strcmp(what, "knock") == 0) return knock_main(argc - 1, argv + 1);
     if (strcmp(what, "send") == 0) return senders_main(argc - 1, argv + 1);
+    if (strcmp(what, "world") == 0) return world_main(argc - 1, argv + 1);
     if (strcmp(what, "floor") == 0) return floor_main(argc - 1, argv + 1);
     if (strcmp(what, "broadcast") == 0) return broadcast_main(argc - 1, argv + 1);
     return receive_main(argc, argv);

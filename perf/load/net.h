@@ -13,6 +13,8 @@ struct client;
 struct net_hooks {
     /* Where this client asks to come in. */
     void (*wish)(void *run, const struct client *client, struct handshake_wish *wish);
+    /* It is in. nullptr: there is nothing to do then. */
+    void (*on_open)(void *run, struct client *client);
     /* A text or binary message has come, whole and checked as far as RFC 6455 goes. */
     void (*on_message)(void *run, struct client *client, const struct wire_frame *frame,
                        uint64_t now_ns);
@@ -32,6 +34,7 @@ struct net {
     uint8_t *scratch; /* scratch_size bytes; what one recv brings, after the client's rest */
     /* steered by stdin: */
     bool told;        /* a line has come; who obeys it clears this */
+    char line[32];    /* the beginning of it, without its end */
     bool told_to_end; /* stdin has ended */
 };
 

@@ -12,6 +12,7 @@ static const char help[] =
     "       ringcast-bench talk --help    chat in rooms\n"
     "       ringcast-bench send --help    say something to a server, or nothing\n"
     "       ringcast-bench knock --help   come, be greeted, leave\n"
+    "       ringcast-bench world --help   walk about in the world\n"
     "       ringcast-bench floor --help   a bare server of chat, to measure beside\n"
     "       ringcast-bench broadcast --help   a bare server of states, to measure beside\n"
     "\n"

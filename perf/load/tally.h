@@ -16,6 +16,12 @@
     X(FROM_THE_FUTURE, "a state was stamped later than it arrived, or numbered absurdly") \
     X(AFTER_CLOSE, "a frame followed the close frame")                                    \
     X(UNASKED_PONG, "a pong came that nobody asked for")                                  \
+    X(WORLD, "a message was not what the world may say")                                  \
+    X(NOT_ENTERED, "an update told of an entity that had not entered, or had left")       \
+    X(ENTERED_TWICE, "an entity entered that was in sight already")                       \
+    X(NOT_THERE, "an entity left that was not in sight")                                  \
+    X(ASTRAY, "a player was told of where it has not been")                               \
+    X(CORRECTED, "an honest player was put back, or refused")                             \
     X(DOES_NOT_READ, "the server did not take what a client sent")
 
 enum fault : uint8_t {

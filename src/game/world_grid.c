@@ -114,6 +114,7 @@ static void init_entities(struct world_grid *grid)
 
 static void init_cells(struct world_grid *grid, uint32_t count)
 {
+    memset(grid->viewer_marks, 0, (count + 62) / 64 * sizeof *grid->viewer_marks);
     for (uint32_t i = 0; i < count; i++)
         grid->cells[i] = (struct world_grid_cell){
             .shown_first = none, .waiting_first = none, .viewers = none, .seers = none};
@@ -141,6 +142,7 @@ void world_grid_init(struct world_grid *grid, struct arena *arena,
     grid->touched = take(arena, entities, sizeof(uint32_t));
     grid->changed = take(arena, entities, sizeof(uint32_t));
     grid->crowded = take(arena, cells, sizeof(uint32_t));
+    grid->viewer_marks = take(arena, (cells + 63) / 64, sizeof(uint64_t));
     grid->viewer_cells = take(arena, cells, sizeof(uint32_t));
     grid->groups = take(arena, entities, sizeof *grid->groups);
     grid->appeared = take(arena, cells, sizeof *grid->appeared);
@@ -172,14 +174,6 @@ void world_grid_put(struct world_grid *grid, uint32_t number, double x, double z
         mark_restless(grid, number);
 }
 
-static void leave_viewer_cells(struct world_grid *grid, struct world_grid_cell *cell)
-{
-    uint32_t last = grid->viewer_cells[--grid->viewer_cell_count];
-    grid->viewer_cells[cell->viewer_place] = last;
-    grid->cells[last].viewer_place = cell->viewer_place;
-    cell->area_cells = 0;
-}
-
 void world_grid_unlink_viewer(struct world_grid *grid, uint32_t number)
 {
     struct world_grid_entity *entity = &grid->entities[number];
@@ -193,7 +187,9 @@ void world_grid_unlink_viewer(struct world_grid *grid, uint32_t number)
         grid->entities[entity->previous_viewer].next_viewer = entity->next_viewer;
     else
         cell->viewers = entity->next_viewer;
-    if (cell->viewers == none) leave_viewer_cells(grid, cell);
+    if (cell->viewers != none) return;
+    grid->viewer_marks[entity->cell / 64] &= ~(1ULL << entity->cell % 64);
+    cell->area_cells = 0;
 }
 
 void world_grid_unlink_seer(struct world_grid *grid, uint32_t number)

@@ -41,16 +41,26 @@ static void circle_remove(struct world_grid *grid, uint32_t *first, uint32_t *co
 
 /* --- Lists of viewers ------------------------------------------------------------------------- */
 
+/* Row by row: cells that are near each other are seen by the same, and what was written or sent for
+ * one of them is still at hand for the next. */
+static void list_viewer_cells(struct world_grid *grid)
+{
+    uint32_t words = (grid->columns * grid->rows + 63) / 64;
+    grid->viewer_cell_count = 0;
+    for (uint32_t i = 0; i < words; i++)
+        for (uint64_t marks = grid->viewer_marks[i]; marks != 0; marks &= marks - 1)
+            grid->viewer_cells[grid->viewer_cell_count++] =
+                i * 64 + (uint32_t)__builtin_ctzll(marks);
+}
+
 static void link_viewer(struct world_grid *grid, uint32_t number)
 {
     struct world_grid_entity *entity = &grid->entities[number];
     struct world_grid_cell *cell = &grid->cells[entity->cell];
-    if (cell->viewers == none) {
-        cell->viewer_place = grid->viewer_cell_count;
-        grid->viewer_cells[grid->viewer_cell_count++] = entity->cell;
-    } else {
+    if (cell->viewers == none)
+        grid->viewer_marks[entity->cell / 64] |= 1ULL << entity->cell % 64;
+    else
         grid->entities[cell->viewers].previous_viewer = number;
-    }
     entity->next_viewer = cell->viewers;
     entity->previous_viewer = none;
     entity->is_linked = true;
@@ -296,6 +306,7 @@ void world_grid_tick(struct world_grid *grid)
     grid->restless_count = 0;
     for (uint32_t i = 0; i < grid->crowded_count; i++)
         show_waiting(grid, grid->crowded[i]);
+    list_viewer_cells(grid);
     for (uint32_t i = 0; i < grid->viewer_cell_count; i++)
         fit_area(grid, grid->viewer_cells[i]);
     group_touched(grid);
