@@ -44,11 +44,15 @@ struct ring_config {
     uint32_t entries;             /* submission queue; a power of two */
     uint32_t receive_buffers;     /* a power of two */
     uint32_t receive_buffer_size; /* bytes */
+    /* microseconds; a wait may go on for so long, for many completions to be had at once, and ends
+     * then if there is any; 0, or on kernels before 6.12: it ends with the first */
+    uint32_t batch_us;
 };
 
 /* Counts since the ring was opened. */
 struct ring_stats {
     uint64_t waits;          /* times the thread went to the kernel to wait */
+    uint64_t waited_ns;      /* how long it was there in all */
     uint64_t submits;        /* further times it went there only to hand over operations */
     uint64_t queue_full;     /* operations that found the submission queue full */
     uint64_t overflows;      /* times completions had overflowed into the kernel's own list */
@@ -98,7 +102,7 @@ struct ring_backend {
     bool (*wake_arm)(struct ring *ring, struct ring_token token);
     void (*wake)(struct ring *ring);
     void (*submit)(struct ring *ring);
-    void (*wait)(struct ring *ring, uint64_t until_ns);
+    struct instant (*wait)(struct ring *ring, uint64_t until_ns);
     uint32_t (*take)(struct ring *ring, struct ring_event *events, uint32_t max);
     struct instant (*now)(struct ring *ring);
     void (*entropy)(struct ring *ring, struct bytes out);
@@ -270,11 +274,12 @@ static inline void ring_submit(struct ring *ring)
 }
 
 /* Hands over what was submitted and sleeps until a completion comes or the monotonic clock
- * reaches `until_ns` (UINT64_MAX: no such time). Returns the time. */
+ * reaches `until_ns` (UINT64_MAX: no such time). With ring_config.batch_us it sleeps on after the
+ * first completion, but never beyond `until_ns`, nor when completions were left from before.
+ * Returns the time. */
 static inline struct instant ring_wait(struct ring *ring, uint64_t until_ns)
 {
-    ring->backend->wait(ring, until_ns);
-    return ring->backend->now(ring);
+    return ring->backend->wait(ring, until_ns);
 }
 
 /* The completions that are there, at most `max`; 0 when there is none. Each one is to be given
