@@ -102,7 +102,8 @@ bool conn_read_stopped(struct conn_shared *shared, uint64_t duration_ns)
         }
         read_on(conn);
         if (list_is_empty(&stopped) || ring_now(shared->ring).ns < until_ns) continue;
-        list_move_all(&stopped, &shared->stopped); /* who was not looked at is first the next time */
+        /* who was not looked at is first the next time */
+        list_move_all(&stopped, &shared->stopped);
         list_move_all(&shared->stopped, &stopped);
         return true;
     }

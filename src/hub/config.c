@@ -110,8 +110,8 @@ static const struct option options[] = {
     {"flush-load", "N", "50", nullptr, 0, 100, AT(flush_load), OPTION_COUNT,
      "how busy that is, percent of a core; it is over below a fifth of it; 0: always"},
     {"wake-batch", "TIME", "0us", nullptr, 0, 10'000, AT(wake_batch_us), OPTION_MOMENT,
-     "how long a worker that is idle may sleep on after the first of what comes in, to take more of "
-     "it at once (Linux 6.12 or newer); 0us: it wakes up at once"},
+     "how long a worker that sleeps may go on sleeping when something comes in, to take more of it "
+     "at once (Linux 6.12 or newer); 0us: it wakes up at once"},
     {"deflate-threshold", "SIZE", "512", nullptr, 0, 1'073'741'824, AT(deflate_threshold),
      OPTION_SIZE,
      "smaller messages are sent uncompressed, also to who agreed to permessage-deflate"},

@@ -197,8 +197,8 @@ static bool has_more(struct worker *worker)
     return must_shed(worker) || worker->more_mail || worker->more_stopped ||
            worker->event_next < worker->event_count || !worker->wake_armed ||
            !list_is_empty(&worker->outboxes.dirty) || !list_is_empty(&worker->outboxes.due) ||
-           !list_is_empty(&worker->outboxes.held) ||
-           !list_is_empty(&worker->conns.waiting) || !list_is_empty(&worker->conns.drained);
+           !list_is_empty(&worker->outboxes.held) || !list_is_empty(&worker->conns.waiting) ||
+           !list_is_empty(&worker->conns.drained);
 }
 
 /* The end of so many steps of a wheel; UINT64_MAX stays what it is. */

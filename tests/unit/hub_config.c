@@ -53,7 +53,8 @@ TEST("events linger, and wake-ups are batched, for moments that are bounded, and
     EXPECT_EQ(config.flush_window_us, 0);
     EXPECT_EQ(config.flush_load, 50);
     EXPECT_EQ(config.wake_batch_us, 0);
-    EXPECT(reads(WORDS("--flush-window=5ms", "--flush-load=0"), WORDS("RINGCAST_WAKE_BATCH=250us")));
+    EXPECT(
+        reads(WORDS("--flush-window=5ms", "--flush-load=0"), WORDS("RINGCAST_WAKE_BATCH=250us")));
     EXPECT_EQ(config.flush_window_us, 5000);
     EXPECT_EQ(config.flush_load, 0);
     EXPECT_EQ(config.wake_batch_us, 250);
