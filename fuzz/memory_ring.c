@@ -184,10 +184,10 @@ static struct instant now(struct ring *)
     return (struct instant){.ns = now_ns, .wall_ms = 1'700'000'000'000 + now_ns / 1'000'000};
 }
 
-static struct instant wait(struct ring *ring, uint64_t)
+static struct instant wait(struct ring *its, uint64_t)
 {
     hand_over();
-    return now(ring);
+    return now(its);
 }
 
 static bool settled(struct ring *)
