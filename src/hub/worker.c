@@ -243,7 +243,7 @@ static void set_window(struct worker *worker)
     struct outbox_window *window = &worker->outboxes.window;
     if (window->size_ns == 0) return;
     uint64_t least = worker->config->flush_load, load = weigh_load(worker);
-    if (load != UINT64_MAX) worker->busy = load >= (worker->busy ? least / 5 : least);
+    if (load != UINT64_MAX) worker->busy = load >= least || (worker->busy && load * 5 >= least);
     window->open = worker->busy && !outbox_is_over(&worker->outboxes);
 }
 

@@ -49,7 +49,8 @@ static void end_first(struct outbox_set *set)
 /* For those who begin to linger now. */
 static struct list *slice_of(struct outbox_window *window, uint64_t now_ns)
 {
-    uint64_t slice_ns = window->size_ns / outbox_slices_a_window;
+    constexpr uint32_t parts = outbox_slices_a_window;
+    uint64_t slice_ns = (window->size_ns + parts - 1) / parts;
     uint32_t last = index_at(window, window->count - 1);
     if (window->count == 0 || now_ns - window->begun_ns[last] >= slice_ns) {
         assert(window->count < outbox_slices); /* those that were due are gone */

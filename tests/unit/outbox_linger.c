@@ -216,6 +216,19 @@ static void flush_and_check(void)
     }
 }
 
+TEST("a window of a nanosecond has room for all that is pushed in it")
+{
+    begin();
+    set.window.size_ns = 1;
+    for (uint32_t i = 0; i < boxes_max; i++) {
+        push(i, FRAME_EVENT, 'a');
+        outbox_linger(&set, now_ns);
+    }
+    now_ns += 1;
+    EXPECT(flushed().size > boxes_max);
+    end();
+}
+
 TEST("whatever is pushed and however often is flushed, nobody lingers for longer than the window")
 {
     struct random chance = {.state = 7};
