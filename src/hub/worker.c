@@ -311,7 +311,9 @@ static void worker_shed(struct worker *worker)
     for (uint32_t i = 0; i < sheds_a_turn && must_shed(worker); i++) {
         struct outbox *worst = outbox_worst(&worker->outboxes);
         struct conn *conn = list_entry(worst, struct conn, outbox);
-        if (conn->answered) { /* its memory is bounded in its own way, and not what is short */
+        /* The memory of some is bounded in its own way, and not what is short; and who watches the
+         * server must see what happens. */
+        if (conn->answered || conn->listener == LISTENER_ADMIN) {
             outbox_spare(&worker->outboxes, worst);
             continue;
         }
