@@ -280,11 +280,11 @@ static void write_memory(const struct tally *tally, struct writer *out)
            "Times the completion queue had overflowed.", tally->ring_overflows);
     single(out, "ringcast_uring_waits_total", "counter",
            "Times a worker went to the kernel to wait.", tally->ring_waits);
-    head(out, "ringcast_uring_waited_seconds_total", "counter",
-         "How long workers were there: what is left of each one's time is its load.");
-    write_format(out, "ringcast_uring_waited_seconds_total %llu.%06llu\n",
-                 (unsigned long long)(tally->ring_waited_ns / 1'000'000'000),
-                 (unsigned long long)(tally->ring_waited_ns / 1000 % 1'000'000));
+    head(out, "ringcast_worker_cpu_seconds_total", "counter",
+         "CPU time of the workers' threads: of a core each, that is their load.");
+    write_format(out, "ringcast_worker_cpu_seconds_total %llu.%06llu\n",
+                 (unsigned long long)(tally->cpu_ns / 1'000'000'000),
+                 (unsigned long long)(tally->cpu_ns / 1000 % 1'000'000));
     single(out, "ringcast_flush_windows_open", "gauge",
            "Workers that are busy enough for events to wait (--flush-window).",
            tally->windows_open);
@@ -354,7 +354,7 @@ void metrics_collect(const struct worker *worker, struct tally *tally)
         .ring_queue_full = ring->queue_full,
         .ring_overflows = ring->overflows,
         .ring_waits = ring->waits,
-        .ring_waited_ns = ring->waited_ns,
+        .cpu_ns = ring_cpu_ns(&worker->ring),
         .windows_open = worker->outboxes.window.open,
         .accept_pauses = worker->listeners[LISTENER_PUBLIC].pauses +
                          worker->listeners[LISTENER_WORLD].pauses +

@@ -166,7 +166,7 @@ static void ready_parts(struct worker *worker)
     log_init(&worker->log, config->log_level, json, (uint16_t)worker->index, config->log_burst);
     worker->now = ring_now(&worker->ring);
     worker->weighed_ns = worker->now.ns;
-    worker->weighed_waits_ns = worker->ring.stats.waited_ns;
+    worker->weighed_cpu_ns = ring_cpu_ns(&worker->ring);
     wheel_init(&worker->wheel, instant_ms(worker->now));
     wheel_init(&worker->ticks, worker->now.ns / tick_step_ns);
     ring_entropy(&worker->ring, (struct bytes){(uint8_t *)&worker->random, sizeof worker->random});

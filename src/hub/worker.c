@@ -222,18 +222,17 @@ static uint64_t next_turn_ns(struct worker *worker)
     return due_ns < next_ns ? due_ns : next_ns;
 }
 
-/* The share of the time since it was last weighed in which the worker did not wait, in percent, or
- * UINT64_MAX when that is not long ago. */
+/* How much of a core the worker has used since it was last weighed, in percent, or UINT64_MAX when
+ * that is not long ago. */
 static uint64_t weigh_load(struct worker *worker)
 {
     constexpr uint64_t weighing_ns = 50'000'000;
-    uint64_t waited_ns = worker->ring.stats.waited_ns;
     uint64_t since_ns = worker->now.ns - worker->weighed_ns;
     if (since_ns < weighing_ns) return UINT64_MAX;
-    uint64_t waits_ns = waited_ns - worker->weighed_waits_ns;
+    uint64_t cpu_ns = ring_cpu_ns(&worker->ring), used_ns = cpu_ns - worker->weighed_cpu_ns;
     worker->weighed_ns = worker->now.ns;
-    worker->weighed_waits_ns = waited_ns;
-    return waits_ns < since_ns ? (since_ns - waits_ns) * 100 / since_ns : 0;
+    worker->weighed_cpu_ns = cpu_ns;
+    return used_ns * 100 / since_ns;
 }
 
 /* The flush window is for a worker that is busy, and what it saves must not close it again. Nor is

@@ -110,9 +110,9 @@ struct worker {
     struct timer drain_timer;
     uint64_t drain_end_ms;
     /* its load is weighed from time to time; see hub/worker.c */
-    uint64_t weighed_ns, weighed_waits_ns; /* when it last was, and what it had waited by then */
-    bool busy;                             /* then: the flush window may be open */
-    bool counted_empty;                    /* in hub.empty */
+    uint64_t weighed_ns, weighed_cpu_ns; /* when it last was, and what it had used by then */
+    bool busy;                           /* then: the flush window may be open */
+    bool counted_empty;                  /* in hub.empty */
     bool more_stopped;             /* connections may be read on after the next turn's events */
     bool more_mail;                /* the mailbox was left with some in it */
     uint32_t said;                 /* events in this turn; see events_a_turn_max */

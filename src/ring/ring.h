@@ -52,7 +52,6 @@ struct ring_config {
 /* Counts since the ring was opened. */
 struct ring_stats {
     uint64_t waits;          /* times the thread went to the kernel to wait */
-    uint64_t waited_ns;      /* how long it was there in all */
     uint64_t submits;        /* further times it went there only to hand over operations */
     uint64_t queue_full;     /* operations that found the submission queue full */
     uint64_t overflows;      /* times completions had overflowed into the kernel's own list */
@@ -102,9 +101,10 @@ struct ring_backend {
     bool (*wake_arm)(struct ring *ring, struct ring_token token);
     void (*wake)(struct ring *ring);
     void (*submit)(struct ring *ring);
-    struct instant (*wait)(struct ring *ring, uint64_t until_ns);
+    void (*wait)(struct ring *ring, uint64_t until_ns);
     uint32_t (*take)(struct ring *ring, struct ring_event *events, uint32_t max);
     struct instant (*now)(struct ring *ring);
+    uint64_t (*cpu_ns)(const struct ring *ring);
     void (*entropy)(struct ring *ring, struct bytes out);
 };
 
@@ -279,7 +279,8 @@ static inline void ring_submit(struct ring *ring)
  * Returns the time. */
 static inline struct instant ring_wait(struct ring *ring, uint64_t until_ns)
 {
-    return ring->backend->wait(ring, until_ns);
+    ring->backend->wait(ring, until_ns);
+    return ring->backend->now(ring);
 }
 
 /* The completions that are there, at most `max`; 0 when there is none. Each one is to be given
@@ -293,6 +294,12 @@ static inline struct instant ring_wait(struct ring *ring, uint64_t until_ns)
 static inline struct instant ring_now(struct ring *ring)
 {
     return ring->backend->now(ring);
+}
+
+/* The CPU time that the calling thread, its owner, has used: the kernel's work for it, too. */
+static inline uint64_t ring_cpu_ns(const struct ring *ring)
+{
+    return ring->backend->cpu_ns(ring);
 }
 
 /* Fills `out` with random bytes fit for secrets. */

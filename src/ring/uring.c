@@ -379,6 +379,13 @@ static struct instant uring_now(struct ring *)
                                 (uint64_t)wall.tv_sec * 1000 + (uint64_t)wall.tv_nsec / 1'000'000};
 }
 
+static uint64_t uring_cpu_ns(const struct ring *)
+{
+    struct timespec used;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+    return (uint64_t)used.tv_sec * 1'000'000'000 + (uint64_t)used.tv_nsec;
+}
+
 /* How long this wait may go on for the sake of more completions, microseconds. Never while some
  * are there to be taken, in the queue or behind it. */
 static unsigned batch_us(const struct uring *uring, uint64_t left_ns)
@@ -405,18 +412,15 @@ static int wait_at_most(struct uring *uring, uint64_t left_ns)
                                                 &timeout, batch, nullptr);
 }
 
-static struct instant uring_wait(struct ring *ring, uint64_t until_ns)
+static void uring_wait(struct ring *ring, uint64_t until_ns)
 {
     struct uring *uring = uring_of(ring);
     ring->stats.waits += 1;
-    uint64_t began_ns = uring_now(ring).ns;
-    int taken = wait_at_most(uring, until_ns > began_ns ? until_ns - began_ns : 0);
+    uint64_t now_ns = uring_now(ring).ns;
+    int taken = wait_at_most(uring, until_ns > now_ns ? until_ns - now_ns : 0);
     assert(taken >= 0 || taken == -ETIME || taken == -EINTR || taken == -EAGAIN ||
            taken == -EBUSY || taken == -ENOMEM);
     after_submit(uring);
-    struct instant now = uring_now(ring);
-    ring->stats.waited_ns += now.ns - began_ns;
-    return now;
 }
 
 /* With DEFER_TASKRUN the kernel makes about twenty completions a visit and says by
@@ -567,6 +571,7 @@ static const struct ring_backend uring_backend = {
     .wait = uring_wait,
     .take = uring_take,
     .now = uring_now,
+    .cpu_ns = uring_cpu_ns,
     .entropy = uring_entropy,
 };
 

@@ -89,10 +89,10 @@ static void submit(struct ring *to)
     kernel->submit(to);
 }
 
-static struct instant wait(struct ring *on, uint64_t until_ns)
+static void wait(struct ring *on, uint64_t until_ns)
 {
     hand_over(on);
-    return kernel->wait(on, until_ns);
+    kernel->wait(on, until_ns);
 }
 
 static void step_between(void)

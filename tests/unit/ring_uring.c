@@ -384,7 +384,6 @@ TEST("a wait for a batch goes on after the first completion, and ends with what 
     EXPECT(ended_ns < began_ns + 30'000'000'000);
     EXPECT(!kernel_batches() || ended_ns >= began_ns + batch_us * 1000ULL);
     EXPECT_EQ(ring.stats.waits, 1);
-    EXPECT(ring.stats.waited_ns > 0 && ring.stats.waited_ns <= ended_ns - began_ns);
     pthread_join(thread, nullptr);
     uint32_t bytes = 0; /* the two may have come as one */
     for (uint32_t count; (count = ring_take(&ring, held, 8)) > 0;)
