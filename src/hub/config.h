@@ -38,6 +38,9 @@ struct config {
     uint32_t origin_count;
     uint32_t frame_memory;      /* bytes, per worker */
     bool send_past;             /* frames may be sent past an empty outbox */
+    uint32_t flush_window_us;   /* how long events may linger; 0: not at all */
+    uint32_t flush_load;        /* percent of a core from which on they do */
+    uint32_t wake_batch_us;     /* how long a wait may go on for more to come */
     uint32_t deflate_threshold; /* bytes of a payload; smaller ones are sent as they are */
     uint32_t kart_tick_ms;
     enum outbox_policy kart_slow; /* what a member gets who reads too slowly */
@@ -118,6 +121,9 @@ void config_write_help(struct writer *out);
 /* "500ms", "25s", "2m", "1h" or a bare number of milliseconds. False when it is none of these,
  * or more than 2^32-1 ms. */
 [[nodiscard]] bool config_parse_duration(struct text text, uint32_t *ms);
+
+/* "250us" or "5ms". False when it is neither, or more than 2^32-1 us. */
+[[nodiscard]] bool config_parse_moment(struct text text, uint32_t *us);
 
 /* "4096", "64KiB", "1MiB". False when it is none of these, or more than 2^32-1 bytes. */
 [[nodiscard]] bool config_parse_size(struct text text, uint32_t *bytes);

@@ -232,6 +232,9 @@ static void write_traffic(const struct tally *tally, struct writer *out)
     single(out, "ringcast_sends_fast_short_total", "counter",
            "Frames sent past an outbox of which the kernel took a part, or nothing.",
            conns->sends_now_short);
+    single(out, "ringcast_flushes_lingered_total", "counter",
+           "Times that a client's events waited for others to be sent with (--flush-window).",
+           outboxes->lingered);
     head(out, "ringcast_dropped_total", "counter",
          "Frames that were queued for a client and not sent.");
     write_format(out, "ringcast_dropped_total{policy=\"conflate\",reason=\"slow\"} %llu\n",
@@ -317,6 +320,14 @@ static void write_memory(const struct tally *tally, struct writer *out)
            "Times the completion queue had overflowed.", tally->ring_overflows);
     single(out, "ringcast_uring_waits_total", "counter",
            "Times a worker went to the kernel to wait.", tally->ring_waits);
+    head(out, "ringcast_worker_cpu_seconds_total", "counter",
+         "CPU time of the workers' threads: of a core each, that is their load.");
+    write_format(out, "ringcast_worker_cpu_seconds_total %llu.%06llu\n",
+                 (unsigned long long)(tally->cpu_ns / 1'000'000'000),
+                 (unsigned long long)(tally->cpu_ns / 1000 % 1'000'000));
+    single(out, "ringcast_flush_windows_open", "gauge",
+           "Workers that are busy enough for events to wait (--flush-window).",
+           tally->windows_open);
     single(out, "ringcast_accept_pauses_total", "counter",
            "Times accepting stopped for want of descriptors.", tally->accept_pauses);
     single(out, "ringcast_log_lines_dropped_total", "counter",
@@ -383,11 +394,13 @@ void metrics_collect(const struct worker *worker, struct tally *tally)
         .ring_queue_full = ring->queue_full,
         .ring_overflows = ring->overflows,
         .ring_waits = ring->waits,
+        .cpu_ns = ring_cpu_ns(&worker->ring),
+        .windows_open = worker->outboxes.window.open,
         .accept_pauses = worker->listeners[LISTENER_PUBLIC].pauses +
                          worker->listeners[LISTENER_WORLD].pauses +
                          worker->listeners[LISTENER_ADMIN].pauses,
         .log_dropped = worker->log.dropped,
-        .timers = worker->wheel.count,
+        .timers = worker->wheel.count + worker->ticks.count,
         .memory = worker->arena.used,
         .token_hits = worker->token_cache.hits,
         .token_misses = worker->token_cache.misses,

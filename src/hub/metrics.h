@@ -63,6 +63,7 @@ struct tally {
     uint64_t frames_live, frame_bytes, reply_bytes, bytes_owed, storage_in_use, message_buffers,
         request_buffers, receive_buffers_free;
     uint64_t ring_out_of_buffers, ring_queue_full, ring_overflows, ring_waits;
+    uint64_t cpu_ns, windows_open;
     uint64_t accept_pauses, log_dropped, timers, memory;
     uint64_t token_hits, token_misses; /* of tokens whose signature takes long to check */
     uint64_t refusal_count;

@@ -21,6 +21,12 @@ struct hub_room *rooms_find(struct worker *worker, struct text name)
     return link != nullptr ? list_entry(link, struct hub_room, room.by_name) : nullptr;
 }
 
+/* The clock of rooms that tick. */
+static uint64_t tick_now(const struct worker *worker)
+{
+    return worker->now.ns / tick_step_ns;
+}
+
 static struct hub_room *add_room(struct worker *worker, enum game_kind kind, struct text name,
                                  bool is_static)
 {
@@ -37,7 +43,8 @@ static struct hub_room *add_room(struct worker *worker, enum game_kind kind, str
     list_init(&room->unserved);
     for (size_t i = 0; i < game_dismissals; i++)
         list_init(&room->dismissed[i]);
-    room_init(&room->room, name, kind, key, tick_ms, (uint32_t)hash, instant_ms(worker->now));
+    room_init(&room->room, name, kind, key, tick_ms * tick_steps_a_ms, (uint32_t)hash,
+              tick_now(worker));
     room->room.is_static = is_static;
     room->room.policy = worker->policies[kind];
     room->room.tick.kind = TIMER_ROOM;
@@ -132,7 +139,7 @@ static bool is_home(const struct worker *worker, const struct hub_room *room)
 void rooms_close(struct worker *worker, struct hub_room *room)
 {
     assert(!room->busy);
-    wheel_clear(&worker->wheel, &room->room.tick);
+    wheel_clear(room->room.tick_period > 0 ? &worker->ticks : &worker->wheel, &room->room.tick);
     table_remove(&worker->rooms_by_name, &room->room.by_name);
     rooms_hide(worker, room);
     room_deinit(&room->room, &worker->frames);
@@ -207,15 +214,15 @@ bool rooms_refresh(struct worker *worker, struct hub_room *room)
 
 void rooms_watch(struct worker *worker, struct hub_room *room)
 {
-    if (room->room.tick_ms == 0) return; /* nothing is shown again and again */
+    if (room->room.tick_period == 0) return; /* nothing is shown again and again */
     bool watched = room->room.seat_count > 0 || room->subscribers != 0;
     if (!watched) {
-        wheel_clear(&worker->wheel, &room->room.tick);
+        wheel_clear(&worker->ticks, &room->room.tick);
         rooms_hide(worker, room); /* nobody keeps it fresh */
     } else if (!wheel_is_set(&room->room.tick)) {
         /* The clock stood still while nobody watched; it goes on where its grid would be now. */
-        room_next_tick(&room->room, instant_ms(worker->now));
-        wheel_set(&worker->wheel, &room->room.tick, room->room.tick_due_ms);
+        room_next_tick(&room->room, tick_now(worker));
+        wheel_set(&worker->ticks, &room->room.tick, room->room.tick_due);
     }
 }
 
@@ -297,8 +304,8 @@ static void tick(struct worker *worker, struct hub_room *room)
     struct kind_metrics *metrics = &worker->metrics.kinds[room->room.kind];
     uint64_t begun_ns = ring_now(&worker->ring).ns;
     metrics->ticks += 1;
-    metrics->tick_overruns += room_next_tick(&room->room, instant_ms(worker->now));
-    wheel_set(&worker->wheel, &room->room.tick, room->room.tick_due_ms);
+    metrics->tick_overruns += room_next_tick(&room->room, tick_now(worker));
+    wheel_set(&worker->ticks, &room->room.tick, room->room.tick_due);
     struct list left_behind;
     list_init(&left_behind);
     for (uint32_t i = 0; i < worker->tick_burst && encode(worker, room); i++) {
@@ -311,7 +318,7 @@ static void tick(struct worker *worker, struct hub_room *room)
 
 void rooms_on_timer(struct worker *worker, struct hub_room *room)
 {
-    if (room->room.tick_ms > 0)
+    if (room->room.tick_period > 0)
         tick(worker, room);
     else
         events_on_timer(worker, room);

@@ -69,7 +69,8 @@ static void reserve(struct worker *worker, struct arena *arena, const struct hub
     constexpr uint32_t gathers_max = 8;
     const struct ring_config ring = {.entries = ring_entries,
                                      .receive_buffers = ring_receive_buffers,
-                                     .receive_buffer_size = ring_receive_buffer_size};
+                                     .receive_buffer_size = ring_receive_buffer_size,
+                                     .batch_us = config->wake_batch_us};
     uint32_t static_rooms = game_kinds;
     worker->conns.config = conn_config_of(config);
     /* Every outbox may be long, and then some are left: shedding is for memory that is really
@@ -166,7 +167,10 @@ static void ready_parts(struct worker *worker)
     bool json = config->log_format == LOG_FORMAT_JSON;
     log_init(&worker->log, config->log_level, json, (uint16_t)worker->index, config->log_burst);
     worker->now = ring_now(&worker->ring);
+    worker->weighed_ns = worker->now.ns;
+    worker->weighed_cpu_ns = ring_cpu_ns(&worker->ring);
     wheel_init(&worker->wheel, instant_ms(worker->now));
+    wheel_init(&worker->ticks, worker->now.ns / tick_step_ns);
     ring_entropy(&worker->ring, (struct bytes){(uint8_t *)&worker->random, sizeof worker->random});
     worker->rooms_by_name.hash_key = worker->hub->hash_key;
     idempotency_set_key(&worker->done, worker->hub->hash_key);
@@ -182,6 +186,7 @@ static void ready_parts(struct worker *worker)
     worker->conns.timer_kind = TIMER_CONN;
     worker->conns.now = worker->now;
     worker->drain_timer.kind = TIMER_DRAIN;
+    worker->outboxes.window.size_ns = config->flush_window_us * 1000ULL;
     worker->outboxes.twins.threshold = config->deflate_threshold;
     ready_kinds(worker);
     for (size_t i = 0; i < game_kinds; i++)
