@@ -75,6 +75,7 @@ struct sim_operation {
     bool queued;    /* not yet taken by the kernel */
     bool scheduled; /* its completion is due */
     bool once;
+    bool cancelled; /* too late to stop its completion, which then is its last */
     struct ring_token token, target;
     uint32_t ring;
     uint32_t generation;

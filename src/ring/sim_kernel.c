@@ -238,7 +238,7 @@ static void receive_bytes(struct sim *sim, struct sim_operation *operation)
     size = sim_pipe_read(&socket->in, data, draw_size(sim, size));
     sim_wake_timer(sim, socket->timer); /* it may write on */
     /* A completion that does not fit ends a multishot operation, and so do other things. */
-    bool last = operation->once || queue_is_full(ring);
+    bool last = operation->once || operation->cancelled || queue_is_full(ring);
     if (!last && sim_chance(sim, sim->options.faults.ends)) {
         last = true;
         sim->counts.ends += 1;
@@ -300,7 +300,8 @@ static void work_accept(struct sim *sim, struct sim_operation *operation)
     struct sim_ring *ring = &sim->rings[operation->ring];
     int fd = sim_take_connection(sim, listener);
     if (fd == -EAGAIN) return;
-    if (fd < 0 || queue_is_full(ring) || sim_chance(sim, sim->options.faults.ends)) {
+    bool last = fd < 0 || operation->cancelled || queue_is_full(ring);
+    if (last || sim_chance(sim, sim->options.faults.ends)) {
         finish(sim, operation, fd);
         return;
     }
@@ -326,23 +327,36 @@ static bool is_same(struct ring_token left, struct ring_token right)
            ((left.generation ^ right.generation) & ring_generation_mask) == 0;
 }
 
-static void work_cancel(struct sim *sim, struct sim_operation *operation)
+static struct sim_operation *target_of(struct sim *sim, const struct sim_operation *operation)
 {
-    struct sim_operation *target = nullptr;
-    for (uint32_t i = 0; i < sim->operations_touched && target == nullptr; i++) {
+    for (uint32_t i = 0; i < sim->operations_touched; i++) {
         struct sim_operation *candidate = &sim->operations[i];
         if (candidate->used && !candidate->queued && candidate->ring == operation->ring &&
             candidate->token.op != RING_CANCEL && is_same(candidate->token, operation->target))
-            target = candidate;
+            return candidate;
     }
-    /* One whose completion is being made can no longer be stopped. */
+    return nullptr;
+}
+
+static void end_cancelled(struct sim *sim, struct sim_operation *target)
+{
+    if (target->token.op == RING_WAKE) sim->rings[target->ring].wake = sim_none;
+    finish(sim, target, -ECANCELED);
+}
+
+/* One whose completion is being made can no longer be stopped. It ends with that all the same: also
+ * a multishot operation goes on for nobody who cancelled it. */
+static void work_cancel(struct sim *sim, struct sim_operation *operation)
+{
+    struct sim_operation *target = target_of(sim, operation);
     bool late =
         target != nullptr && target->scheduled && sim_chance(sim, sim->options.faults.late_cancel);
-    if (late) sim->counts.late_cancels += 1;
     int32_t result = target == nullptr ? -ENOENT : late ? -EALREADY : 0;
-    if (target != nullptr && !late) {
-        if (target->token.op == RING_WAKE) sim->rings[target->ring].wake = sim_none;
-        finish(sim, target, -ECANCELED);
+    if (late) {
+        sim->counts.late_cancels += 1;
+        target->cancelled = true;
+    } else if (target != nullptr) {
+        end_cancelled(sim, target);
     }
     finish(sim, operation, result);
 }
@@ -359,6 +373,7 @@ static void work_wake(struct sim *sim, struct sim_operation *operation)
 void sim_work(struct sim *sim, uint32_t index)
 {
     struct sim_operation *operation = sim_operation_at(index);
+    uint32_t generation = operation->generation;
     operation->scheduled = false;
     switch (operation->token.op) {
     case RING_ACCEPT: work_accept(sim, operation); break;
@@ -369,6 +384,7 @@ void sim_work(struct sim *sim, uint32_t index)
     case RING_WAKE: work_wake(sim, operation); break;
     case RING_CANCEL: work_cancel(sim, operation); break;
     }
+    if (operation->generation == generation && operation->cancelled) end_cancelled(sim, operation);
 }
 
 /* --- Submission ------------------------------------------------------------------------------- */
