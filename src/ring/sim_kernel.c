@@ -389,6 +389,19 @@ void sim_work(struct sim *sim, uint32_t index)
 
 /* --- Submission ------------------------------------------------------------------------------- */
 
+/* Its target may end by itself before, and somebody else stand in its place. */
+static void issue_cancel(struct sim *sim, struct sim_operation *operation)
+{
+    uint32_t most_us = sim->options.faults.cancel_us_max;
+    if (most_us == 0) {
+        work_cancel(sim, operation);
+        return;
+    }
+    operation->scheduled = true;
+    sim_push(sim, DUE_OPERATION, sim_index_of(operation), operation->generation,
+             sim->now_ns + random_below(&sim->faults, most_us) * 1000);
+}
+
 /* The kernel takes an operation: what is possible at once happens soon. */
 static void issue(struct sim *sim, struct sim_operation *operation)
 {
@@ -402,23 +415,24 @@ static void issue(struct sim *sim, struct sim_operation *operation)
         else
             sim_kick(sim, sim_index_of(operation));
         break;
-    case RING_CANCEL:
-        if (random_below(&sim->network, 2) == 0)
-            sim_kick(sim, sim_index_of(operation));
-        else
-            work_cancel(sim, operation);
-        break;
+    case RING_CANCEL: issue_cancel(sim, operation); break;
     default: sim_kick(sim, sim_index_of(operation)); break;
     }
 }
 
-static uint32_t draw_taken(struct sim *sim, const struct sim_ring *ring)
+static uint32_t draw_taken(struct sim *sim, struct sim_ring *ring)
 {
+    const struct sim_faults *faults = &sim->options.faults;
     uint32_t count = ring->queue_count;
     if (count == 0) return 0;
-    bool none = sim_chance(sim, sim->options.faults.submit_none);
-    bool fewer = sim_chance(sim, sim->options.faults.submit_fewer);
+    bool still = faults->shortage_us_max > 0 && sim->now_ns < ring->short_until_ns;
+    bool none = still || sim_chance(sim, faults->submit_none);
+    bool fewer = sim_chance(sim, faults->submit_fewer);
     sim->counts.submits_short += none || fewer;
+    /* A kernel that is short of memory is so for a while, in which events come all the same. */
+    if (none && !still && faults->shortage_us_max > 0)
+        ring->short_until_ns =
+            sim->now_ns + random_below(&sim->faults, faults->shortage_us_max) * 1000;
     return none ? 0 : fewer ? (uint32_t)random_below(&sim->faults, count) : count;
 }
 
