@@ -94,9 +94,11 @@ static void on_state(struct client *client, const uint8_t *data, uint32_t size)
 
 static bool is(const uint8_t *data, uint32_t size, const char *type)
 {
-    char text[64];
-    snprintf(text, sizeof text, "{\"type\":\"%s\",", type);
-    return size > strlen(text) && memcmp(data, text, strlen(text)) == 0;
+    constexpr uint32_t head_size = 9;
+    size_t type_size = strlen(type);
+    return size > head_size + type_size + 2 && memcmp(data, "{\"type\":\"", head_size) == 0 &&
+           memcmp(data + head_size, type, type_size) == 0 &&
+           memcmp(data + head_size + type_size, "\",", 2) == 0;
 }
 
 static void on_event(struct client *client, const uint8_t *data, uint32_t size)
