@@ -1,5 +1,7 @@
 #include "sim_run.h"
 
+constexpr uint32_t turns_a_count = 64; /* so often those inside are counted */
+
 /* --- While a worker waits --------------------------------------------------------------------- */
 
 static uint64_t references_in(const struct frame_pool *frames)
@@ -199,6 +201,42 @@ void judge_turn(struct run *run, const struct worker *worker)
                              was->beyond};
 }
 
+/* --- Who may be inside ------------------------------------------------------------------------ */
+
+/* How many are inside, of all keys and of the one that has most. */
+static uint32_t count_inside(const struct turnstile *turnstile, uint32_t *most)
+{
+    uint32_t all = 0;
+    *most = 0;
+    for (uint32_t i = 0; turnstile->entries != nullptr && i <= turnstile->mask; i++) {
+        uint32_t inside = (uint32_t)(turnstile->entries[i].state >> 44); /* base/mailbox.h */
+        all += inside;
+        if (inside > *most) *most = inside;
+    }
+    return all;
+}
+
+static void judge_limits(struct run *run)
+{
+    const struct hub *hub = &run->hub;
+    uint32_t most;
+    MUST(run, hub->connections.taken <= hub->connections.most, "too many connections");
+    MUST(run, hub->rooms.taken <= hub->rooms.most, "too many rooms");
+    if (run->turns % turns_a_count != 0) return; /* there are thousands of them */
+    (void)count_inside(&hub->addresses, &most);
+    MUST(run, hub->addresses.inside_most == 0 || most <= hub->addresses.inside_most,
+         "%u connections of one address", most);
+    (void)count_inside(&hub->acquirers, &most);
+    MUST(run, hub->acquirers.inside_most == 0 || most <= hub->acquirers.inside_most,
+         "%u rooms of one address", most);
+}
+
+static uint32_t still_inside(const struct turnstile *turnstile)
+{
+    uint32_t most;
+    return count_inside(turnstile, &most);
+}
+
 void judge_worker(struct run *run, const struct worker *const_worker)
 {
     struct worker *worker = run->hub.workers[const_worker->index];
@@ -207,8 +245,7 @@ void judge_worker(struct run *run, const struct worker *const_worker)
     uint64_t references = references_in(&worker->frames), holders = holders_in(worker);
     MUST(run, references == holders, "worker %u: frames count %llu references, held are %llu",
          worker->index, (unsigned long long)references, (unsigned long long)holders);
-    MUST(run, run->hub.connections.taken <= run->hub.connections.most, "too many connections");
-    MUST(run, run->hub.rooms.taken <= run->hub.rooms.most, "too many rooms");
+    judge_limits(run);
     /* What slow clients keep is shed down to the bound within a few turns. */
     MUST(run, worker->frames.bytes_in_use < 3ull * run->plan.config.frame_memory + (8u << 20),
          "worker %u: frames take %llu bytes", worker->index,
@@ -231,14 +268,6 @@ static void judge_counts(struct run *run, const struct worker *worker)
     for (size_t i = 0; i < game_kinds; i++)
         MUST(run, metrics->kinds[i].connections == 0, "worker %u: kind %zu still has members",
              worker->index, i);
-}
-
-static uint32_t still_inside(const struct turnstile *turnstile)
-{
-    uint32_t inside = 0;
-    for (uint32_t i = 0; turnstile->entries != nullptr && i <= turnstile->mask; i++)
-        inside += (uint32_t)(turnstile->entries[i].state >> 44);
-    return inside;
 }
 
 static uint64_t dropped_by(const struct outbox_counters *counters)
