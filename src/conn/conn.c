@@ -162,7 +162,8 @@ static bool is_over(uint64_t deadline_ms, uint64_t now_ms)
 
 static void on_open_timer(struct conn *conn, uint64_t now_ms)
 {
-    if (conn->paused && conn->answered) conn_give_time(conn);
+    /* Who is not read, by our choice or for want of a receive buffer, cannot be heard. */
+    if (conn->paused || list_is_linked(&conn->turn)) conn_give_time(conn);
     if (is_over(conn->pong_by_ms, now_ms)) {
         conn_close(conn, CLOSE_PONG_TIMEOUT);
     } else if (is_over(conn->message_by_ms, now_ms)) {

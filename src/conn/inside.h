@@ -42,8 +42,8 @@ bool conn_may_read(const struct conn *conn);
 /* reply.c: nothing more is received; `input` is kept until conn_read_stopped reads on. */
 void conn_stop(struct conn *conn, struct bytes input);
 
-/* reply.c: a stopped connection, or one that is about to be read again, was not heard by our own
- * choice: its deadlines begin anew. */
+/* reply.c: a connection that is not read, or is about to be read again, was not heard, and that was
+ * not its peer's doing: its deadlines begin anew. */
 void conn_give_time(struct conn *conn);
 
 /* reply.c: lends the reader a frame to assemble a message in, so that it need not be copied to be

@@ -236,6 +236,7 @@ static bool say_host(struct client *client)
     client->verb = VERB_ACQUIRE;
     if (acquires) {
         if (run->room_count == rooms_max) return false;
+        run->acquires += 1;
         say_request(client, "POST", "/api/rooms", "", "");
         return true;
     }
@@ -439,6 +440,7 @@ static uint32_t hear_answer(struct client *client, bool ended)
              "client %u: Sec-WebSocket-Accept is \"%s\"", client->index, answer.accept);
         client->phase = CLIENT_OPEN;
         client->opened_ns = now(client);
+        if (below(client, 4) == 0) client->speak_ns = client->opened_ns;
         rooms_on_open(client);
     } else {
         client->phase = CLIENT_CLOSING; /* the server ends it */
@@ -467,7 +469,7 @@ static void hear_close(struct client *client, const struct wire_frame *frame)
     MUST(run, wire_code_is_valid(code) || code == 1005, "a close frame says %u", code);
     bool ours = code == 1000 || code == 1005;
     bool general = code == 1012 || code == 1013 || (code >= 4400 && code < 4600);
-    bool slow = client->was_slow || run->plan.misery > 0 || is_narrow(run);
+    bool slow = client->was_slow || is_narrow(run);
     bool blames = code == 4408 || code == 4429 || code == 4508;
     if (!client->abused)
         MUST(run, (general && (slow || !blames)) || (ours && client->sent_close),
@@ -495,7 +497,7 @@ static void hear_frame(struct client *client, const struct wire_frame *frame)
         if (!client->sent_close)
             say_frame(client, (struct wire_kind){.first = 0x8A}, frame->payload, frame->size);
         break;
-    case 10: break;
+    case 10: rooms_on_pong(client); break;
     default: run_fail(run, "client %u: a binary message", client->index);
     }
 }
@@ -532,6 +534,14 @@ static bool may_be_cut(const struct client *client)
     return client->ended || client->run->draining || client->was_slow || is_narrow;
 }
 
+/* Who has done nothing is never cut off without a word. */
+static void check_told(struct client *client, const char *how)
+{
+    bool open = client->phase == CLIENT_OPEN && !client->sent_close && !client->wants_end;
+    MUST(client->run, !open || client->abused || may_be_cut(client),
+         "client %u %s without a close frame", client->index, how);
+}
+
 /* Reads as its manners are. False when the connection is over. */
 static bool read_in(struct client *client)
 {
@@ -544,6 +554,7 @@ static bool read_in(struct client *client)
         int32_t got = sim_peer_read(run->sim, client->peer, client->in + client->in_size, size);
         if (got == 0) return true;
         if (got == sim_broken) {
+            check_told(client, "was reset");
             sim_peer_reset(run->sim, client->peer);
             gone(client, "was reset");
             return false;
@@ -552,6 +563,7 @@ static bool read_in(struct client *client)
             hear(client, !client->ended && !run->draining);
             MUST(run, client->in_size == 0 || client->opened_ns == 0 || may_be_cut(client),
                  "client %u: the stream stops inside a frame", client->index);
+            check_told(client, "was left");
             leave(client, "is left");
             return false;
         }
@@ -649,7 +661,7 @@ void client_init(struct client *client, struct run *run, uint32_t index)
                                            [15] = (uint8_t)below(client, 4)},
                                     .port = (uint16_t)(1000 + index),
                                     .is_v4 = true};
-    client->room = below(client, 4); /* races that rooms.c knows from the start */
+    client->room = below(client, races_max); /* races that rooms.c knows from the start */
     client->come_ns = sim_now_ns(run->sim) + random_below(&client->random, 2 * second_ns);
     sim_at(run->sim, index, client->come_ns);
 }

@@ -111,6 +111,17 @@ static void draw_config(struct plan *plan, struct random *random)
     plan->config.log_format = LOG_FORMAT_LOGFMT;
 }
 
+static void draw_shortages(struct plan *plan, struct random *random)
+{
+    plan->sim.faults.shortage_us_max = ONE_OF(random, 0, 2000, 20'000, 200'000);
+    plan->sim.faults.cancel_us_max = ONE_OF(random, 0, 20, 5000, 50'000);
+    if (below(random, 4) > 0) return;
+    plan->squeeze_ns = 1 + random_below(random, plan->chaos_ns);
+    plan->squeeze_end_ns = plan->squeeze_ns + random_below(random, 5 * second_ns);
+    plan->squeezes = (uint32_t)random_u64(random) & (uint32_t)random_u64(random);
+    plan->squeeze_spare = ONE_OF(random, 0, 0, 1, 3);
+}
+
 void plan_draw(struct plan *plan, uint64_t seed)
 {
     struct random random = {.state = seed ^ 0x5EED};
@@ -132,4 +143,5 @@ void plan_draw(struct plan *plan, uint64_t seed)
         plan->jump_ns = 1 + random_below(&random, plan->chaos_ns);
         plan->jump_ms = (int64_t)below(&random, 7'200'000) - 3'600'000;
     }
+    draw_shortages(plan, &random);
 }

@@ -3,6 +3,7 @@
  *
  *     plan.c     what the seed chooses: configuration, faults, who comes, how long
  *     stage.c    the hub's workers as coroutines, and the loop that runs one thing after the other
+ *     squeeze.c  a worker's pools, when they have nothing left to give
  *     client.c   one client: how it reads, what it says, when it goes
  *     rooms.c    what clients have seen of each room, held against each other
  *     judge.c    what must hold inside the hub while workers wait, and at the end
@@ -14,6 +15,7 @@
 
 constexpr uint32_t clients_max = 48;
 constexpr uint32_t rooms_max = 16;
+constexpr uint32_t races_max = 4;
 constexpr uint32_t actions_max = 256;
 constexpr uint32_t states_max = 16 * 1024;
 constexpr uint64_t second_ns = 1'000'000'000;
@@ -99,15 +101,19 @@ struct watched_room {
     char token[64];
     bool known, over;
     uint8_t *shown; /* of races: states_max; 1: it came to somebody who was there already */
+    uint64_t newest, marked; /* of the race at /ws: the last state that came to anybody */
 };
 
 void rooms_begin(struct run *run);
 void rooms_on_open(struct client *client);
 void rooms_on_text(struct client *client, const uint8_t *data, uint32_t size);
+void rooms_on_pong(struct client *client);
 /* How often a state of the race at /ws did not come to somebody who was there, and did to
  * another. */
 uint64_t rooms_missed(const struct run *run);
-/* All clients are calm and have had time: what each holds. */
+/* All clients are calm and have had time: what each must hold when rooms_check_live comes a second
+ * later; and that it does. */
+void rooms_mark(struct run *run);
 void rooms_check_live(struct run *run);
 
 /* --- The plan (plan.c) ------------------------------------------------------------------------ */
@@ -120,14 +126,24 @@ struct plan {
     uint64_t drain_ns; /* when SIGTERM comes: in the middle of it, or after the calm */
     uint64_t jump_ns;  /* when the wall clock leaps */
     int64_t jump_ms;
-    uint32_t roles[roles]; /* weights */
-    uint32_t misery;       /* chance in 65536 that a client leaves badly, reads badly */
+    uint64_t squeeze_ns, squeeze_end_ns; /* between them the hub is short of memory; 0: never */
+    uint32_t squeezes;                   /* a bit for each pool (squeeze.c) */
+    uint32_t squeeze_spare;              /* what it still has to give */
+    uint32_t roles[roles];               /* weights */
+    uint32_t misery; /* chance in 65536 that a client leaves badly, reads badly */
     char words[40][48];
     char *word_pointers[40];
     int word_count;
 };
 
 void plan_draw(struct plan *plan, uint64_t seed);
+
+/* What a worker had counted of races when it last waited (judge.c). */
+struct encoding {
+    uint64_t encodes, ticks, commands, rooms, accepted, connections, failed;
+    uint64_t stale;  /* races that had changed since they were shown */
+    uint64_t beyond; /* encodings so far that neither a tick nor a change explains */
+};
 
 /* --- The stage (stage.c) ---------------------------------------------------------------------- */
 
@@ -143,13 +159,15 @@ struct run {
     uint32_t room_count;
     struct action actions[actions_max];
     uint32_t action_count;
-    bool calm, draining;
-    uint64_t calm_ns, drained_ns;
+    bool calm, marked, draining, squeezed;
+    uint64_t calm_ns, marked_ns, drained_ns;
     uint32_t running; /* workers */
     uint64_t states_seen, messages;
     struct gap gaps[gaps_max]; /* what the states of somebody left out */
     uint32_t gap_count;
     uint64_t turns;
+    uint64_t acquires; /* requests for a room of vote */
+    struct encoding encodings[sim_rings_max];
 };
 
 /* What came of a run that ended; one that finds something does not return. */
@@ -164,7 +182,13 @@ struct outcome run_seed(struct run *run, uint64_t seed, bool traces);
         if (!(condition)) run_fail((run), __VA_ARGS__); \
     } while (0)
 
+/* --- Short of memory (squeeze.c) -------------------------------------------------------------- */
+
+void squeeze_begin(struct run *run);
+void squeeze_end(struct run *run);
+
 /* --- The judge (judge.c) ---------------------------------------------------------------------- */
 
 void judge_worker(struct run *run, const struct worker *worker); /* while it waits */
+void judge_turn(struct run *run, const struct worker *worker);   /* the same, after each turn */
 void judge_end(struct run *run, const int *codes);               /* all have ended */
