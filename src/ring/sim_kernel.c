@@ -458,6 +458,7 @@ void sim_hand_over(struct sim *sim, struct sim_ring *ring)
         ring->queue_count -= 1;
         issue(sim, sim_operation_at(index));
     }
+    if (ring->queue_count > 0) ring->ring->stats.held_back += 1;
     if (ring->queue_count > 0 || !ring->now_queued) return;
     ring->now_queued = false;
     ring->now_until = ring->event_end;

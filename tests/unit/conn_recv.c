@@ -69,3 +69,32 @@ TEST("who is not heard for want of a receive buffer is not timed out; who is hea
     peer->cut = true;
     peers_end();
 }
+
+TEST("who is not asked because the kernel takes no sends is not timed out; who is asked then is "
+     "(R6)")
+{
+    peers_begin((struct peers_options){});
+    struct peer *peer = peer_open();
+    struct conn *conn = peer->conn;
+    pass(shared.config.ping_ms);
+    handover.each = 0;
+    conn_on_timer(conn);
+    EXPECT(conn->pong_by_ms > 0);
+    conn_flush_dirty(&shared);
+    for (uint32_t i = 0; i < 3; i++) {
+        ring_submit(&ring);
+        pass(shared.config.pong_ms * 2);
+        conn_on_timer(conn);
+        EXPECT(conn->phase == CONN_OPEN);
+    }
+    handover.each = UINT32_MAX;
+    ring_submit(&ring);
+    pass(shared.config.pong_ms - 1);
+    conn_on_timer(conn);
+    EXPECT(conn->phase == CONN_OPEN);
+    pass(1);
+    conn_on_timer(conn);
+    EXPECT(conn->reason == CLOSE_PONG_TIMEOUT);
+    peer->cut = true;
+    peers_end();
+}
