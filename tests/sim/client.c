@@ -472,7 +472,7 @@ static void hear_close(struct client *client, const struct wire_frame *frame)
     MUST(run, wire_code_is_valid(code) || code == 1005, "a close frame says %u", code);
     bool ours = code == 1000 || code == 1005;
     bool general = code == 1012 || code == 1013 || (code >= 4400 && code < 4600);
-    bool slow = client->was_slow || is_narrow(run);
+    bool slow = client->was_slow || is_narrow(run) || run->squeezed;
     bool blames = code == 4408 || code == 4429 || code == 4508;
     if (!client->abused)
         MUST(run, (general && (slow || !blames)) || (ours && client->sent_close),
