@@ -40,10 +40,12 @@ const char *wire_read_answer(const uint8_t *data, uint32_t size, bool ended,
 {
     *used = 0;
     *answer = (struct wire_answer){};
+    uint32_t begun = size < 9 ? size : 9;
+    if (memcmp(data, "HTTP/1.1 ", begun) != 0) return "an answer is not HTTP/1.1";
     const uint8_t *end = find(data, size, "\r\n\r\n");
     if (end == nullptr) return ended && size > 0 ? "an answer stops in its head" : nullptr;
     uint32_t head = (uint32_t)(end - data) + 4, length = 0, body = 0;
-    if (size < 12 || memcmp(data, "HTTP/1.1 ", 9) != 0) return "an answer is not HTTP/1.1";
+    if (size < 12) return "an answer has no status";
     answer->status = (uint32_t)atoi((const char *)data + 9);
     if (answer->status < 101 || answer->status > 599) return "an answer has no sensible status";
     const char *accept = header(data, head, "Sec-WebSocket-Accept", &length);
