@@ -3,8 +3,9 @@
  *
  *     plan.c     what the seed chooses: configuration, faults, who comes, how long
  *     stage.c    the hub's workers as coroutines, and the loop that runs one thing after the other
- *     client.c   one client: how it reads, what it says, when it goes
- *     rooms.c    what clients have seen of each room, held against each other
+ *     client.c   one client: how it reads, when it comes and goes
+ *     client_*.c the kinds of clients (client.h): what they say, and what they must hear
+ *     rooms.c    what clients have seen of races and of vote, held against each other
  *     judge.c    what must hold inside the hub while workers wait, and at the end
  *     wire.c     HTTP and frames, as clients know them */
 #pragma once
@@ -30,6 +31,7 @@ enum client_role : uint8_t {
     ROLE_ADMIN,  /* asks the internal listener */
     ROLE_ABUSER, /* breaks one rule after the other (THREATS.md F, U) */
     ROLE_GHOST,  /* says little or nothing */
+    ROLE_AVALON, /* has, or wants, a place in a room of people */
     roles
 };
 enum client_phase : uint8_t { CLIENT_AWAY, CLIENT_HANDSHAKE, CLIENT_OPEN, CLIENT_CLOSING };
@@ -74,6 +76,7 @@ struct client {
     uint8_t in[96 * 1024];
 };
 
+void client_begin(struct run *run); /* nobody is there yet */
 void client_init(struct client *client, struct run *run, uint32_t index);
 void client_act(struct client *client); /* its timer has come */
 /* The faults are over: reads fast, stays. */
@@ -109,6 +112,8 @@ void rooms_on_text(struct client *client, const uint8_t *data, uint32_t size);
 uint64_t rooms_missed(const struct run *run);
 /* All clients are calm and have had time: what each holds. */
 void rooms_check_live(struct run *run);
+void rooms_check_kart(struct client *client);
+void rooms_check_vote(struct client *client);
 
 /* --- The plan (plan.c) ------------------------------------------------------------------------ */
 
@@ -122,12 +127,15 @@ struct plan {
     int64_t jump_ms;
     uint32_t roles[roles]; /* weights */
     uint32_t misery;       /* chance in 65536 that a client leaves badly, reads badly */
-    char words[40][48];
-    char *word_pointers[40];
+    char words[80][48];
+    char *word_pointers[80];
     int word_count;
 };
 
 void plan_draw(struct plan *plan, uint64_t seed);
+
+/* What tokens are signed with: a secret of 32 bytes. */
+#define sim_secret "a secret of the simulator's, 32 b"
 
 /* --- The stage (stage.c) ---------------------------------------------------------------------- */
 

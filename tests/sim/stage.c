@@ -1,3 +1,4 @@
+#include "hub/tokens.h"
 #include "sim_run.h"
 #include <stdarg.h>
 #include <stdio.h>
@@ -94,7 +95,10 @@ static void make_hub(struct run *run)
 {
     struct hash_key key = {random_u64(&run->random), random_u64(&run->random)};
     memset(&run->hub, 0, sizeof run->hub);
-    bool made = hub_init(&run->hub, &run->plan.config, key);
+    char memory[512];
+    struct writer why = writer_over(memory, sizeof memory);
+    bool made = tokens_load_keys(&run->hub.key_sets[0].keys, &run->plan.config, &why) &&
+                hub_init(&run->hub, &run->plan.config, key);
     run->hub.reserve_ring = ring_reserve_sim;
     for (uint32_t i = 0; made && i < run->hub.worker_count; i++) {
         run->hub.workers[i] = worker_make(&run->hub, i);
@@ -211,6 +215,7 @@ static void begin(struct run *run)
     for (int i = 0; run->traces && i < run->plan.word_count; i++)
         printf("           %s\n", run->plan.words[i]);
     rooms_begin(run);
+    client_begin(run);
     make_hub(run);
     for (uint32_t i = 0; i < run->hub.worker_count; i++)
         start_worker(run, i);

@@ -134,3 +134,20 @@ bool wire_json_number(const uint8_t *data, uint32_t size, const char *key, uint6
         *value = *value * 10 + (uint64_t)(*at - '0');
     return true;
 }
+
+bool wire_json_text(const uint8_t *data, uint32_t size, const char *key, char *text,
+                    uint32_t text_size)
+{
+    text[0] = '\0';
+    const uint8_t *at = find(data, size, key);
+    if (at == nullptr) return false;
+    at += strlen(key);
+    uint32_t left = size - (uint32_t)(at - data);
+    if (left == 0 || *at != '"') return false;
+    const uint8_t *end = memchr(at + 1, '"', left - 1);
+    if (end == nullptr || (uint32_t)(end - at) > text_size) return false;
+    uint32_t length = (uint32_t)(end - at) - 1;
+    memcpy(text, at + 1, length);
+    text[length] = '\0';
+    return true;
+}

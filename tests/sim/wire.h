@@ -46,3 +46,8 @@ bool wire_code_is_valid(uint32_t code);
 /* The number behind "key": in JSON text; false when there is none. */
 bool wire_json_number(const uint8_t *data, uint32_t size, const char *key, uint64_t *value);
 bool wire_contains(const uint8_t *data, uint32_t size, const char *text);
+
+/* Copies the text behind "key":" up to the next quotation mark, and ends it with a zero. False, and
+ * an empty text, when there is none or it is longer. */
+bool wire_json_text(const uint8_t *data, uint32_t size, const char *key, char *text,
+                    uint32_t text_size);

@@ -1,0 +1,64 @@
+/* tests/sim/client.h: what a kind of client is, and what all of them do alike (client.c).
+ *
+ *     client_kart.c    watches a race, breaks rules, says nothing; asks the internal listener
+ *     client_vote.c    sits in a room of vote; acquires such rooms
+ *     client_avalon.c  takes places in rooms of people, chats
+ *
+ * What one connection is is in `struct client`; what a kind remembers beside that is its own. */
+#pragma once
+#include "sim_run.h"
+
+constexpr uint32_t client_nothing = UINT32_MAX;
+
+/* Functions that a kind has no use for are nullptr. */
+struct client_kind {
+    const char *name;                                            /* in traces */
+    enum client_port : uint8_t { PORT_PUBLIC, PORT_ADMIN } port; /* where it knocks */
+    bool is_brief;     /* it asks for one thing, and may go while that is on its way */
+    bool talks;        /* it says something in each connection */
+    uint64_t pause_ns; /* most from one thing that it says to the next; 0: five seconds */
+    void (*begin)(struct run *run); /* a run begins */
+    /* Says its first words. False: there is nothing to come for now. */
+    bool (*hello)(struct client *client);
+    /* An answer other than 101 has come. */
+    void (*on_answer)(struct client *client, const struct wire_answer *answer);
+    void (*on_open)(struct client *client);
+    void (*on_text)(struct client *client, const uint8_t *data, uint32_t size);
+    void (*on_binary)(struct client *client, const uint8_t *data, uint32_t size);
+    void (*speak)(struct client *client);
+    /* True when a good client of this kind may be closed with this code now: one of 4400 to 4499
+     * that says what somebody did. */
+    bool (*explains)(struct client *client, uint32_t code);
+    void (*on_close)(struct client *client, uint32_t code); /* a close frame has come */
+    void (*check)(struct client *client); /* it is calm, has had time, and lives */
+};
+
+extern const struct client_kind kart_kind, admin_kind, abuser_kind, ghost_kind; /* client_kart.c */
+extern const struct client_kind vote_kind, host_kind;                           /* client_vote.c */
+extern const struct client_kind avalon_kind; /* client_avalon.c */
+
+const struct client_kind *client_kind_of(const struct client *client);
+uint64_t client_now(const struct client *client);
+uint32_t client_below(struct client *client, uint32_t bound); /* a draw */
+
+/* Connected, heard, and good, for a second at least. */
+bool client_is_live(const struct client *client);
+
+/* So near to the last look that what is said now could still be on its way then. */
+bool client_is_hushed(const struct client *client);
+
+/* --- Saying. What finds no room in client.out is not said, and false. ------------------------- */
+
+bool client_has_room(const struct client *client, uint32_t size);
+[[gnu::format(printf, 2, 3)]] void client_say(struct client *client, const char *format, ...);
+bool client_say_frame(struct client *client, struct wire_kind kind, const void *data,
+                      uint32_t size);
+[[gnu::format(printf, 2, 3)]] bool client_say_text(struct client *client, const char *format, ...);
+void client_say_close(struct client *client, uint32_t code);
+
+/* A request for a WebSocket; `headers` are further ones, whole lines. */
+void client_say_upgrade(struct client *client, const char *path, const char *headers);
+
+/* Any other; `body` is JSON, or empty. */
+void client_say_request(struct client *client, const char *method, const char *path,
+                        const char *token, const char *body);
