@@ -156,7 +156,7 @@ bool avalon_may_have_ended(const struct client *client, uint64_t asked_ns)
 void avalon_check_refused(struct client *client, const struct wire_answer *answer)
 {
     const struct place *place = avalon_place(client);
-    uint64_t age_ns = client_now(client) - place->taken_ns;
+    uint64_t age_ns = client_now(client) + ms_ns - place->taken_ns; /* rooms count whole ones */
     bool unclaimed =
         !place->claimed && age_ns >= (uint64_t)config_of(client)->avalon_claim_ms * ms_ns;
     MUST(client->run,

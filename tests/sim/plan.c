@@ -95,6 +95,16 @@ static void draw_avalon(struct plan *plan, struct random *random)
     add(plan, "--avalon-auth-fail=%s", below(random, 2) == 0 ? "http" : "close");
 }
 
+static void draw_games(struct plan *plan, struct random *random)
+{
+    add(plan, "--lobby=%s", below(random, 5) > 0 ? "on" : "off");
+    add(plan, "--lobby-people=%u", ONE_OF(random, 2, 5, 16));
+    add(plan, "--lobby-leave=%u", ONE_OF(random, 0, 500, 5000));
+    add(plan, "--lobby-seat=%u", ONE_OF(random, 0, 1000, 60'000));
+    add(plan, "--lobby-empty=%u", ONE_OF(random, 500, 300'000, 300'000));
+    add(plan, "--lobby-auth-fail=%s", below(random, 2) == 0 ? "http" : "close");
+}
+
 /* What all kinds have whose members show a token. */
 static void draw_people(struct plan *plan, struct random *random)
 {
@@ -104,6 +114,7 @@ static void draw_people(struct plan *plan, struct random *random)
     add(plan, "--room-chat-rate=%u", ONE_OF(random, 0, 3, 30));
     add(plan, "--state-rate=%u", ONE_OF(random, 0, 400, 4096));
     draw_avalon(plan, random);
+    draw_games(plan, random);
 }
 
 static void draw_config(struct plan *plan, struct random *random)

@@ -32,6 +32,7 @@ enum client_role : uint8_t {
     ROLE_ABUSER, /* breaks one rule after the other (THREATS.md F, U) */
     ROLE_GHOST,  /* says little or nothing */
     ROLE_AVALON, /* has, or wants, a place in a room of people */
+    ROLE_GAME,   /* plays in a lobby, or is in a room of a backend's */
     roles
 };
 enum client_phase : uint8_t { CLIENT_AWAY, CLIENT_HANDSHAKE, CLIENT_OPEN, CLIENT_CLOSING };
