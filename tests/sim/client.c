@@ -5,7 +5,7 @@
 static const struct client_kind *const kinds[roles] = {
     [ROLE_KART] = &kart_kind,     [ROLE_VOTE] = &vote_kind,     [ROLE_HOST] = &host_kind,
     [ROLE_ADMIN] = &admin_kind,   [ROLE_ABUSER] = &abuser_kind, [ROLE_GHOST] = &ghost_kind,
-    [ROLE_AVALON] = &avalon_kind, [ROLE_GAME] = &game_kind,
+    [ROLE_AVALON] = &avalon_kind, [ROLE_GAME] = &game_kind,     [ROLE_ECHO] = &echo_kind,
 };
 
 /* Keys and what must be answered to them (RFC 6455 §4.2.2), worked out by another program. */
@@ -97,13 +97,30 @@ void client_say_close(struct client *client, uint32_t code)
     client->sent_close = true;
 }
 
+/* Offers permessage-deflate, or not; with or without a window that it can bear. */
+static void draw_offer(struct client *client, char *text, size_t size)
+{
+    text[0] = '\0';
+    client->offers = client_kind_of(client)->deflates != nullptr && client_below(client, 2) == 0;
+    client->offered_bits = client_below(client, 2) == 0 ? 0 : 9 + client_below(client, 7);
+    if (!client->offers) return;
+    int written = snprintf(text, size, "Sec-WebSocket-Extensions: permessage-deflate%s",
+                           client_below(client, 2) == 0 ? "; client_max_window_bits" : "");
+    if (client->offered_bits > 0)
+        written += snprintf(text + written, size - (size_t)written, "; server_max_window_bits=%u",
+                            client->offered_bits);
+    snprintf(text + written, size - (size_t)written, "\r\n");
+}
+
 void client_say_upgrade(struct client *client, const char *path, const char *headers)
 {
+    char offer[160];
+    draw_offer(client, offer, sizeof offer);
     client->key = client_below(client, key_count);
     client_say(client,
                "GET %s HTTP/1.1\r\nHost: sim\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-               "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %s\r\n%s\r\n",
-               path, keys[client->key].key, headers);
+               "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %s\r\n%s%s\r\n",
+               path, keys[client->key].key, headers, offer);
 }
 
 void client_say_request(struct client *client, const char *method, const char *path,
@@ -176,6 +193,7 @@ static void forget(struct client *client)
     client->states = client->ready_seen = 0;
     client->saw_status = client->saw_started = client->saw_finished = false;
     client->action = client_nothing;
+    client->window = 0;
 }
 
 static void come(struct client *client)
@@ -257,6 +275,28 @@ static void check_status(struct client *client, uint32_t status)
     MUST(client->run, known, "client %u got status %u", client->index, status);
 }
 
+/* What was offered is agreed to where the configuration has it, and else passed over. */
+static void read_extensions(struct client *client, const char *extensions)
+{
+    const struct client_kind *kind = client_kind_of(client);
+    char bits[40] = "";
+    bool wanted = client->offers && kind->deflates(&client->run->plan.config);
+    if (!wanted) {
+        MUST(client->run, extensions[0] == '\0', "client %u: an extension that nobody wants: %s",
+             client->index, extensions);
+        return;
+    }
+    if (client->offered_bits > 0)
+        snprintf(bits, sizeof bits, "server_max_window_bits=%u", client->offered_bits);
+    bool agreed = strncmp(extensions, "permessage-deflate", 18) == 0 &&
+                  strstr(extensions, "server_no_context_takeover") != nullptr &&
+                  strstr(extensions, "client_no_context_takeover") != nullptr &&
+                  strstr(extensions, bits) != nullptr;
+    MUST(client->run, agreed, "client %u offered permessage-deflate, and got \"%s\"", client->index,
+         extensions);
+    client->window = client->offered_bits > 0 ? client->offered_bits : 15;
+}
+
 /* Returns how much of what was heard is over. */
 static uint32_t hear_answer(struct client *client, bool ended)
 {
@@ -272,6 +312,7 @@ static uint32_t hear_answer(struct client *client, bool ended)
     if (answer.status == 101) {
         MUST(client->run, strcmp(answer.accept, keys[client->key].accept) == 0,
              "client %u: Sec-WebSocket-Accept is \"%s\"", client->index, answer.accept);
+        read_extensions(client, answer.extensions);
         client->phase = CLIENT_OPEN;
         client->opened_ns = client_now(client);
         if (kind->on_open != nullptr) kind->on_open(client);
@@ -298,7 +339,7 @@ static bool may_say(struct client *client, uint32_t code)
     if (code == 1000 || code == 1005) return client->sent_close;
     bool slow = client->was_slow || run->plan.misery > 0 || is_narrow(run);
     bool blames = code == 4408 || code == 4429 || code == 4508;
-    if (blames && slow) return true;
+    if (blames && slow && !(kind->never_behind && code == 4508)) return true;
     return kind->explains != nullptr && kind->explains(client, code);
 }
 
@@ -327,14 +368,19 @@ static void hear_close(struct client *client, const struct wire_frame *frame)
     client->phase = CLIENT_CLOSING;
 }
 
-static void hear_frame(struct client *client, const struct wire_frame *frame)
+static void hear_frame(struct client *client, struct wire_frame *frame)
 {
+    static uint8_t inflated[128 * 1024];
     struct run *run = client->run;
     const struct client_kind *kind = client_kind_of(client);
     MUST(run, !client->got_close, "client %u: a frame after the close frame (RFC 6455 5.5.1)",
          client->index);
     run->messages += 1;
     sim_mix(run->sim, (uint64_t)frame->opcode << 32 | frame->size);
+    if (frame->compressed) {
+        const char *wrong = wire_inflate(frame, client->window, inflated, sizeof inflated);
+        MUST(run, wrong == nullptr, "client %u: %s", client->index, wrong);
+    }
     switch (frame->opcode) {
     case 1: kind->on_text(client, frame->payload, frame->size); break;
     case 2:
@@ -357,7 +403,8 @@ static uint32_t hear_one(struct client *client, bool ended)
     uint32_t used;
     if (client->phase == CLIENT_HANDSHAKE) return hear_answer(client, ended);
     if (client->opened_ns == 0) return client->in_size; /* behind an answer nothing is read */
-    const char *wrong = wire_read_frame(client->in, client->in_size, &frame, &used);
+    const char *wrong =
+        wire_read_frame(client->in, client->in_size, client->window > 0, &frame, &used);
     MUST(client->run, wrong == nullptr, "client %u: %s", client->index, wrong);
     if (used > 0) hear_frame(client, &frame);
     return used;

@@ -3,6 +3,7 @@
  *     client_kart.c    watches a race, breaks rules, says nothing; asks the internal listener
  *     client_vote.c    sits in a room of vote; acquires such rooms
  *     client_avalon.c  takes places in rooms of people, chats
+ *     client_echo.c    hears what it says
  *     client_game.c    comes with a token of a backend's: to lobbies, and to its rooms
  *
  * What one connection is is in `struct client`; what a kind remembers beside that is its own. */
@@ -17,6 +18,9 @@ struct client_kind {
     enum client_port : uint8_t { PORT_PUBLIC, PORT_ADMIN } port; /* where it knocks */
     bool is_brief;     /* it asks for one thing, and may go while that is on its way */
     bool talks;        /* it says something in each connection */
+    bool never_behind; /* who does not read is not read either, and so never too slow (4508) */
+    /* Whether the server compresses what this kind hears; nullptr: nobody asks for that. */
+    bool (*deflates)(const struct config *config);
     uint64_t pause_ns; /* most from one thing that it says to the next; 0: five seconds */
     void (*begin)(struct run *run); /* a run begins */
     /* Says its first words. False: there is nothing to come for now. */
@@ -37,6 +41,7 @@ struct client_kind {
 extern const struct client_kind kart_kind, admin_kind, abuser_kind, ghost_kind; /* client_kart.c */
 extern const struct client_kind vote_kind, host_kind;                           /* client_vote.c */
 extern const struct client_kind avalon_kind; /* client_avalon.c */
+extern const struct client_kind echo_kind;   /* client_echo.c */
 extern const struct client_kind game_kind;   /* client_game.c */
 
 const struct client_kind *client_kind_of(const struct client *client);

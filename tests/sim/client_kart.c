@@ -25,8 +25,14 @@ static void speak(struct client *client)
     (void)client_say_text(client, "ready");
 }
 
+static bool deflates(const struct config *config)
+{
+    return config->kart_deflate;
+}
+
 const struct client_kind kart_kind = {
     .name = "kart",
+    .deflates = deflates,
     .hello = say_kart,
     .on_answer = on_answer,
     .on_open = rooms_on_open,

@@ -36,8 +36,14 @@ static bool explains(struct client *, uint32_t code)
     return code == 4410;
 }
 
+static bool deflates(const struct config *config)
+{
+    return config->vote_deflate;
+}
+
 const struct client_kind vote_kind = {
     .name = "vote",
+    .deflates = deflates,
     .hello = say_vote,
     .on_open = rooms_on_open,
     .on_text = rooms_on_text,

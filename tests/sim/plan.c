@@ -105,6 +105,17 @@ static void draw_games(struct plan *plan, struct random *random)
     add(plan, "--lobby-auth-fail=%s", below(random, 2) == 0 ? "http" : "close");
 }
 
+static void draw_echo(struct plan *plan, struct random *random)
+{
+    add(plan, "--enable-echo");
+    add(plan, "--echo-message=%u", ONE_OF(random, 1024, 8192, 1'048'576));
+    add(plan, "--echo-memory=%u", ONE_OF(random, 1'048'576, 4'194'304, 67'108'864));
+    add(plan, "--echo-deflate=%s", below(random, 2) == 0 ? "on" : "off");
+    add(plan, "--kart-deflate=%s", below(random, 3) == 0 ? "on" : "off");
+    add(plan, "--vote-deflate=%s", below(random, 3) == 0 ? "on" : "off");
+    add(plan, "--deflate-threshold=%u", ONE_OF(random, 0, 100, 512));
+}
+
 /* What all kinds have whose members show a token. */
 static void draw_people(struct plan *plan, struct random *random)
 {
@@ -137,6 +148,7 @@ static void draw_config(struct plan *plan, struct random *random)
     draw_limits(plan, random);
     draw_times(plan, random);
     draw_people(plan, random);
+    draw_echo(plan, random);
     static char key[] = "RINGCAST_API_KEY=key";
     static char secret[] = "RINGCAST_JWT_SECRET=" sim_secret;
     static char *environment[] = {key, secret, nullptr};

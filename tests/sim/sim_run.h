@@ -32,6 +32,7 @@ enum client_role : uint8_t {
     ROLE_ABUSER, /* breaks one rule after the other (THREATS.md F, U) */
     ROLE_GHOST,  /* says little or nothing */
     ROLE_AVALON, /* has, or wants, a place in a room of people */
+    ROLE_ECHO,   /* hears what it says */
     ROLE_GAME,   /* plays in a lobby, or is in a room of a backend's */
     roles
 };
@@ -48,6 +49,8 @@ struct client {
     uint32_t room;       /* in run.rooms */
     uint32_t connection; /* counts */
     uint32_t key;        /* which Sec-WebSocket-Key */
+    bool offers;         /* permessage-deflate, with this window of the server's, or 0: any */
+    uint32_t offered_bits, window; /* window: bits; what was agreed to, 0: it hears plain text */
     /* how it reads */
     uint32_t read_size;     /* bytes at once */
     uint64_t read_pause_ns; /* between two reads */
