@@ -3,9 +3,10 @@
 #include <stdio.h>
 
 static const struct client_kind *const kinds[roles] = {
-    [ROLE_KART] = &kart_kind,     [ROLE_VOTE] = &vote_kind,     [ROLE_HOST] = &host_kind,
-    [ROLE_ADMIN] = &admin_kind,   [ROLE_ABUSER] = &abuser_kind, [ROLE_GHOST] = &ghost_kind,
-    [ROLE_AVALON] = &avalon_kind, [ROLE_GAME] = &game_kind,     [ROLE_ECHO] = &echo_kind,
+    [ROLE_KART] = &kart_kind,       [ROLE_VOTE] = &vote_kind,     [ROLE_HOST] = &host_kind,
+    [ROLE_ADMIN] = &admin_kind,     [ROLE_ABUSER] = &abuser_kind, [ROLE_GHOST] = &ghost_kind,
+    [ROLE_AVALON] = &avalon_kind,   [ROLE_GAME] = &game_kind,     [ROLE_ECHO] = &echo_kind,
+    [ROLE_BACKEND] = &backend_kind,
 };
 
 /* Keys and what must be answered to them (RFC 6455 §4.2.2), worked out by another program. */

@@ -5,6 +5,7 @@
  *     client_avalon.c  takes places in rooms of people, chats
  *     client_echo.c    hears what it says
  *     client_game.c    comes with a token of a backend's: to lobbies, and to its rooms
+ *     client_backend.c is that backend
  *
  * What one connection is is in `struct client`; what a kind remembers beside that is its own. */
 #pragma once
@@ -40,9 +41,10 @@ struct client_kind {
 
 extern const struct client_kind kart_kind, admin_kind, abuser_kind, ghost_kind; /* client_kart.c */
 extern const struct client_kind vote_kind, host_kind;                           /* client_vote.c */
-extern const struct client_kind avalon_kind; /* client_avalon.c */
-extern const struct client_kind echo_kind;   /* client_echo.c */
-extern const struct client_kind game_kind;   /* client_game.c */
+extern const struct client_kind avalon_kind;  /* client_avalon.c */
+extern const struct client_kind echo_kind;    /* client_echo.c */
+extern const struct client_kind backend_kind; /* client_backend.c */
+extern const struct client_kind game_kind;    /* client_game.c */
 
 const struct client_kind *client_kind_of(const struct client *client);
 uint64_t client_now(const struct client *client);

@@ -102,6 +102,8 @@ static void draw_games(struct plan *plan, struct random *random)
     add(plan, "--lobby-leave=%u", ONE_OF(random, 0, 500, 5000));
     add(plan, "--lobby-seat=%u", ONE_OF(random, 0, 1000, 60'000));
     add(plan, "--lobby-empty=%u", ONE_OF(random, 500, 300'000, 300'000));
+    add(plan, "--relay-leave=%u", ONE_OF(random, 0, 500, 5000));
+    add(plan, "--relay-empty=%u", ONE_OF(random, 500, 300'000, 300'000));
     add(plan, "--lobby-auth-fail=%s", below(random, 2) == 0 ? "http" : "close");
 }
 
@@ -166,6 +168,7 @@ static void draw_roles(struct plan *plan, struct random *random)
         plan->roles[i] = below(random, 4) == 0 ? 0 : 1 + below(random, 8);
     for (uint32_t i = ROLE_AVALON; i < roles; i++)
         plan->roles[i] = below(random, 3) == 0 ? 4 + below(random, 16) : 0;
+    if (plan->roles[ROLE_BACKEND] > 0) plan->roles[ROLE_GAME] += 8;
 }
 
 void plan_draw(struct plan *plan, uint64_t seed)

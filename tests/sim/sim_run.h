@@ -25,15 +25,16 @@ struct run;
 /* --- Clients (client.c) ----------------------------------------------------------------------- */
 
 enum client_role : uint8_t {
-    ROLE_KART,   /* watches a race */
-    ROLE_VOTE,   /* sits in a room of vote */
-    ROLE_HOST,   /* acquires such rooms, and asks them for things */
-    ROLE_ADMIN,  /* asks the internal listener */
-    ROLE_ABUSER, /* breaks one rule after the other (THREATS.md F, U) */
-    ROLE_GHOST,  /* says little or nothing */
-    ROLE_AVALON, /* has, or wants, a place in a room of people */
-    ROLE_ECHO,   /* hears what it says */
-    ROLE_GAME,   /* plays in a lobby, or is in a room of a backend's */
+    ROLE_KART,    /* watches a race */
+    ROLE_VOTE,    /* sits in a room of vote */
+    ROLE_HOST,    /* acquires such rooms, and asks them for things */
+    ROLE_ADMIN,   /* asks the internal listener */
+    ROLE_ABUSER,  /* breaks one rule after the other (THREATS.md F, U) */
+    ROLE_GHOST,   /* says little or nothing */
+    ROLE_AVALON,  /* has, or wants, a place in a room of people */
+    ROLE_ECHO,    /* hears what it says */
+    ROLE_GAME,    /* plays in a lobby, or is in a room of a backend's */
+    ROLE_BACKEND, /* makes such rooms, and asks them for things */
     roles
 };
 enum client_phase : uint8_t { CLIENT_AWAY, CLIENT_HANDSHAKE, CLIENT_OPEN, CLIENT_CLOSING };
