@@ -1,24 +1,12 @@
 #include "client.h"
-#include <stdarg.h>
 #include <stdio.h>
 
 static const struct client_kind *const kinds[roles] = {
     [ROLE_KART] = &kart_kind,       [ROLE_VOTE] = &vote_kind,     [ROLE_HOST] = &host_kind,
     [ROLE_ADMIN] = &admin_kind,     [ROLE_ABUSER] = &abuser_kind, [ROLE_GHOST] = &ghost_kind,
     [ROLE_AVALON] = &avalon_kind,   [ROLE_GAME] = &game_kind,     [ROLE_ECHO] = &echo_kind,
-    [ROLE_BACKEND] = &backend_kind,
+    [ROLE_BACKEND] = &backend_kind, [ROLE_WORLD] = &world_kind,
 };
-
-/* Keys and what must be answered to them (RFC 6455 §4.2.2), worked out by another program. */
-static const struct {
-    const char *key, *accept;
-} keys[] = {
-    {"AAsWISw3Qk1YY255hI+apQ==", "VIY755m8CUWYAqDfJbdAKsbFX34="},
-    {"JTA7RlFcZ3J9iJOeqbS/yg==", "y+OFGgNMOpFeNJaDI6GJN4glVlo="},
-    {"SlVga3aBjJeirbjDztnk7w==", "DPBH4fbd9xqLY4CwIU1abX+a5Aw="},
-    {"b3qFkJumsbzH0t3o8/4JFA==", "+4rlsMKnFk7ixbbX79GG07e3FLk="},
-};
-constexpr uint32_t key_count = sizeof keys / sizeof keys[0];
 
 const struct client_kind *client_kind_of(const struct client *client)
 {
@@ -33,6 +21,13 @@ uint64_t client_now(const struct client *client)
 uint32_t client_below(struct client *client, uint32_t bound)
 {
     return (uint32_t)random_below(&client->random, bound);
+}
+
+uint64_t client_wall_s(const struct client *client)
+{
+    const struct plan *plan = &client->run->plan;
+    int64_t leap_ms = plan->jump_ns == 0 ? plan->jump_ms : 0; /* it has come, or there is none */
+    return (uint64_t)(1'700'000'000'000 + (int64_t)(client_now(client) / ms_ns) + leap_ms) / 1000;
 }
 
 bool client_is_live(const struct client *client)
@@ -53,86 +48,7 @@ static bool is_miserable(struct client *client)
     return !client->run->calm && client_below(client, 65536) < client->run->plan.misery;
 }
 
-/* --- Saying something ------------------------------------------------------------------------- */
-
-void client_say(struct client *client, const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    uint32_t room = (uint32_t)sizeof client->out - client->out_size;
-    int size = vsnprintf((char *)client->out + client->out_size, room, format, arguments);
-    va_end(arguments);
-    MUST(client->run, size >= 0 && (uint32_t)size < room, "a client says too much");
-    client->out_size += (uint32_t)size;
-}
-
-bool client_has_room(const struct client *client, uint32_t size)
-{
-    return sizeof client->out - client->out_size >= size + wire_header_max;
-}
-
-bool client_say_frame(struct client *client, struct wire_kind kind, const void *data, uint32_t size)
-{
-    if (!client_has_room(client, size)) return false;
-    kind.mask = (uint32_t)random_u64(&client->random);
-    client->out_size += wire_write_frame(client->out + client->out_size, kind, data, size);
-    return true;
-}
-
-bool client_say_text(struct client *client, const char *format, ...)
-{
-    char text[2048];
-    va_list arguments;
-    va_start(arguments, format);
-    int size = vsnprintf(text, sizeof text, format, arguments);
-    va_end(arguments);
-    MUST(client->run, size >= 0 && (size_t)size < sizeof text, "a client says too much");
-    return client_say_frame(client, (struct wire_kind){.first = 0x81}, text, (uint32_t)size);
-}
-
-void client_say_close(struct client *client, uint32_t code)
-{
-    const uint8_t payload[2] = {(uint8_t)(code >> 8), (uint8_t)code};
-    if (client->sent_close) return;
-    (void)client_say_frame(client, (struct wire_kind){.first = 0x88}, payload, 2);
-    client->sent_close = true;
-}
-
-/* Offers permessage-deflate, or not; with or without a window that it can bear. */
-static void draw_offer(struct client *client, char *text, size_t size)
-{
-    text[0] = '\0';
-    client->offers = client_kind_of(client)->deflates != nullptr && client_below(client, 2) == 0;
-    client->offered_bits = client_below(client, 2) == 0 ? 0 : 9 + client_below(client, 7);
-    if (!client->offers) return;
-    int written = snprintf(text, size, "Sec-WebSocket-Extensions: permessage-deflate%s",
-                           client_below(client, 2) == 0 ? "; client_max_window_bits" : "");
-    if (client->offered_bits > 0)
-        written += snprintf(text + written, size - (size_t)written, "; server_max_window_bits=%u",
-                            client->offered_bits);
-    snprintf(text + written, size - (size_t)written, "\r\n");
-}
-
-void client_say_upgrade(struct client *client, const char *path, const char *headers)
-{
-    char offer[160];
-    draw_offer(client, offer, sizeof offer);
-    client->key = client_below(client, key_count);
-    client_say(client,
-               "GET %s HTTP/1.1\r\nHost: sim\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-               "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %s\r\n%s%s\r\n",
-               path, keys[client->key].key, headers, offer);
-}
-
-void client_say_request(struct client *client, const char *method, const char *path,
-                        const char *token, const char *body)
-{
-    client_say(client,
-               "%s %s HTTP/1.1\r\nHost: sim\r\nAuthorization: Bearer %s\r\nContent-Length: "
-               "%u\r\n%s\r\n%s",
-               method, path, token, (uint32_t)strlen(body),
-               body[0] != '\0' ? "Content-Type: application/json\r\n" : "", body);
-}
+/* --- What was said goes out, as far as there is room --------------------------------------------- */
 
 static void write_out(struct client *client)
 {
@@ -212,8 +128,10 @@ static void come(struct client *client)
         return;
     }
     const struct config *config = &run->plan.config;
-    uint16_t port = kind->port == PORT_ADMIN ? config->admin.port : config->listen.port;
-    client->peer = sim_connect(run->sim, &client->from, port, client->index);
+    const uint16_t ports[] = {[PORT_PUBLIC] = config->listen.port,
+                              [PORT_ADMIN] = config->admin.port,
+                              [PORT_WORLD] = config->world_listen.port};
+    client->peer = sim_connect(run->sim, &client->from, ports[kind->port], client->index);
     if (client->peer == sim_refused) {
         rest(client, second_ns);
         return;
@@ -311,7 +229,7 @@ static uint32_t hear_answer(struct client *client, bool ended)
     sim_mix(client->run->sim, answer.status);
     check_status(client, answer.status);
     if (answer.status == 101) {
-        MUST(client->run, strcmp(answer.accept, keys[client->key].accept) == 0,
+        MUST(client->run, strcmp(answer.accept, client_accept(client)) == 0,
              "client %u: Sec-WebSocket-Accept is \"%s\"", client->index, answer.accept);
         read_extensions(client, answer.extensions);
         client->phase = CLIENT_OPEN;

@@ -1,4 +1,5 @@
-/* tests/sim/client.h: what a kind of client is, and what all of them do alike (client.c).
+/* tests/sim/client.h: what a kind of client is, and what all of them do alike (client.c,
+ * client_say.c).
  *
  *     client_kart.c    watches a race, breaks rules, says nothing; asks the internal listener
  *     client_vote.c    sits in a room of vote; acquires such rooms
@@ -6,6 +7,7 @@
  *     client_echo.c    hears what it says
  *     client_game.c    comes with a token of a backend's: to lobbies, and to its rooms
  *     client_backend.c is that backend
+ *     client_world.c   flies about in the world
  *
  * What one connection is is in `struct client`; what a kind remembers beside that is its own. */
 #pragma once
@@ -15,8 +17,8 @@ constexpr uint32_t client_nothing = UINT32_MAX;
 
 /* Functions that a kind has no use for are nullptr. */
 struct client_kind {
-    const char *name;                                            /* in traces */
-    enum client_port : uint8_t { PORT_PUBLIC, PORT_ADMIN } port; /* where it knocks */
+    const char *name;                                                        /* in traces */
+    enum client_port : uint8_t { PORT_PUBLIC, PORT_ADMIN, PORT_WORLD } port; /* where it knocks */
     bool is_brief;     /* it asks for one thing, and may go while that is on its way */
     bool talks;        /* it says something in each connection */
     bool never_behind; /* who does not read is not read either, and so never too slow (4508) */
@@ -43,12 +45,16 @@ extern const struct client_kind kart_kind, admin_kind, abuser_kind, ghost_kind; 
 extern const struct client_kind vote_kind, host_kind;                           /* client_vote.c */
 extern const struct client_kind avalon_kind;  /* client_avalon.c */
 extern const struct client_kind echo_kind;    /* client_echo.c */
+extern const struct client_kind world_kind;   /* client_world.c */
 extern const struct client_kind backend_kind; /* client_backend.c */
 extern const struct client_kind game_kind;    /* client_game.c */
 
 const struct client_kind *client_kind_of(const struct client *client);
 uint64_t client_now(const struct client *client);
 uint32_t client_below(struct client *client, uint32_t bound); /* a draw */
+
+/* Seconds since 1970, as the server's clock on the wall has it. */
+uint64_t client_wall_s(const struct client *client);
 
 /* Connected, heard, and good, for a second at least. */
 bool client_is_live(const struct client *client);
@@ -67,6 +73,8 @@ void client_say_close(struct client *client, uint32_t code);
 
 /* A request for a WebSocket; `headers` are further ones, whole lines. */
 void client_say_upgrade(struct client *client, const char *path, const char *headers);
+/* What Sec-WebSocket-Accept must be then. */
+const char *client_accept(const struct client *client);
 
 /* Any other; `body` is JSON, or empty. */
 void client_say_request(struct client *client, const char *method, const char *path,

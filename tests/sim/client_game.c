@@ -48,14 +48,6 @@ static uint32_t draw_room(struct client *client)
     return drawn;
 }
 
-/* Seconds since 1970, as the clock on the wall has it. */
-static uint64_t wall_s(const struct client *client)
-{
-    const struct plan *plan = &client->run->plan;
-    int64_t leap_ms = plan->jump_ns == 0 ? plan->jump_ms : 0;
-    return (uint64_t)(1'700'000'000'000 + (int64_t)(client_now(client) / ms_ns) + leap_ms) / 1000;
-}
-
 static void make_token(struct client *client, char token[static token_size_max])
 {
     struct player *player = game_player(client);
@@ -71,7 +63,8 @@ static void make_token(struct client *client, char token[static token_size_max])
         snprintf(room, sizeof room, ",\"room\":\"%s\"",
                  drawn == 22 ? "elsewhere" : game_room_of(client)->id);
     snprintf(claims, sizeof claims, "{\"sub\":\"s%u\",\"name\":\"S%u\",\"exp\":%llu%s}",
-             player->number, player->number, (unsigned long long)(wall_s(client) + lasts_s), room);
+             player->number, player->number, (unsigned long long)(client_wall_s(client) + lasts_s),
+             room);
     token_sign(token, claims, drawn == 23 ? "another secret, with 32 bytes too" : sim_secret);
 }
 
@@ -218,7 +211,7 @@ static void say_auth(struct client *client, bool own)
     char claims[96], token[token_size_max];
     uint32_t shown = own ? player->number : (player->number + 1) % players_most;
     snprintf(claims, sizeof claims, "{\"sub\":\"s%u\",\"exp\":%llu}", shown,
-             (unsigned long long)wall_s(client) + 100'000);
+             (unsigned long long)client_wall_s(client) + 100'000);
     token_sign(token, claims, sim_secret);
     game_room_of(client)->strikes[player->number] += 1; /* the clock may leap meanwhile */
     if (!own) player->trespassed = true;

@@ -118,6 +118,19 @@ static void draw_echo(struct plan *plan, struct random *random)
     add(plan, "--deflate-threshold=%u", ONE_OF(random, 0, 100, 512));
 }
 
+/* It ticks often: only where somebody comes. */
+static void draw_world(struct plan *plan, struct random *random)
+{
+    if (plan->roles[ROLE_WORLD] == 0) return;
+    add(plan, "--world-listen=127.0.0.1:8090");
+    add(plan, "--world-players=%u", ONE_OF(random, 3, 64));
+    add(plan, "--world-unauthenticated=%u", ONE_OF(random, 2, 64));
+    add(plan, "--world-auth=%u", ONE_OF(random, 1000, 5000));
+    add(plan, "--world-leave=%u", ONE_OF(random, 0, 500, 5000));
+    add(plan, "--world-walkers=0");
+    add(plan, "--world-deflate=%s", below(random, 2) == 0 ? "on" : "off");
+}
+
 /* What all kinds have whose members show a token. */
 static void draw_people(struct plan *plan, struct random *random)
 {
@@ -128,6 +141,16 @@ static void draw_people(struct plan *plan, struct random *random)
     add(plan, "--state-rate=%u", ONE_OF(random, 0, 400, 4096));
     draw_avalon(plan, random);
     draw_games(plan, random);
+}
+
+/* Few kinds at once, so that there are many of each. */
+static void draw_roles(struct plan *plan, struct random *random)
+{
+    for (uint32_t i = 0; i < ROLE_AVALON; i++)
+        plan->roles[i] = below(random, 4) == 0 ? 0 : 1 + below(random, 8);
+    for (uint32_t i = ROLE_AVALON; i < roles; i++)
+        plan->roles[i] = below(random, 3) == 0 ? 4 + below(random, 16) : 0;
+    if (plan->roles[ROLE_BACKEND] > 0) plan->roles[ROLE_GAME] += 8;
 }
 
 static void draw_config(struct plan *plan, struct random *random)
@@ -151,6 +174,7 @@ static void draw_config(struct plan *plan, struct random *random)
     draw_times(plan, random);
     draw_people(plan, random);
     draw_echo(plan, random);
+    draw_world(plan, random);
     static char key[] = "RINGCAST_API_KEY=key";
     static char secret[] = "RINGCAST_JWT_SECRET=" sim_secret;
     static char *environment[] = {key, secret, nullptr};
@@ -161,30 +185,22 @@ static void draw_config(struct plan *plan, struct random *random)
     plan->config.log_format = LOG_FORMAT_LOGFMT;
 }
 
-/* Few kinds at once, so that there are many of each. */
-static void draw_roles(struct plan *plan, struct random *random)
-{
-    for (uint32_t i = 0; i < ROLE_AVALON; i++)
-        plan->roles[i] = below(random, 4) == 0 ? 0 : 1 + below(random, 8);
-    for (uint32_t i = ROLE_AVALON; i < roles; i++)
-        plan->roles[i] = below(random, 3) == 0 ? 4 + below(random, 16) : 0;
-    if (plan->roles[ROLE_BACKEND] > 0) plan->roles[ROLE_GAME] += 8;
-}
-
 void plan_draw(struct plan *plan, uint64_t seed)
 {
     struct random random = {.state = seed ^ 0x5EED};
     *plan = (struct plan){.sim.seed = seed};
     draw_faults(plan, &random);
+    draw_roles(plan, &random);
     draw_config(plan, &random);
     /* A large state through a small pipe takes very many steps. */
     if (plan->config.kart_payload > 1000 && plan->sim.out_size < 2048) plan->sim.out_size = 2048;
     plan->clients = 1 + below(&random, clients_max);
     plan->chaos_ns = (uint64_t)ONE_OF(&random, 2, 6, 15, 40) * second_ns;
     /* Fast ticks make much to do: not for long. */
+    bool often = plan->config.kart_tick_ms < 100 || plan->config.world_listen.port != 0;
+    if (often && plan->chaos_ns > 6 * second_ns) plan->chaos_ns = 6 * second_ns;
     if (plan->config.kart_tick_ms < 100) plan->chaos_ns = 3 * second_ns;
     plan->misery = ONE_OF(&random, 0, 6000, 30'000, 60'000);
-    draw_roles(plan, &random);
     plan->roles[ROLE_KART] += 1;
     if (below(&random, 4) == 0) plan->drain_ns = 1 + random_below(&random, plan->chaos_ns);
     if (below(&random, 3) == 0) {

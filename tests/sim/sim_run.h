@@ -35,6 +35,7 @@ enum client_role : uint8_t {
     ROLE_ECHO,    /* hears what it says */
     ROLE_GAME,    /* plays in a lobby, or is in a room of a backend's */
     ROLE_BACKEND, /* makes such rooms, and asks them for things */
+    ROLE_WORLD,   /* flies about in the world */
     roles
 };
 enum client_phase : uint8_t { CLIENT_AWAY, CLIENT_HANDSHAKE, CLIENT_OPEN, CLIENT_CLOSING };
@@ -86,6 +87,8 @@ void client_init(struct client *client, struct run *run, uint32_t index);
 void client_act(struct client *client); /* its timer has come */
 /* The faults are over: reads fast, stays. */
 void client_calm(struct client *client);
+/* The world that they know how to fly in, as the text of its file (client_world.c). */
+struct text client_world_text(void);
 
 /* --- Rooms (rooms.c) -------------------------------------------------------------------------- */
 

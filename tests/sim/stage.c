@@ -1,3 +1,4 @@
+#include "game/world_map.h"
 #include "hub/tokens.h"
 #include "sim_run.h"
 #include <stdarg.h>
@@ -91,10 +92,26 @@ static void start_worker(struct run *run, uint32_t index)
     resume(run, index);
 }
 
+/* The world, where there is one. */
+static void ready_world(struct run *run)
+{
+    static struct world_map map;
+    static uint8_t json[json_memory_per_byte * 2048 + json_memory_fixed];
+    char memory[512];
+    struct writer problem = writer_over(memory, sizeof memory);
+    struct bytes scratch = {json, sizeof json};
+    if (run->plan.config.world_listen.port == 0) return;
+    map = (struct world_map){};
+    bool read = world_map_read(&map, client_world_text(), scratch, &problem);
+    MUST(run, read, "the world: %.*s", (int)problem.size, memory);
+    run->plan.config.world = &map;
+}
+
 static void make_hub(struct run *run)
 {
     struct hash_key key = {random_u64(&run->random), random_u64(&run->random)};
     memset(&run->hub, 0, sizeof run->hub);
+    ready_world(run);
     char memory[512];
     struct writer why = writer_over(memory, sizeof memory);
     bool made = tokens_load_keys(&run->hub.key_sets[0].keys, &run->plan.config, &why) &&
