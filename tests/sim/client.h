@@ -56,6 +56,12 @@ uint32_t client_below(struct client *client, uint32_t bound); /* a draw */
 /* Seconds since 1970, as the server's clock on the wall has it. */
 uint64_t client_wall_s(const struct client *client);
 
+/* The answer of a server that has too much to do, for an address or for all. */
+static inline bool client_is_busy(uint32_t status)
+{
+    return status == 408 || status == 429 || status == 503;
+}
+
 /* Connected, heard, and good, for a second at least. */
 bool client_is_live(const struct client *client);
 

@@ -187,7 +187,7 @@ static void on_answer(struct client *client, const struct wire_answer *answer)
 {
     struct sitter *sitter = avalon_sitter(client);
     uint32_t status = answer->status;
-    bool busy = status == 429 || status == 503;
+    bool busy = client_is_busy(status);
     switch (sitter->wants) {
     case WANTS_ROOM:
         MUST(client->run, status == 201 || busy, "client %u asked for a room and got %u",

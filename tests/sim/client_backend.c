@@ -210,7 +210,7 @@ static void on_answer(struct client *client, const struct wire_answer *answer)
     struct errand *errand = &errands[client->index];
     const uint8_t *body = (const uint8_t *)answer->body;
     uint32_t status = answer->status;
-    bool busy = status == 429 || status == 503 || status == 408;
+    bool busy = client_is_busy(status);
     bool is_lobby = wire_contains(body, answer->body_size, "not_a_backend_room");
     MUST(client->run, busy || status == 200 || status == 201 || status == 404 || status == 409,
          "client %u asked for %u of a room, and got %u: %.*s", client->index, errand->verb, status,

@@ -134,8 +134,8 @@ static void on_answer(struct client *client, const struct wire_answer *answer)
         MUST(client->run, room->is_relay, "client %u: a lobby is locked", client->index);
         break;
     default:
-        MUST(client->run, answer->status == 429 || answer->status == 503,
-             "client %u asked for a room and got %u", client->index, answer->status);
+        MUST(client->run, client_is_busy(answer->status), "client %u asked for a room and got %u",
+             client->index, answer->status);
     }
 }
 

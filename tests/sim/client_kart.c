@@ -16,8 +16,8 @@ static bool say_kart(struct client *client)
 
 static void on_answer(struct client *client, const struct wire_answer *answer)
 {
-    MUST(client->run, answer->status == 429 || answer->status == 503,
-         "client %u asked for a race and got %u", client->index, answer->status);
+    MUST(client->run, client_is_busy(answer->status), "client %u asked for a race and got %u",
+         client->index, answer->status);
 }
 
 static void speak(struct client *client)

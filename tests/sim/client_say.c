@@ -30,14 +30,19 @@ void client_say(struct client *client, const char *format, ...)
     client->out_size += (uint32_t)size;
 }
 
+/* Kept free for answers to pings, and for a goodbye. */
+constexpr uint32_t spare = 512;
+
 bool client_has_room(const struct client *client, uint32_t size)
 {
-    return sizeof client->out - client->out_size >= size + wire_header_max;
+    return sizeof client->out - client->out_size >= size + wire_header_max + spare;
 }
 
 bool client_say_frame(struct client *client, struct wire_kind kind, const void *data, uint32_t size)
 {
-    if (!client_has_room(client, size)) return false;
+    bool is_answer = kind.first == 0x8A || kind.first == 0x88;
+    uint32_t left = (uint32_t)sizeof client->out - client->out_size;
+    if (is_answer ? left < size + wire_header_max : !client_has_room(client, size)) return false;
     kind.mask = (uint32_t)random_u64(&client->random);
     client->out_size += wire_write_frame(client->out + client->out_size, kind, data, size);
     return true;

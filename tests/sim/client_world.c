@@ -17,14 +17,15 @@ constexpr int32_t step = 3000;        /* at once */
 constexpr int32_t height = 10'000;
 constexpr uint32_t cheats_most = 5; /* leaps that end a connection */
 
-/* The world: `near` is in sight along either axis, `far` is not. */
+/* The world. Who is `near` along one axis and hardly `beside` it is in sight; who is `far` along
+ * one is not. */
 static const char world_text[] =
     "{\"seed\":7,\"tickMs\":100,\"bounds\":{\"min\":{\"x\":-96,\"y\":-16,\"z\":-96},"
     "\"max\":{\"x\":96,\"y\":64,\"z\":96}},\"terrain\":{\"base\":0,\"amplitude\":0},"
     "\"spawns\":[{\"x\":0,\"z\":0},{\"x\":60,\"z\":60},{\"x\":-60,\"z\":-60}],"
     "\"pace\":{\"strikes\":5},"
     "\"interest\":{\"cell\":16,\"radius\":24,\"leaveRadius\":32,\"cellEntities\":64}}";
-constexpr int32_t near = 24'000, far = 32'000 + 2 * 16'000;
+constexpr int32_t near = 24'000, beside = 8000, far = 32'000 + 2 * 16'000;
 
 struct text client_world_text(void)
 {
@@ -72,8 +73,8 @@ static bool say_hello(struct client *client)
 
 static void on_answer(struct client *client, const struct wire_answer *answer)
 {
-    MUST(client->run, answer->status == 429 || answer->status == 503,
-         "client %u asked for the world and got %u", client->index, answer->status);
+    MUST(client->run, client_is_busy(answer->status), "client %u asked for the world and got %u",
+         client->index, answer->status);
 }
 
 /* --- What is said ----------------------------------------------------------------------------- */
@@ -334,10 +335,10 @@ static void check_sees(struct client *client, const struct client *other)
 {
     const struct pilot *pilot = pilot_of(client), *seen = pilot_of(other);
     int32_t x = abs(pilot->at.x - seen->at.x), z = abs(pilot->at.z - seen->at.z);
-    int32_t away = x > z ? x : z;
+    int32_t away = x > z ? x : z, aside = x > z ? z : x;
     bool known = (pilot->known >> seen->number & 1) != 0;
-    MUST(client->run, known || away > near, "client %u does not see w%u, %d mm away", client->index,
-         seen->number, away);
+    MUST(client->run, known || away > near || aside > beside,
+         "client %u does not see w%u, %d mm away", client->index, seen->number, away);
     MUST(client->run, !known || away <= far, "client %u sees w%u, %d mm away", client->index,
          seen->number, away);
     if (!known || seen->leapt) return;
