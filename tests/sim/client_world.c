@@ -301,7 +301,7 @@ static void on_text(struct client *client, const uint8_t *data, uint32_t size)
         on_correction(client, data, size);
     else if (is(data, size, "presence", "S2C_PRESENCE", s))
         MUST(client->run,
-             wire_json_number(data, size, "\"online\":", &online) && online > 0 &&
+             wire_json_number(data, size, "\"online\":", &online) && /* counted once a second */
                  online <= client->run->plan.config.world_players,
              "client %u: %llu are online", client->index, (unsigned long long)online);
     else
