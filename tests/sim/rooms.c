@@ -1,5 +1,5 @@
+#include "client.h"
 #include "hub/stop.h"
-#include "sim_run.h"
 #include <stdio.h>
 
 static const char *const races[races_max] = {"", "alpha", "beta", "gamma"};
@@ -162,7 +162,7 @@ void rooms_on_text(struct client *client, const uint8_t *data, uint32_t size)
 /* --- What must have been seen ----------------------------------------------------------------- */
 
 /* Every action that was sent and accepted while it sat there. */
-static void check_actions(struct client *client)
+void rooms_check_vote(struct client *client)
 {
     struct run *run = client->run;
     uint32_t least = 0;
@@ -175,7 +175,7 @@ static void check_actions(struct client *client)
          client->ready_seen, least);
 }
 
-static void check_live_kart(struct client *client)
+void rooms_check_kart(struct client *client)
 {
     struct run *run = client->run;
     uint64_t quiet_ns = sim_now_ns(run->sim) - client->last_state_ns;
@@ -215,13 +215,7 @@ void rooms_check_live(struct run *run)
     for (uint32_t i = 0; i < run->plan.clients; i++) {
         struct client *client = &run->clients[i];
         if (client->role != ROLE_GHOST) check_answered(client);
-        bool live = client->phase == CLIENT_OPEN && !client->vanished && !client->sent_close &&
-                    !client->wants_end && !client->abused && client->opened_ns > 0 &&
-                    sim_now_ns(run->sim) - client->opened_ns > second_ns;
-        if (!live) continue;
-        if (room_of(client)->kind == GAME_KART)
-            check_live_kart(client);
-        else
-            check_actions(client);
+        const struct client_kind *kind = client_kind_of(client);
+        if (client_is_live(client) && kind->check != nullptr) kind->check(client);
     }
 }

@@ -4,8 +4,9 @@
  *     plan.c     what the seed chooses: configuration, faults, who comes, how long
  *     stage.c    the hub's workers as coroutines, and the loop that runs one thing after the other
  *     squeeze.c  a worker's pools, when they have nothing left to give
- *     client.c   one client: how it reads, what it says, when it goes
- *     rooms.c    what clients have seen of each room, held against each other
+ *     client.c   one client: how it reads, when it comes and goes
+ *     client_*.c the kinds of clients (client.h): what they say, and what they must hear
+ *     rooms.c    what clients have seen of races and of vote, held against each other
  *     judge.c    what must hold inside the hub while workers wait, and at the end
  *     wire.c     HTTP and frames, as clients know them */
 #pragma once
@@ -26,12 +27,17 @@ struct run;
 /* --- Clients (client.c) ----------------------------------------------------------------------- */
 
 enum client_role : uint8_t {
-    ROLE_KART,   /* watches a race */
-    ROLE_VOTE,   /* sits in a room of vote */
-    ROLE_HOST,   /* acquires such rooms, and asks them for things */
-    ROLE_ADMIN,  /* asks the internal listener */
-    ROLE_ABUSER, /* breaks one rule after the other (THREATS.md F, U) */
-    ROLE_GHOST,  /* says little or nothing */
+    ROLE_KART,    /* watches a race */
+    ROLE_VOTE,    /* sits in a room of vote */
+    ROLE_HOST,    /* acquires such rooms, and asks them for things */
+    ROLE_ADMIN,   /* asks the internal listener */
+    ROLE_ABUSER,  /* breaks one rule after the other (THREATS.md F, U) */
+    ROLE_GHOST,   /* says little or nothing */
+    ROLE_AVALON,  /* has, or wants, a place in a room of people */
+    ROLE_ECHO,    /* hears what it says */
+    ROLE_GAME,    /* plays in a lobby, or is in a room of a backend's */
+    ROLE_BACKEND, /* makes such rooms, and asks them for things */
+    ROLE_WORLD,   /* flies about in the world */
     roles
 };
 enum client_phase : uint8_t { CLIENT_AWAY, CLIENT_HANDSHAKE, CLIENT_OPEN, CLIENT_CLOSING };
@@ -47,6 +53,8 @@ struct client {
     uint32_t room;       /* in run.rooms */
     uint32_t connection; /* counts */
     uint32_t key;        /* which Sec-WebSocket-Key */
+    bool offers;         /* permessage-deflate, with this window of the server's, or 0: any */
+    uint32_t offered_bits, window; /* window: bits; what was agreed to, 0: it hears plain text */
     /* how it reads */
     uint32_t read_size;     /* bytes at once */
     uint64_t read_pause_ns; /* between two reads */
@@ -76,10 +84,13 @@ struct client {
     uint8_t in[96 * 1024];
 };
 
+void client_begin(struct run *run); /* nobody is there yet */
 void client_init(struct client *client, struct run *run, uint32_t index);
 void client_act(struct client *client); /* its timer has come */
 /* The faults are over: reads fast, stays. */
 void client_calm(struct client *client);
+/* The world that they know how to fly in, as the text of its file (client_world.c). */
+struct text client_world_text(void);
 
 /* --- Rooms (rooms.c) -------------------------------------------------------------------------- */
 
@@ -115,6 +126,8 @@ uint64_t rooms_missed(const struct run *run);
  * later; and that it does. */
 void rooms_mark(struct run *run);
 void rooms_check_live(struct run *run);
+void rooms_check_kart(struct client *client);
+void rooms_check_vote(struct client *client);
 
 /* --- The plan (plan.c) ------------------------------------------------------------------------ */
 
@@ -131,12 +144,15 @@ struct plan {
     uint32_t squeeze_spare;              /* what it still has to give */
     uint32_t roles[roles];               /* weights */
     uint32_t misery; /* chance in 65536 that a client leaves badly, reads badly */
-    char words[40][48];
-    char *word_pointers[40];
+    char words[80][48];
+    char *word_pointers[80];
     int word_count;
 };
 
 void plan_draw(struct plan *plan, uint64_t seed);
+
+/* What tokens are signed with: a secret of 32 bytes. */
+#define sim_secret "a secret of the simulator's, 32 b"
 
 /* What a worker had counted of races when it last waited (judge.c). */
 struct encoding {

@@ -1,3 +1,5 @@
+#include "game/world_map.h"
+#include "hub/tokens.h"
 #include "sim_run.h"
 #include <stdarg.h>
 #include <stdio.h>
@@ -91,11 +93,30 @@ static void start_worker(struct run *run, uint32_t index)
     resume(run, index);
 }
 
+/* The world, where there is one. */
+static void ready_world(struct run *run)
+{
+    static struct world_map map;
+    static uint8_t json[json_memory_per_byte * 2048 + json_memory_fixed];
+    char memory[512];
+    struct writer problem = writer_over(memory, sizeof memory);
+    struct bytes scratch = {json, sizeof json};
+    if (run->plan.config.world_listen.port == 0) return;
+    map = (struct world_map){};
+    bool read = world_map_read(&map, client_world_text(), scratch, &problem);
+    MUST(run, read, "the world: %.*s", (int)problem.size, memory);
+    run->plan.config.world = &map;
+}
+
 static void make_hub(struct run *run)
 {
     struct hash_key key = {random_u64(&run->random), random_u64(&run->random)};
     memset(&run->hub, 0, sizeof run->hub);
-    bool made = hub_init(&run->hub, &run->plan.config, key);
+    ready_world(run);
+    char memory[512];
+    struct writer why = writer_over(memory, sizeof memory);
+    bool made = tokens_load_keys(&run->hub.key_sets[0].keys, &run->plan.config, &why) &&
+                hub_init(&run->hub, &run->plan.config, key);
     run->hub.reserve_ring = ring_reserve_sim;
     for (uint32_t i = 0; made && i < run->hub.worker_count; i++) {
         run->hub.workers[i] = worker_make(&run->hub, i);
@@ -234,6 +255,7 @@ static void begin(struct run *run)
     for (int i = 0; run->traces && i < run->plan.word_count; i++)
         printf("           %s\n", run->plan.words[i]);
     rooms_begin(run);
+    client_begin(run);
     make_hub(run);
     for (uint32_t i = 0; i < run->hub.worker_count; i++)
         start_worker(run, i);
