@@ -1,5 +1,5 @@
-/* tests/sim/avalon.h: what players in rooms of people know of them: client_avalon.c, which speaks, and
- * avalon_hear.c, which listens, share it with nobody else. */
+/* tests/sim/avalon.h: what players in rooms of people know of them: client_avalon.c, which
+ * speaks, and avalon_hear.c, which listens, share it with nobody else. */
 #pragma once
 #include "asks.h"
 

@@ -48,7 +48,7 @@ static bool is_miserable(struct client *client)
     return !client->run->calm && client_below(client, 65536) < client->run->plan.misery;
 }
 
-/* --- What was said goes out, as far as there is room --------------------------------------------- */
+/* --- What was said goes out, as far as there is room ------------------------------------------ */
 
 static void write_out(struct client *client)
 {
@@ -255,8 +255,8 @@ static bool is_narrow(const struct run *run)
     return plan->sim.out_size < 4 * plan->config.kart_payload || plan->sim.out_size < 2048;
 }
 
-/* The hub itself may be held up for much of the time that a peer has for an answer; what it knows of,
- * a kernel that takes nothing, is its own to make up for. */
+/* The hub itself may be held up for much of the time that a peer has for an answer; what it
+ * knows of, a kernel that takes nothing, is its own to make up for. */
 static bool is_held_up(const struct run *run)
 {
     const struct sim_faults *faults = &run->plan.sim.faults;

@@ -37,8 +37,8 @@ static bool has_lent(const struct conn *conn)
     return conn->answered && conn->upgraded && conn->ws.buffer != nullptr;
 }
 
-/* What holds frames: outboxes, echoes under way, what rooms show, this round's sends, loans, the one
- * ping. */
+/* What holds frames: outboxes, echoes under way, what rooms show, this round's sends, loans, the
+ * one ping. */
 static uint64_t holders_in(struct worker *worker)
 {
     uint64_t holders = worker->conns.retained_count + worker->loans.in_use;

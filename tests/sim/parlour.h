@@ -1,8 +1,9 @@
-/* tests/sim/parlour.h: what is known of rooms at /ws/games/ID: lobbies, and rooms whose rules live in
- * a backend. client_game.c speaks in them, game_hear.c listens, client_backend.c is the backend.
+/* tests/sim/parlour.h: what is known of rooms at /ws/games/ID: lobbies, and rooms whose rules
+ * live in a backend. client_game.c speaks in them, game_hear.c listens, client_backend.c is the
+ * backend.
  *
- * A room that is never made twice is `single`: then everybody hears the same under each number of
- * it, and sees the same state. */
+ * A room that is never made twice is `single`: then everybody hears the same under each number
+ * of it, and sees the same state. */
 #pragma once
 #include "asks.h"
 #include "referee.h"
@@ -11,7 +12,8 @@ constexpr uint32_t lobbies_most = 3, backends_most = 13;
 constexpr uint32_t game_rooms_most = lobbies_most + backends_most;
 constexpr uint32_t players_most = 12, told_most = 2048, changes_most = 2048;
 
-/* What everybody was told under one number, and what the state was then: hashes, 0: nobody knows. */
+/* What everybody was told under one number, and what the state was then: hashes, 0: nobody
+ * knows. */
 struct told {
     uint64_t words, state, first_ns;
 };

@@ -1,4 +1,5 @@
-/* tests/sim/token.h: tokens as somebody's backend makes them: a JWT (RFC 7519) signed with HS256. */
+/* tests/sim/token.h: tokens as somebody's backend makes them: a JWT (RFC 7519) signed with
+ * HS256. */
 #pragma once
 #include <stdint.h>
 
