@@ -98,21 +98,29 @@ pub fn build(b: *std.Build) void {
     tests.step.dependOn(&b.addFmt(.{ .paths = &.{ "build.zig", "vendor" }, .check = true }).step);
 
     const safe = Mode{ .target = target, .optimize = .ReleaseSafe };
-    const sim = simulator(b, safe, null);
+    const stage = simulated(b, safe);
+    const sim = simulator(b, safe, stage, null);
     check.dependOn(&sim.step);
     tests.addArg("--sim");
     tests.addArtifactArg(sim);
     tests.addArg("--sim-debug");
-    tests.addArtifactArg(simulator(b, debug, null));
+    tests.addArtifactArg(simulator(b, debug, simulated(b, debug), null));
     const simulate = python(b, "tests/sim/run.py");
     simulate.addArg("--sim");
     simulate.addArtifactArg(sim);
     const words = b.args orelse &.{};
     const bites = words.len > 0 and std.mem.eql(u8, words[0], "mutations");
-    for (entries(b, "tests/sim/mutations", .file, ".txt")) |name| {
-        if (!bites) continue;
-        simulate.addArg("--mutant");
-        simulate.addArtifactArg(simulator(b, safe, name));
+    const mutations = entries(b, "tests/sim/mutations", .file, ".txt");
+    // All of them take minutes: tests have three a day, one after the other.
+    const today: usize = @intCast(@divFloor(std.time.timestamp(), 24 * 60 * 60));
+    for (mutations, 0..) |name, i| {
+        const is_todays = (i + mutations.len - 3 * today % mutations.len) % mutations.len < 3;
+        if (!bites and !is_todays) continue;
+        const mutant = simulator(b, safe, stage, name);
+        if (bites) simulate.addArg("--mutant");
+        if (bites) simulate.addArtifactArg(mutant);
+        if (is_todays) tests.addArg("--sim-mutant");
+        if (is_todays) tests.addArtifactArg(mutant);
     }
     simulate.addArg("--");
     simulate.addArgs(words);
@@ -167,20 +175,27 @@ fn unitTests(b: *std.Build, mode: Mode) *std.Build.Step.Compile {
     return tests;
 }
 
-/// The hub on a simulated ring (tests/sim), whole or with one mutation in it. Its log names no commit, so that a seed's trace
-/// depends on nothing else than what the hub does.
-fn simulator(b: *std.Build, mode: Mode, mutation: ?[]const u8) *std.Build.Step.Compile {
-    const name = if (mutation) |file| b.fmt("sim-{s}", .{std.fs.path.stem(file)}) else "sim";
-    const executable = program(b, name, mode);
-    addFiles(b, executable.root_module, .{ .folder = "tests/sim", .commit = "simulated" });
-    const path = if (mutation) |file| b.fmt("tests/sim/mutations/{s}", .{file}) else null;
-    const mutated = if (path) |file| mutatedFile(b, file) else "";
-    for (entries(b, "src", .directory, "")) |layer| addFiles(b, executable.root_module, .{
-        .folder = b.fmt("src/{s}", .{layer}),
-        .commit = "simulated",
-        .without = mutated,
-        .instead = if (path) |file| mutatedSource(b, file) else null,
+/// The hub on a simulated ring and what plays with it (tests/sim), compiled once for all programs of a mode. Its log names no
+/// commit, so that a seed's trace depends on nothing else than what the hub does.
+fn simulated(b: *std.Build, mode: Mode) *std.Build.Step.Compile {
+    const library = b.addLibrary(.{ .name = "simulated", .linkage = .static, .root_module = module(b, mode) });
+    for (entries(b, "src", .directory, "")) |layer|
+        addFiles(b, library.root_module, .{ .folder = b.fmt("src/{s}", .{layer}), .commit = "simulated" });
+    addFiles(b, library.root_module, .{ .folder = "tests/sim", .without = "main.c" });
+    return library;
+}
+
+/// The simulator, whole or with one mutation in it: of a library's files those are linked that the program has not itself.
+fn simulator(b: *std.Build, mode: Mode, stage: *std.Build.Step.Compile, mutation: ?[]const u8) *std.Build.Step.Compile {
+    const executable = program(b, if (mutation) |file| b.fmt("sim-{s}", .{std.fs.path.stem(file)}) else "sim", mode);
+    const flags = flagsOf(b, mode.optimize, "simulated");
+    // First, so that what asks for its functions finds them here.
+    if (mutation) |file| executable.root_module.addCSourceFile(.{
+        .file = mutatedSource(b, b.fmt("tests/sim/mutations/{s}", .{file})),
+        .flags = flags,
     });
+    executable.root_module.addCSourceFile(.{ .file = b.path("tests/sim/main.c"), .flags = flags });
+    executable.root_module.linkLibrary(stage);
     return executable;
 }
 
@@ -204,7 +219,16 @@ fn mutatedSource(b: *std.Build, path: []const u8) std.Build.LazyPath {
 
 /// An empty program with the libraries linked; what it does not use is left out.
 fn program(b: *std.Build, name: []const u8, mode: Mode) *std.Build.Step.Compile {
-    const module = b.createModule(.{
+    const executable = b.addExecutable(.{ .name = name, .root_module = module(b, mode) });
+    for (libraries) |library| executable.root_module.linkLibrary(staticLibrary(b, library, mode.target));
+    // Whole-program: sending a frame crosses four of our files, and each call would cost as much as the work.
+    if (mode.optimize == .ReleaseFast) executable.lto = .full;
+    return executable;
+}
+
+/// No files yet, and what they may include.
+fn module(b: *std.Build, mode: Mode) *std.Build.Module {
+    const made = b.createModule(.{
         .target = mode.target,
         .optimize = mode.optimize,
         .strip = mode.strip,
@@ -214,18 +238,14 @@ fn program(b: *std.Build, name: []const u8, mode: Mode) *std.Build.Step.Compile 
         .link_libc = true,
     });
     for (libraries) |library| {
-        module.linkLibrary(staticLibrary(b, library, mode.target));
-        module.addSystemIncludePath(source(b, library).path(b, library.include));
-        if (library.generated) |folder| module.addSystemIncludePath(b.path(folder));
+        made.addSystemIncludePath(source(b, library).path(b, library.include));
+        if (library.generated) |folder| made.addSystemIncludePath(b.path(folder));
     }
-    const executable = b.addExecutable(.{ .name = name, .root_module = module });
-    // Whole-program: sending a frame crosses four of our files, and each call would cost as much as the work.
-    if (mode.optimize == .ReleaseFast) executable.lto = .full;
-    return executable;
+    return made;
 }
 
 fn staticLibrary(b: *std.Build, library: Library, target: std.Build.ResolvedTarget) *std.Build.Step.Compile {
-    const module = b.createModule(.{
+    const made = b.createModule(.{
         .target = target,
         .optimize = .ReleaseFast,
         .strip = false, // the program decides
@@ -234,34 +254,47 @@ fn staticLibrary(b: *std.Build, library: Library, target: std.Build.ResolvedTarg
         .link_libc = true,
     });
     const flags = std.mem.concat(b.allocator, []const u8, &.{ library.flags, &.{ "-std=gnu11", "-w" } }) catch @panic("OOM");
-    module.addCSourceFiles(.{ .root = source(b, library), .files = library.files, .flags = flags });
-    module.addIncludePath(source(b, library).path(b, library.include));
-    if (library.private) |folder| module.addIncludePath(source(b, library).path(b, folder));
-    if (library.generated) |folder| module.addIncludePath(b.path(folder));
-    return b.addLibrary(.{ .name = library.name, .linkage = .static, .root_module = module });
+    made.addCSourceFiles(.{ .root = source(b, library), .files = library.files, .flags = flags });
+    made.addIncludePath(source(b, library).path(b, library.include));
+    if (library.private) |folder| made.addIncludePath(source(b, library).path(b, folder));
+    if (library.generated) |folder| made.addIncludePath(b.path(folder));
+    return b.addLibrary(.{ .name = library.name, .linkage = .static, .root_module = made });
 }
 
 fn source(b: *std.Build, library: Library) std.Build.LazyPath {
     return b.path(b.fmt(".tools/src/{s}-{s}", .{ library.name, library.version }));
 }
 
-fn addLayers(b: *std.Build, module: *std.Build.Module) void {
-    for (entries(b, "src", .directory, "")) |layer| addOurs(b, module, b.fmt("src/{s}", .{layer}));
+fn addLayers(b: *std.Build, to: *std.Build.Module) void {
+    for (entries(b, "src", .directory, "")) |layer| addOurs(b, to, b.fmt("src/{s}", .{layer}));
 }
 
 /// Adds every C file of a folder, so that a new file needs no line here.
-fn addOurs(b: *std.Build, module: *std.Build.Module, folder: []const u8) void {
-    addFiles(b, module, .{ .folder = folder });
+fn addOurs(b: *std.Build, to: *std.Build.Module, folder: []const u8) void {
+    addFiles(b, to, .{ .folder = folder });
 }
 
 const Files = struct {
     folder: []const u8,
     commit: ?[]const u8 = null, // what is said to be built, in place of the truth
     without: []const u8 = "", // a file that is left out
-    instead: ?std.Build.LazyPath = null, // and what takes its place
 };
 
-fn addFiles(b: *std.Build, module: *std.Build.Module, files: Files) void {
+fn addFiles(b: *std.Build, to: *std.Build.Module, files: Files) void {
+    // Only who prints it is compiled again for a new commit.
+    const prints = std.mem.eql(u8, files.folder, "src") or std.mem.eql(u8, files.folder, "src/hub");
+    var names = std.array_list.Managed([]const u8).init(b.allocator);
+    for (entries(b, files.folder, .file, ".c")) |name|
+        if (!std.mem.eql(u8, name, files.without)) names.append(name) catch @panic("OOM");
+    to.addCSourceFiles(.{
+        .root = b.path(files.folder),
+        .files = names.items,
+        .flags = flagsOf(b, to.optimize, if (prints) files.commit orelse commit(b) else null),
+    });
+}
+
+/// How our own files are compiled; `built` is the commit that they may tell of, where they may.
+fn flagsOf(b: *std.Build, optimize: ?std.builtin.OptimizeMode, built: ?[]const u8) []const []const u8 {
     var flags = std.array_list.Managed([]const u8).init(b.allocator);
     flags.appendSlice(&.{
         "-std=c23",
@@ -274,19 +307,9 @@ fn addFiles(b: *std.Build, module: *std.Build.Module, files: Files) void {
         "-DRINGCAST_VERSION=\"" ++ version ++ "\"",
     }) catch @panic("OOM");
     flags.appendSlice(&warnings) catch @panic("OOM");
-    if (module.optimize == .Debug) flags.append("-Og") catch @panic("OOM"); // with UBSan in it, -O0 is five times slower
-    // Only who prints it is compiled again for a new commit.
-    if (std.mem.eql(u8, files.folder, "src") or std.mem.eql(u8, files.folder, "src/hub"))
-        flags.append(b.fmt("-DRINGCAST_COMMIT=\"{s}\"", .{files.commit orelse commit(b)})) catch @panic("OOM");
-    var names = std.array_list.Managed([]const u8).init(b.allocator);
-    for (entries(b, files.folder, .file, ".c")) |name| {
-        if (!std.mem.eql(u8, b.fmt("{s}/{s}", .{ files.folder, name }), files.without)) {
-            names.append(name) catch @panic("OOM");
-        } else if (files.instead) |file| {
-            module.addCSourceFile(.{ .file = file, .flags = flags.items });
-        }
-    }
-    module.addCSourceFiles(.{ .root = b.path(files.folder), .files = names.items, .flags = flags.items });
+    if (optimize == .Debug) flags.append("-Og") catch @panic("OOM"); // with UBSan in it, -O0 is five times slower
+    if (built) |words| flags.append(b.fmt("-DRINGCAST_COMMIT=\"{s}\"", .{words})) catch @panic("OOM");
+    return flags.items;
 }
 
 /// The names in a folder that end in `ending`, sorted.

@@ -160,9 +160,27 @@ static bool is_over(uint64_t deadline_ms, uint64_t now_ms)
     return deadline_ms != 0 && now_ms >= deadline_ms;
 }
 
+/* When a kernel that is short of memory last held operations back, as far as it is known. */
+static uint64_t held_back_ms(struct conn_shared *shared, uint64_t now_ms)
+{
+    uint64_t count = shared->ring->stats.held_back;
+    if (count != shared->held_back) shared->held_back_ms = now_ms;
+    shared->held_back = count;
+    return shared->held_back_ms;
+}
+
+/* Whom we did not read, by our choice or for want of a receive buffer, is not late; nor is anybody
+ * while our pings and receives may be among what a kernel short of memory does not take. */
+static void excuse(struct conn *conn, uint64_t now_ms)
+{
+    uint64_t since_ms = held_back_ms(conn->shared, now_ms);
+    if (conn->paused || list_is_linked(&conn->turn)) since_ms = now_ms;
+    conn_give_time(conn, since_ms);
+}
+
 static void on_open_timer(struct conn *conn, uint64_t now_ms)
 {
-    if (conn->paused && conn->answered) conn_give_time(conn);
+    excuse(conn, now_ms);
     if (is_over(conn->pong_by_ms, now_ms)) {
         conn_close(conn, CLOSE_PONG_TIMEOUT);
     } else if (is_over(conn->message_by_ms, now_ms)) {

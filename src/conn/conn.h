@@ -138,8 +138,10 @@ struct conn_shared {
     /* frames that were sent past outboxes in this round, a reference each */
     struct frame **retained;
     uint32_t retained_count;
-    uint32_t unsubmitted; /* sends since the ring was last told to submit */
-    struct frame *ping;   /* the one ping frame */
+    uint32_t unsubmitted;  /* sends since the ring was last told to submit */
+    uint64_t held_back;    /* the ring's count, when it was last looked at */
+    uint64_t held_back_ms; /* when it was found to have grown; not before it had */
+    struct frame *ping;    /* the one ping frame */
     struct http_limits http_limits, wide_http_limits;
     struct http_request request; /* scratch for one at a time */
     struct conn_counters counters;

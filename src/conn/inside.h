@@ -42,9 +42,9 @@ bool conn_may_read(const struct conn *conn);
 /* reply.c: nothing more is received; `input` is kept until conn_read_stopped reads on. */
 void conn_stop(struct conn *conn, struct bytes input);
 
-/* reply.c: a stopped connection, or one that is about to be read again, was not heard by our own
- * choice: its deadlines begin anew. */
-void conn_give_time(struct conn *conn);
+/* reply.c: a connection was not heard until `since_ms`, and that was not its peer's doing: its
+ * deadlines begin there, unless they have begun later. */
+void conn_give_time(struct conn *conn, uint64_t since_ms);
 
 /* reply.c: lends the reader a frame to assemble a message in, so that it need not be copied to be
  * sent back. False when there is none now. */

@@ -432,6 +432,7 @@ void conn_on_recv(struct conn *conn, struct ring_event event)
     }
     conn_check(conn);
     if (event.result == -ENOBUFS) { /* our shortage, not the peer's fault */
+        conn_give_time(conn, instant_ms(conn->shared->now));
         list_push(&conn->shared->waiting, &conn->turn);
         return;
     }

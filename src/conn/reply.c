@@ -65,13 +65,17 @@ void conn_stop(struct conn *conn, struct bytes input)
     list_push(&shared->stopped, &conn->turn);
 }
 
-void conn_give_time(struct conn *conn)
+static void postpone(uint64_t *deadline_ms, uint64_t to_ms)
+{
+    if (*deadline_ms != 0 && *deadline_ms < to_ms) *deadline_ms = to_ms;
+}
+
+void conn_give_time(struct conn *conn, uint64_t since_ms)
 {
     if (conn->phase != CONN_OPEN) return;
     const struct conn_config *config = &conn->shared->config;
-    uint64_t now_ms = instant_ms(conn->shared->now);
-    if (conn->pong_by_ms != 0) conn->pong_by_ms = now_ms + config->pong_ms;
-    if (conn->message_by_ms != 0) conn->message_by_ms = now_ms + config->message_ms;
+    postpone(&conn->pong_by_ms, since_ms + config->pong_ms);
+    postpone(&conn->message_by_ms, since_ms + config->message_ms);
 }
 
 /* What is kept may stop it again, so its buffer is free only afterwards: there is one more than
@@ -82,7 +86,7 @@ static void read_on(struct conn *conn)
     conn->kept = nullptr;
     conn->kept_size = 0;
     conn->paused = false;
-    conn_give_time(conn);
+    conn_give_time(conn, instant_ms(conn->shared->now));
     conn_resume(conn, kept);
     if (kept.data != nullptr) pool_give(&conn->shared->kept_buffers, kept.data);
 }

@@ -313,15 +313,20 @@ static void worker_settle(struct worker *worker)
     if (ring_settled(&worker->ring)) conn_settle(&worker->conns);
 }
 
+/* What these owe is bounded in its own way, and not what is short: replies, and the answers of the
+ * internal listener, which are few and the only ones that tell of the shortage. */
+static bool owes_otherwise(const struct conn *conn)
+{
+    return conn->answered || conn->listener == LISTENER_ADMIN;
+}
+
 static void worker_shed(struct worker *worker)
 {
     constexpr uint32_t sheds_a_turn = 64;
     for (uint32_t i = 0; i < sheds_a_turn && must_shed(worker); i++) {
         struct outbox *worst = outbox_worst(&worker->outboxes);
         struct conn *conn = list_entry(worst, struct conn, outbox);
-        /* The memory of some is bounded in its own way, and not what is short; and who watches the
-         * server must see what happens. */
-        if (conn->answered || conn->listener == LISTENER_ADMIN) {
+        if (owes_otherwise(conn)) {
             outbox_spare(&worker->outboxes, worst);
             continue;
         }

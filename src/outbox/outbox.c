@@ -305,10 +305,10 @@ void outbox_release_held(struct outbox_set *set)
         list_push(again_list(set), link);
 }
 
-uint32_t outbox_drop_unsent(struct outbox_set *set, struct outbox *box)
+static uint32_t drop_behind(struct outbox_set *set, struct outbox *box, uint32_t kept)
 {
     uint32_t dropped = 0;
-    while (box->count > pinned(box)) {
+    while (box->count > kept) {
         struct frame *frame = *slot_at(box, box->count - 1u);
         owe_no_more(set, box, frame->wire_size);
         box->count -= 1;
@@ -323,12 +323,19 @@ uint32_t outbox_drop_unsent(struct outbox_set *set, struct outbox *box)
     return dropped;
 }
 
+uint32_t outbox_drop_unsent(struct outbox_set *set, struct outbox *box)
+{
+    uint32_t kept = pinned(box);
+    if (kept == 0 && box->count > 0 && (*slot_at(box, 0))->lane == FRAME_CONTROL) kept = 1;
+    return drop_behind(set, box, kept);
+}
+
 void outbox_clear(struct outbox_set *set, struct outbox *box)
 {
     assert(box->in_flight == 0);
     owe(set, box, box->head_sent);
     box->head_sent = 0;
-    set->counters.dropped_gone += outbox_drop_unsent(set, box);
+    set->counters.dropped_gone += drop_behind(set, box, 0);
     assert(box->count == 0 && box->bytes == 0);
     if (box->slots != nullptr) give_storage(set, box);
 }

@@ -254,8 +254,9 @@ void outbox_hold(struct outbox_set *set, struct outbox *box);
 /* Every held outbox is dirty again, or due where there is a window. */
 void outbox_release_held(struct outbox_set *set);
 
-/* Lets go of everything that is not pinned, so that a last word fits in. Returns how many frames
- * were dropped. */
+/* Lets go of everything that is not pinned, so that a last word fits in; but not of a control frame
+ * at the front: without the answer that opens its stream a peer could make nothing of that word.
+ * Returns how many frames were dropped. */
 uint32_t outbox_drop_unsent(struct outbox_set *set, struct outbox *box);
 
 /* Lets go of everything. No send may be armed. Afterwards the outbox holds nothing of the

@@ -54,6 +54,7 @@ struct ring_stats {
     uint64_t waits;          /* times the thread went to the kernel to wait */
     uint64_t submits;        /* further times it went there only to hand over operations */
     uint64_t queue_full;     /* operations that found the submission queue full */
+    uint64_t held_back;      /* times the kernel took fewer operations than there were */
     uint64_t overflows;      /* times completions had overflowed into the kernel's own list */
     uint64_t out_of_buffers; /* receives that ended for want of a receive buffer */
     uint32_t buffers_out;    /* receive buffers that are ours now */

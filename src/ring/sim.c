@@ -421,7 +421,29 @@ struct sim *sim_open(const struct sim_options *options, const struct sim_hooks *
     return sim;
 }
 
+/* --- Looking on ------------------------------------------------------------------------------- */
+
 uint32_t sim_operations(const struct sim *sim, uint32_t ring)
 {
     return sim->rings[ring].held;
+}
+
+bool sim_operation_behind(const struct sim *sim, uint32_t ring, uint32_t *place,
+                          struct sim_held *held)
+{
+    for (; *place < sim->operations_touched; *place += 1) {
+        const struct sim_operation *operation = &sim->operations[*place];
+        if (!operation->used || operation->ring != ring) continue;
+        *held = (struct sim_held){operation->token, operation->target, operation->fd};
+        *place += 1;
+        return true;
+    }
+    return false;
+}
+
+const struct ring_event *sim_event_at(const struct sim *sim, uint32_t ring, uint32_t index)
+{
+    const struct sim_ring *own = &sim->rings[ring];
+    bool there = index < own->event_end - own->event_first;
+    return there ? &own->events[(own->event_first + index) % sim_events_max] : nullptr;
 }

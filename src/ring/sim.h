@@ -37,10 +37,12 @@ struct sim_faults {
     uint32_t no_buffers;      /* a receive ends with -ENOBUFS although there are some */
     uint32_t ends;            /* a multishot operation ends by itself */
     uint32_t submit_none;     /* a submission takes nothing: -EINTR, -EAGAIN, -EBUSY */
+    uint32_t shortage_us_max; /* microseconds that the like may last: none then takes anything */
     uint32_t submit_fewer;    /* or only some */
     uint32_t accept_fails;    /* -EMFILE, -ENFILE, -ECONNABORTED, -EINTR */
     uint32_t reset_loses;     /* a reset overtakes what had come before it */
     uint32_t late_cancel;     /* a cancel comes when its target is nearly done: -EALREADY */
+    uint32_t cancel_us_max;   /* microseconds until a cancel looks for its target */
     uint32_t spurious_wake;   /* a wait ends early */
     uint32_t few_events;      /* a take gives one event, and more when asked again */
     uint32_t log_fails;       /* a write to the log: -EAGAIN, -EINTR, a part of it */
@@ -145,5 +147,15 @@ void sim_peer_vanish(struct sim *sim, int32_t peer);
 /* Descriptors that are open, listeners included. */
 uint32_t sim_open_fds(const struct sim *sim);
 
-/* Operations that the kernel holds, and receive buffers that are out, of one ring. */
+/* Operations that the kernel holds of one ring, and one of them: also when it has not taken it yet.
+ * The next one at *place or behind, which moves on; false when there is none. */
+struct sim_held {
+    struct ring_token token, target; /* the latter of a RING_CANCEL */
+    int fd;                          /* -1: none */
+};
 uint32_t sim_operations(const struct sim *sim, uint32_t ring);
+[[nodiscard]] bool sim_operation_behind(const struct sim *sim, uint32_t ring, uint32_t *place,
+                                        struct sim_held *held);
+
+/* The events that ring_take would give, from 0 on; nullptr behind the last. */
+const struct ring_event *sim_event_at(const struct sim *sim, uint32_t ring, uint32_t index);

@@ -76,6 +76,7 @@ struct sim_operation {
     bool queued;    /* not yet taken by the kernel */
     bool scheduled; /* its completion is due */
     bool once;
+    bool cancelled; /* too late to stop its completion, which then is its last */
     struct ring_token token, target;
     uint32_t ring;
     uint32_t generation;
@@ -99,7 +100,8 @@ struct sim_ring {
     uint32_t queue_first, queue_count;
     struct ring_event events[sim_events_max];
     uint64_t event_first, event_end;
-    uint64_t now_until; /* ring_settled: events before this are to be taken first */
+    uint64_t short_until_ns; /* the kernel takes nothing before */
+    uint64_t now_until;      /* ring_settled: events before this are to be taken first */
     bool now_queued;
     bool rung;
     uint32_t wake;                          /* the operation, or sim_none */

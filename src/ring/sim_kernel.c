@@ -46,22 +46,28 @@ static void post(struct sim *sim, struct sim_ring *ring, struct ring_event event
 
 /* --- Operations ------------------------------------------------------------------------------- */
 
+static uint64_t mix(uint64_t sum, uint64_t word)
+{
+    sum = (sum ^ word) * 0x9E3779B97F4A7C15;
+    return sum ^ sum >> 32;
+}
+
+/* Four sums beside each other, for none has to wait for another: much is summed. */
 uint64_t sim_checksum(const struct iovec *pieces, uint32_t count)
 {
-    uint64_t sum = 0xCBF29CE484222325;
+    uint64_t sums[4] = {1, 2, 3, 4}, words[4];
     for (uint32_t i = 0; i < count; i++) {
         const uint8_t *data = pieces[i].iov_base;
         size_t size = pieces[i].iov_len;
-        for (; size >= 8; data += 8, size -= 8) {
-            uint64_t word;
-            memcpy(&word, data, 8);
-            sum = (sum ^ word) * 0x9E3779B97F4A7C15;
-            sum ^= sum >> 32;
+        for (; size >= sizeof words; data += sizeof words, size -= sizeof words) {
+            memcpy(words, data, sizeof words);
+            for (uint32_t lane = 0; lane < 4; lane++)
+                sums[lane] = mix(sums[lane], words[lane]);
         }
         for (; size > 0; data += 1, size -= 1)
-            sum = (sum ^ *data) * 0x100000001B3;
+            sums[0] = mix(sums[0], *data);
     }
-    return sum;
+    return mix(mix(mix(sums[0], sums[1]), sums[2]), sums[3]);
 }
 
 struct sim_operation *sim_new_operation(struct sim *sim)
@@ -242,7 +248,7 @@ static void receive_bytes(struct sim *sim, struct sim_operation *operation)
     size = sim_pipe_read(&socket->in, data, draw_size(sim, size));
     sim_wake_timer(sim, socket->timer); /* it may write on */
     /* A completion that does not fit ends a multishot operation, and so do other things. */
-    bool last = operation->once || queue_is_full(ring);
+    bool last = operation->once || operation->cancelled || queue_is_full(ring);
     if (!last && sim_chance(sim, sim->options.faults.ends)) {
         last = true;
         sim->counts.ends += 1;
@@ -309,7 +315,8 @@ static void work_accept(struct sim *sim, struct sim_operation *operation)
     struct sim_ring *ring = &sim->rings[operation->ring];
     int fd = sim_take_connection(sim, listener);
     if (fd == -EAGAIN) return;
-    if (fd < 0 || queue_is_full(ring) || sim_chance(sim, sim->options.faults.ends)) {
+    bool last = fd < 0 || operation->cancelled || queue_is_full(ring);
+    if (last || sim_chance(sim, sim->options.faults.ends)) {
         finish(sim, operation, fd);
         return;
     }
@@ -335,27 +342,41 @@ static bool is_same(struct ring_token left, struct ring_token right)
            ((left.generation ^ right.generation) & ring_generation_mask) == 0;
 }
 
-static void work_cancel(struct sim *sim, struct sim_operation *operation)
+static struct sim_operation *target_of(struct sim *sim, const struct sim_operation *operation)
 {
-    struct sim_operation *target = nullptr;
-    for (uint32_t i = 0; i < sim->operations_touched && target == nullptr; i++) {
+    for (uint32_t i = 0; i < sim->operations_touched; i++) {
         struct sim_operation *candidate = &sim->operations[i];
         if (candidate->used && !candidate->queued && candidate->ring == operation->ring &&
             candidate->token.op != RING_CANCEL && is_same(candidate->token, operation->target))
-            target = candidate;
+            return candidate;
     }
-    /* One whose completion is being made can no longer be stopped. */
+    return nullptr;
+}
+
+static void end_cancelled(struct sim *sim, struct sim_operation *target)
+{
+    if (target->token.op == RING_WAKE) sim->rings[target->ring].wake = sim_none;
+    finish(sim, target, -ECANCELED);
+}
+
+/* One whose completion is being made can no longer be stopped. It ends with that all the same: also
+ * a multishot operation goes on for nobody who cancelled it. */
+static void work_cancel(struct sim *sim, struct sim_operation *operation)
+{
+    struct sim_operation *target = target_of(sim, operation);
     bool late =
         target != nullptr && target->scheduled && sim_chance(sim, sim->options.faults.late_cancel);
-    if (late) sim->counts.late_cancels += 1;
     int32_t result = target == nullptr ? -ENOENT : late ? -EALREADY : 0;
     bool ends = target != nullptr && !late;
     /* By the manual the target's end is told first; Linux 6.18 tells the cancel's first. */
     bool told_first = ends && random_below(&sim->network, 2) == 0;
-    if (ends && target->token.op == RING_WAKE) sim->rings[target->ring].wake = sim_none;
-    if (told_first) finish(sim, target, -ECANCELED);
+    if (late) {
+        sim->counts.late_cancels += 1;
+        target->cancelled = true;
+    }
+    if (told_first) end_cancelled(sim, target);
     finish(sim, operation, result);
-    if (ends && !told_first) finish(sim, target, -ECANCELED);
+    if (ends && !told_first) end_cancelled(sim, target);
 }
 
 static void work_wake(struct sim *sim, struct sim_operation *operation)
@@ -370,6 +391,7 @@ static void work_wake(struct sim *sim, struct sim_operation *operation)
 void sim_work(struct sim *sim, uint32_t index)
 {
     struct sim_operation *operation = sim_operation_at(index);
+    uint32_t generation = operation->generation;
     operation->scheduled = false;
     switch (operation->token.op) {
     case RING_ACCEPT: work_accept(sim, operation); break;
@@ -380,9 +402,23 @@ void sim_work(struct sim *sim, uint32_t index)
     case RING_WAKE: work_wake(sim, operation); break;
     case RING_CANCEL: work_cancel(sim, operation); break;
     }
+    if (operation->generation == generation && operation->cancelled) end_cancelled(sim, operation);
 }
 
 /* --- Submission ------------------------------------------------------------------------------- */
+
+/* Its target may end by itself before, and somebody else stand in its place. */
+static void issue_cancel(struct sim *sim, struct sim_operation *operation)
+{
+    uint32_t most_us = sim->options.faults.cancel_us_max;
+    if (most_us == 0) {
+        work_cancel(sim, operation);
+        return;
+    }
+    operation->scheduled = true;
+    sim_push(sim, DUE_OPERATION, sim_index_of(operation), operation->generation,
+             sim->now_ns + random_below(&sim->faults, most_us) * 1000);
+}
 
 /* The kernel takes an operation: what is possible at once happens soon. */
 static void issue(struct sim *sim, struct sim_operation *operation)
@@ -397,23 +433,24 @@ static void issue(struct sim *sim, struct sim_operation *operation)
         else
             sim_kick(sim, sim_index_of(operation));
         break;
-    case RING_CANCEL:
-        if (random_below(&sim->network, 2) == 0)
-            sim_kick(sim, sim_index_of(operation));
-        else
-            work_cancel(sim, operation);
-        break;
+    case RING_CANCEL: issue_cancel(sim, operation); break;
     default: sim_kick(sim, sim_index_of(operation)); break;
     }
 }
 
-static uint32_t draw_taken(struct sim *sim, const struct sim_ring *ring)
+static uint32_t draw_taken(struct sim *sim, struct sim_ring *ring)
 {
+    const struct sim_faults *faults = &sim->options.faults;
     uint32_t count = ring->queue_count;
     if (count == 0) return 0;
-    bool none = sim_chance(sim, sim->options.faults.submit_none);
-    bool fewer = sim_chance(sim, sim->options.faults.submit_fewer);
+    bool still = faults->shortage_us_max > 0 && sim->now_ns < ring->short_until_ns;
+    bool none = still || sim_chance(sim, faults->submit_none);
+    bool fewer = sim_chance(sim, faults->submit_fewer);
     sim->counts.submits_short += none || fewer;
+    /* A kernel that is short of memory is so for a while, in which events come all the same. */
+    if (none && !still && faults->shortage_us_max > 0)
+        ring->short_until_ns =
+            sim->now_ns + random_below(&sim->faults, faults->shortage_us_max) * 1000;
     return none ? 0 : fewer ? (uint32_t)random_below(&sim->faults, count) : count;
 }
 
@@ -425,6 +462,7 @@ void sim_hand_over(struct sim *sim, struct sim_ring *ring)
         ring->queue_count -= 1;
         issue(sim, sim_operation_at(index));
     }
+    if (ring->queue_count > 0) ring->ring->stats.held_back += 1;
     if (ring->queue_count > 0 || !ring->now_queued) return;
     ring->now_queued = false;
     ring->now_until = ring->event_end;

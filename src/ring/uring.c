@@ -64,9 +64,13 @@ static unsigned kernel_flags(const struct uring *uring)
 
 /* When the kernel has taken everything: the copies of gathered sends are its own, and each send_now
  * is over, its shortfall posted before the completion queue's present end or in the overflow. */
-static void after_submit(struct uring *uring)
+static void after_submit(struct ring *ring)
 {
-    if (io_uring_sq_ready(&uring->ring) > 0) return;
+    struct uring *uring = uring_of(ring);
+    if (io_uring_sq_ready(&uring->ring) > 0) {
+        ring->stats.held_back += 1;
+        return;
+    }
     uring->messages_used = uring->pieces_used = 0;
     if (!uring->now_queued) return;
     uring->now_queued = false;
@@ -84,7 +88,7 @@ static void uring_submit(struct ring *ring)
     int taken = io_uring_submit(&uring->ring);
     assert(taken >= 0 || taken == -EAGAIN || taken == -EBUSY || taken == -EINTR ||
            taken == -ENOMEM);
-    after_submit(uring);
+    after_submit(ring);
 }
 
 static struct io_uring_sqe *take_entry(struct ring *ring, struct ring_token token)
@@ -420,7 +424,7 @@ static void uring_wait(struct ring *ring, uint64_t until_ns)
     int taken = wait_at_most(uring, until_ns > now_ns ? until_ns - now_ns : 0);
     assert(taken >= 0 || taken == -ETIME || taken == -EINTR || taken == -EAGAIN ||
            taken == -EBUSY || taken == -ENOMEM);
-    after_submit(uring);
+    after_submit(ring);
 }
 
 /* With DEFER_TASKRUN the kernel makes about twenty completions a visit and says by

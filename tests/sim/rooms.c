@@ -1,22 +1,22 @@
+#include "client.h"
 #include "hub/stop.h"
-#include "sim_run.h"
 #include <stdio.h>
 
-static const char *const races[] = {"", "alpha", "beta", "gamma"};
+static const char *const races[races_max] = {"", "alpha", "beta", "gamma"};
 
 void rooms_begin(struct run *run)
 {
     static uint8_t shown[rooms_max][states_max];
     for (uint32_t i = 0; i < rooms_max; i++) {
         run->rooms[i] = (struct watched_room){.shown = shown[i]};
-        if (i < 4) memset(shown[i], 0, states_max);
+        if (i < races_max) memset(shown[i], 0, states_max);
     }
-    for (uint32_t i = 0; i < 4; i++) {
+    for (uint32_t i = 0; i < races_max; i++) {
         run->rooms[i].kind = GAME_KART;
         run->rooms[i].known = true;
         snprintf(run->rooms[i].id, sizeof run->rooms[i].id, "%s", races[i]);
     }
-    run->room_count = 4;
+    run->room_count = races_max;
 }
 
 static struct watched_room *room_of(const struct client *client)
@@ -81,6 +81,7 @@ static void on_state(struct client *client, const uint8_t *data, uint32_t size)
     if (client->states > 0 && sequence > client->last_state + 1) note_gap(client, sequence);
     /* one that goes to who is here already, not only to who comes */
     if (client->states > 0 && sequence < states_max) room->shown[sequence] = 1;
+    if (sequence > room->newest) room->newest = sequence;
     sim_mix(run->sim, sequence);
     client->states += 1;
     client->last_state = sequence;
@@ -93,9 +94,11 @@ static void on_state(struct client *client, const uint8_t *data, uint32_t size)
 
 static bool is(const uint8_t *data, uint32_t size, const char *type)
 {
-    char text[64];
-    snprintf(text, sizeof text, "{\"type\":\"%s\",", type);
-    return size > strlen(text) && memcmp(data, text, strlen(text)) == 0;
+    constexpr uint32_t head_size = 9;
+    size_t type_size = strlen(type);
+    return size > head_size + type_size + 2 && memcmp(data, "{\"type\":\"", head_size) == 0 &&
+           memcmp(data + head_size, type, type_size) == 0 &&
+           memcmp(data + head_size + type_size, "\",", 2) == 0;
 }
 
 static void on_event(struct client *client, const uint8_t *data, uint32_t size)
@@ -139,6 +142,15 @@ static void on_event(struct client *client, const uint8_t *data, uint32_t size)
     }
 }
 
+/* It is sent when the client is in its room, and there the state comes first. */
+void rooms_on_pong(struct client *client)
+{
+    enum game_kind kind = room_of(client)->kind;
+    bool seen = client->states > 0 || client->saw_status;
+    MUST(client->run, seen || (kind != GAME_KART && kind != GAME_VOTE),
+         "client %u: a pong came before the first state", client->index);
+}
+
 void rooms_on_text(struct client *client, const uint8_t *data, uint32_t size)
 {
     if (room_of(client)->kind == GAME_KART)
@@ -151,7 +163,7 @@ void rooms_on_text(struct client *client, const uint8_t *data, uint32_t size)
 
 /* Every action that was sent and accepted while it sat there; what tells of the last ones may still
  * wait for the flush window. */
-static void check_actions(struct client *client)
+void rooms_check_vote(struct client *client)
 {
     struct run *run = client->run;
     uint64_t told_ns = sim_now_ns(run->sim) - run->plan.config.flush_window_us * 2000ULL;
@@ -165,7 +177,7 @@ static void check_actions(struct client *client)
          client->ready_seen, least);
 }
 
-static void check_live_kart(struct client *client)
+void rooms_check_kart(struct client *client)
 {
     struct run *run = client->run;
     uint64_t quiet_ns = sim_now_ns(run->sim) - client->last_state_ns;
@@ -173,6 +185,9 @@ static void check_live_kart(struct client *client)
     MUST(run, client->states > 0 && quiet_ns < tick_ns + second_ns,
          "client %u: has seen %u states, the last one %llu ms ago", client->index, client->states,
          (unsigned long long)(quiet_ns / ms_ns));
+    uint64_t marked = client->opened_ns < run->marked_ns ? room_of(client)->marked : 0;
+    MUST(run, client->last_state >= marked, "client %u: holds state %llu, another had %llu before",
+         client->index, (unsigned long long)client->last_state, (unsigned long long)marked);
 }
 
 /* A server that listens answers: at the latest when the handshake's time is over it hangs up. */
@@ -189,18 +204,20 @@ static void check_answered(struct client *client)
          client->index);
 }
 
+void rooms_mark(struct run *run)
+{
+    run->marked = true;
+    run->marked_ns = sim_now_ns(run->sim);
+    run->rooms[0].marked =
+        run->rooms[0].newest; /* the other races begin anew after the last left */
+}
+
 void rooms_check_live(struct run *run)
 {
     for (uint32_t i = 0; i < run->plan.clients; i++) {
         struct client *client = &run->clients[i];
         if (client->role != ROLE_GHOST) check_answered(client);
-        bool live = client->phase == CLIENT_OPEN && !client->vanished && !client->sent_close &&
-                    !client->wants_end && !client->abused && client->opened_ns > 0 &&
-                    sim_now_ns(run->sim) - client->opened_ns > second_ns;
-        if (!live) continue;
-        if (room_of(client)->kind == GAME_KART)
-            check_live_kart(client);
-        else
-            check_actions(client);
+        const struct client_kind *kind = client_kind_of(client);
+        if (client_is_live(client) && kind->check != nullptr) kind->check(client);
     }
 }

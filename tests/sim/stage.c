@@ -1,3 +1,5 @@
+#include "game/world_map.h"
+#include "hub/tokens.h"
 #include "sim_run.h"
 #include <stdarg.h>
 #include <stdio.h>
@@ -71,6 +73,7 @@ static void resume(struct run *run, uint32_t index)
     swapcontext(&stage, &actor->context);
     run->turns += 1;
     bool looks = actor->started && !actor->ended && actor->worker->phase != WORKER_STOPPED;
+    if (looks) judge_turn(run, actor->worker);
     if (looks && run->turns % turns_a_look == 0) judge_worker(run, actor->worker);
 }
 
@@ -90,11 +93,30 @@ static void start_worker(struct run *run, uint32_t index)
     resume(run, index);
 }
 
+/* The world, where there is one. */
+static void ready_world(struct run *run)
+{
+    static struct world_map map;
+    static uint8_t json[json_memory_per_byte * 2048 + json_memory_fixed];
+    char memory[512];
+    struct writer problem = writer_over(memory, sizeof memory);
+    struct bytes scratch = {json, sizeof json};
+    if (run->plan.config.world_listen.port == 0) return;
+    map = (struct world_map){};
+    bool read = world_map_read(&map, client_world_text(), scratch, &problem);
+    MUST(run, read, "the world: %.*s", (int)problem.size, memory);
+    run->plan.config.world = &map;
+}
+
 static void make_hub(struct run *run)
 {
     struct hash_key key = {random_u64(&run->random), random_u64(&run->random)};
     memset(&run->hub, 0, sizeof run->hub);
-    bool made = hub_init(&run->hub, &run->plan.config, key);
+    ready_world(run);
+    char memory[512];
+    struct writer why = writer_over(memory, sizeof memory);
+    bool made = tokens_load_keys(&run->hub.key_sets[0].keys, &run->plan.config, &why) &&
+                hub_init(&run->hub, &run->plan.config, key);
     run->hub.reserve_ring = ring_reserve_sim;
     for (uint32_t i = 0; made && i < run->hub.worker_count; i++) {
         run->hub.workers[i] = worker_make(&run->hub, i);
@@ -123,11 +145,14 @@ static void drain(struct run *run)
 
 static void calm_down(struct run *run)
 {
+    struct plan *plan = &run->plan;
     sim_note(run->sim, "the faults are over");
+    if (run->squeezed && plan->squeeze_end_ns > 0) squeeze_end(run);
+    plan->squeeze_ns = plan->squeeze_end_ns = 0;
     run->calm = true;
     run->calm_ns = sim_now_ns(run->sim);
     sim_end_faults(run->sim);
-    for (uint32_t i = 0; i < run->plan.clients; i++)
+    for (uint32_t i = 0; i < plan->clients; i++)
         client_calm(&run->clients[i]);
 }
 
@@ -135,6 +160,12 @@ static void calm_down(struct run *run)
 static uint64_t patience_ns(const struct run *run)
 {
     return 3 * second_ns + 2 * run->plan.config.kart_tick_ms * ms_ns;
+}
+
+/* 0: never. */
+static uint64_t sooner(uint64_t next_ns, uint64_t other_ns)
+{
+    return other_ns > 0 && other_ns < next_ns ? other_ns : next_ns;
 }
 
 static void direct(struct run *run)
@@ -146,16 +177,29 @@ static void direct(struct run *run)
         sim_jump_wall(run->sim, plan->jump_ms);
         plan->jump_ns = 0;
     }
+    if (plan->squeeze_ns > 0 && now_ns >= plan->squeeze_ns) {
+        plan->squeeze_ns = 0;
+        squeeze_begin(run);
+    }
+    if (plan->squeeze_end_ns > 0 && now_ns >= plan->squeeze_end_ns) {
+        plan->squeeze_end_ns = 0;
+        squeeze_end(run);
+    }
     if (plan->drain_ns > 0 && now_ns >= plan->drain_ns && !run->draining) drain(run);
     if (!run->draining && !run->calm && now_ns >= plan->chaos_ns) calm_down(run);
-    if (run->calm && !run->draining && sim_now_ns(run->sim) >= run->calm_ns + patience_ns(run)) {
+    uint64_t calm_for_ns = run->calm ? sim_now_ns(run->sim) - run->calm_ns : 0;
+    if (run->calm && !run->marked && calm_for_ns + second_ns >= patience_ns(run)) rooms_mark(run);
+    if (run->calm && !run->draining && calm_for_ns >= patience_ns(run)) {
         rooms_check_live(run);
         drain(run);
     }
-    if (plan->jump_ns > 0) next_ns = plan->jump_ns;
-    if (plan->drain_ns > 0 && !run->draining && plan->drain_ns < next_ns) next_ns = plan->drain_ns;
-    if (!run->draining && !run->calm && plan->chaos_ns < next_ns) next_ns = plan->chaos_ns;
-    if (run->calm && !run->draining) next_ns = run->calm_ns - second_ns + patience_ns(run);
+    next_ns = sooner(next_ns, plan->jump_ns);
+    next_ns = sooner(next_ns, plan->squeeze_ns);
+    next_ns = sooner(next_ns, plan->squeeze_end_ns);
+    if (!run->draining) next_ns = sooner(next_ns, plan->drain_ns);
+    if (!run->draining && !run->calm) next_ns = sooner(next_ns, plan->chaos_ns);
+    if (run->calm && !run->draining)
+        next_ns = run->calm_ns + patience_ns(run) - (run->marked ? 1 : 2) * second_ns;
     sim_at(run->sim, director, next_ns == UINT64_MAX ? next_ns : next_ns + second_ns);
 }
 
@@ -211,6 +255,7 @@ static void begin(struct run *run)
     for (int i = 0; run->traces && i < run->plan.word_count; i++)
         printf("           %s\n", run->plan.words[i]);
     rooms_begin(run);
+    client_begin(run);
     make_hub(run);
     for (uint32_t i = 0; i < run->hub.worker_count; i++)
         start_worker(run, i);
@@ -226,9 +271,10 @@ struct outcome run_seed(struct run *run, uint64_t seed, bool traces)
     run->seed = seed;
     run->traces = traces;
     run->action_count = run->running = 0;
-    run->calm = run->draining = false;
-    run->states_seen = run->messages = run->turns = 0;
+    run->calm = run->marked = run->draining = run->squeezed = false;
+    run->states_seen = run->messages = run->turns = run->acquires = 0;
     run->gap_count = 0;
+    memset(run->encodings, 0, sizeof run->encodings);
     begin(run);
     play(run);
     for (uint32_t i = 0; i < run->hub.worker_count; i++)

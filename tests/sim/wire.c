@@ -40,14 +40,20 @@ const char *wire_read_answer(const uint8_t *data, uint32_t size, bool ended,
 {
     *used = 0;
     *answer = (struct wire_answer){};
+    uint32_t begun = size < 9 ? size : 9;
+    if (memcmp(data, "HTTP/1.1 ", begun) != 0) return "an answer is not HTTP/1.1";
     const uint8_t *end = find(data, size, "\r\n\r\n");
     if (end == nullptr) return ended && size > 0 ? "an answer stops in its head" : nullptr;
     uint32_t head = (uint32_t)(end - data) + 4, length = 0, body = 0;
-    if (size < 12 || memcmp(data, "HTTP/1.1 ", 9) != 0) return "an answer is not HTTP/1.1";
+    if (size < 12) return "an answer has no status";
     answer->status = (uint32_t)atoi((const char *)data + 9);
     if (answer->status < 101 || answer->status > 599) return "an answer has no sensible status";
     const char *accept = header(data, head, "Sec-WebSocket-Accept", &length);
     if (accept != nullptr && length < sizeof answer->accept) memcpy(answer->accept, accept, length);
+    const char *extensions = header(data, head, "Sec-WebSocket-Extensions", &length);
+    if (extensions != nullptr && length >= sizeof answer->extensions)
+        return "an answer has extensions without end";
+    if (extensions != nullptr) memcpy(answer->extensions, extensions, length);
     const char *told = header(data, head, "Content-Length", &length);
     if (told != nullptr) body = (uint32_t)atoi(told);
     if (told == nullptr && answer->status != 101) return "an answer does not tell its length";
@@ -66,10 +72,11 @@ bool wire_code_is_valid(uint32_t code)
            (code >= 3000 && code <= 4999);
 }
 
-static const char *judge(uint8_t first, uint8_t opcode, uint64_t size)
+static const char *judge(uint8_t first, uint8_t opcode, uint64_t size, bool deflates)
 {
     bool control = opcode >= 8;
-    if ((first & 0x70) != 0) return "a frame has a reserved bit set (RFC 6455 5.2)";
+    uint8_t forbidden = deflates && !control ? 0x30 : 0x70;
+    if ((first & forbidden) != 0) return "a frame has a reserved bit set (RFC 6455 5.2)";
     if ((first & 0x80) == 0) return "a frame is a fragment, which this server never sends";
     if (opcode != 1 && opcode != 2 && opcode != 8 && opcode != 9 && opcode != 10)
         return "a frame has a reserved opcode, or continues nothing (RFC 6455 5.2)";
@@ -78,8 +85,8 @@ static const char *judge(uint8_t first, uint8_t opcode, uint64_t size)
     return nullptr;
 }
 
-const char *wire_read_frame(const uint8_t *data, uint32_t size, struct wire_frame *frame,
-                            uint32_t *used)
+const char *wire_read_frame(const uint8_t *data, uint32_t size, bool deflates,
+                            struct wire_frame *frame, uint32_t *used)
 {
     *used = 0;
     if (size < 2) return nullptr;
@@ -95,7 +102,8 @@ const char *wire_read_frame(const uint8_t *data, uint32_t size, struct wire_fram
             return "a length is not in its shortest form (RFC 6455 5.2)";
     }
     frame->opcode = data[0] & 0x0F;
-    const char *wrong = judge(data[0], frame->opcode, length);
+    frame->compressed = (data[0] & 0x40) != 0;
+    const char *wrong = judge(data[0], frame->opcode, length, deflates);
     if (wrong != nullptr) return wrong;
     if (size - 2 - more < length) return nullptr;
     frame->payload = data + 2 + more;
@@ -132,5 +140,22 @@ bool wire_json_number(const uint8_t *data, uint32_t size, const char *key, uint6
     *value = 0;
     for (; at < end && *at >= '0' && *at <= '9'; at++)
         *value = *value * 10 + (uint64_t)(*at - '0');
+    return true;
+}
+
+bool wire_json_text(const uint8_t *data, uint32_t size, const char *key, char *text,
+                    uint32_t text_size)
+{
+    text[0] = '\0';
+    const uint8_t *at = find(data, size, key);
+    if (at == nullptr) return false;
+    at += strlen(key);
+    uint32_t left = size - (uint32_t)(at - data);
+    if (left == 0 || *at != '"') return false;
+    const uint8_t *end = memchr(at + 1, '"', left - 1);
+    if (end == nullptr || (uint32_t)(end - at) > text_size) return false;
+    uint32_t length = (uint32_t)(end - at) - 1;
+    memcpy(text, at + 1, length);
+    text[length] = '\0';
     return true;
 }

@@ -51,7 +51,7 @@ def stages(arguments):
           "--server", arguments.server_ubsan], False, 300),
         ("the simulator, briefly",
          [*python, tools.root() / "tests" / "sim" / "selftest.py", "--sim", arguments.sim, "--sim-debug",
-          arguments.sim_debug], True, 300),
+          arguments.sim_debug, *(word for mutant in arguments.sim_mutant for word in ("--mutant", mutant))], True, 300),
         ("fuzzing, briefly", [*python, tools.root() / "fuzz" / "selftest.py"], True, 900),
     ]
 
@@ -99,6 +99,7 @@ def main():
     for option in ("--unit-ubsan", "--unit-release", "--server-ubsan", "--server-static", "--server-tsan", "--bench", "--micro", "--sim",
                    "--sim-debug"):
         parser.add_argument(option, required=True, type=os.path.abspath)
+    parser.add_argument("--sim-mutant", action="append", default=[], type=os.path.abspath)
     parser.add_argument("words", nargs="*")
     arguments = parser.parse_args()
 

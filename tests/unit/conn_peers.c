@@ -74,6 +74,7 @@ static void hand_over(struct ring *to)
                          : kernel->send_now(to, kept->token, kept->fd, kept->data);
         EXPECT(taken);
     }
+    to->stats.held_back += queue_first < queue_end;
 }
 
 static bool is_settled(struct ring *its)

@@ -91,7 +91,7 @@ TEST("a stopped peer is not timed out, and has the whole time again once it is r
     conn->message_by_ms = 0;
     uint64_t was_by_ms = conn->pong_by_ms = 1;
     shared.now = ring_now(&ring);
-    conn_give_time(conn);
+    conn_give_time(conn, instant_ms(shared.now));
     EXPECT(conn->pong_by_ms > was_by_ms && conn->message_by_ms == 0);
     conn_close(conn, CLOSE_RESTART);
     while (peer->fd >= 0 && !peer->ended) {

@@ -304,6 +304,43 @@ TEST("a peer that is shed while a frame is passing hears that frame whole, and i
     end();
 }
 
+/* A peer that was upgraded in this turn: its 101 is queued, and nothing of it is sent. */
+static void begin_upgraded(void)
+{
+    peers_begin((struct peers_options){});
+    peer = peer_connect(true);
+    peer_admit(peer);
+    while (peer->conn->phase == CONN_HTTP) {
+        shared.now = ring_wait(&ring, UINT64_MAX);
+        take_events(UINT32_MAX);
+    }
+    EXPECT(peer->conn->phase == CONN_OPEN && peer->conn->outbox.count == 1);
+}
+
+TEST(
+    "a peer that is shed before its 101 is sent hears that, and then its goodbye (RFC 6455 §4.2.2)")
+{
+    begin_upgraded();
+    for (uint32_t i = 0; i < 2 * outbox_inline_frames; i++)
+        push_new(peer, 0, small, OUTBOX_QUEUED);
+    conn_shed(peer->conn);
+    EXPECT(peer->conn->phase == CONN_CLOSING);
+    everything_arrives();
+    EXPECT_TEXT(heard(peer), "101 close(4508) end");
+    peers_end();
+}
+
+TEST("a goodbye to who was upgraded and has too much to take comes behind the 101")
+{
+    begin_upgraded();
+    for (uint32_t i = 0; i + 1 < outbox_frames_max; i++)
+        push_new(peer, 0, small, OUTBOX_QUEUED);
+    conn_close(peer->conn, CLOSE_TOO_SLOW);
+    everything_arrives();
+    EXPECT_TEXT(heard(peer), "101 close(4508) end");
+    peers_end();
+}
+
 TEST("several rooms' frames for one peer in one round: the first passes, the others follow it")
 {
     for (uint32_t size = small; size <= large; size += large - small) {

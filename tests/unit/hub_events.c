@@ -167,7 +167,7 @@ TEST("a member with a full outbox is closed as slow, the others hear on, and the
     struct conn *quick = enter(), *slow = enter();
     while (slow->outbox.count < outbox_frames_max) {
         participate();
-        outbox_drop_unsent(&worker->outboxes, &quick->outbox); /* as if it had read */
+        outbox_clear(&worker->outboxes, &quick->outbox); /* as if it had read */
     }
     EXPECT_EQ(slow->phase, CONN_OPEN);
     participate();
@@ -177,7 +177,7 @@ TEST("a member with a full outbox is closed as slow, the others hear on, and the
     EXPECT_EQ(quick->outbox.count, 1);
     EXPECT_EQ(room->room.seat_count, 1);
     EXPECT(!room->busy && list_is_empty(&room->left_behind));
-    outbox_drop_unsent(&worker->outboxes, &quick->outbox);
+    outbox_clear(&worker->outboxes, &quick->outbox);
     ask(TEXT("start"), (struct text){});
     const struct frame *status = queued(quick, 1);
     EXPECT(status != nullptr &&

@@ -333,6 +333,22 @@ TEST("growing keeps the order, wherever the inline ring had its head and whateve
     }
 }
 
+TEST("making room for a last word spares the answer that opens the stream, and clearing nothing")
+{
+    begin(1);
+    EXPECT_EQ(push(FRAME_CONTROL, 0, 'a', 10), OUTBOX_QUEUED);
+    for (char mark = 'b'; mark <= 'h'; mark++)
+        (void)!push(FRAME_EVENT, 0, mark, 10);
+    EXPECT_EQ(outbox_drop_unsent(&set, &box), 7);
+    EXPECT_EQ(outbox_drop_unsent(&set, &box), 0);
+    EXPECT_EQ(push(FRAME_CONTROL, 0, 'z', 10), OUTBOX_QUEUED);
+    EXPECT_TEXT(gathered(8), "az");
+    outbox_sent(&set, &box, 0);
+    outbox_clear(&set, &box);
+    EXPECT(outbox_is_empty(&box));
+    end();
+}
+
 TEST("making room for a last word spares what the kernel or the peer has part of")
 {
     begin(1);
