@@ -198,7 +198,6 @@ static void on_message(void *, struct conn *conn, const struct ws_message *messa
 static void expect_deserved(const struct conn *conn)
 {
     const struct record *record = record_of(conn);
-    bool stopped = conn->paused && conn->answered;
     switch (conn->reason) {
     case CLOSE_RATE_LIMITED:
         MUST((settings & RATES) != 0);
@@ -206,7 +205,7 @@ static void expect_deserved(const struct conn *conn)
              record->tokens + 1 + conn->ws.limits->message_size_max / 4096 > message_rate.burst);
         break;
     case CLOSE_PONG_TIMEOUT:
-    case CLOSE_MESSAGE_TIMEOUT: MUST(!stopped); break; /* it was not heard by our own choice */
+    case CLOSE_MESSAGE_TIMEOUT: MUST(!conn->paused); break; /* not heard by our own choice */
     case CLOSE_WS_RATIO:
     case CLOSE_WS_BAD_DEFLATE: MUST(conn->window_bits != 0); break;
     default: break;
@@ -667,13 +666,17 @@ static void check_nothing_missing(void)
     }
 }
 
-/* Who is stopped by its own peer waits for it for as long as there is one. */
+/* Who is stopped by its own peer waits for it for as long as there is one, and who is paused waits
+ * for the hub. */
 static void stopped_peers_leave(void)
 {
     for (uint32_t i = 0; i < record_count; i++) {
         struct conn *conn = records[i].conn;
-        if (conn != nullptr && conn->paused && conn->answered)
+        if (conn == nullptr || !conn->paused) continue;
+        if (conn->answered)
             memory_ring_peer_resets(records[i].fd);
+        else
+            conn_unpause(conn);
     }
 }
 
