@@ -153,6 +153,8 @@ pub fn build(b: *std.Build) void {
     measure.addArtifactArg(ringcast(b, fast));
     measure.addArg("--bench");
     measure.addArtifactArg(bench);
+    measure.addArg("--micro");
+    measure.addArtifactArg(micro);
     measure.addArgs(b.args orelse &.{});
     b.step("perf", "Measure: 5,000 clients for 60 s; other loads after --").dependOn(&measure.step);
 }

@@ -147,6 +147,7 @@ static void check_same(struct config *a, struct config *b)
     take_texts(a->admin_hosts, b->admin_hosts, config_admin_hosts_max);
     take_texts(a->origins, b->origins, config_origins_max);
     take_texts(&a->world_file, &b->world_file, 1);
+    take_texts(&a->world_log, &b->world_log, 1);
     take_texts(&a->api_key, &b->api_key, 1);
     take_texts(&a->jwt_keys, &b->jwt_keys, 1);
     take_texts(&a->jwt_issuer, &b->jwt_issuer, 1);
@@ -204,6 +205,8 @@ static void check_scaled(struct script script)
 {
     static const char *const times[] = {"", "ms", "s", "m", "h", nullptr};
     static const uint64_t ms[] = {1, 1, 1000, 60'000, 3'600'000};
+    static const char *const moments[] = {"us", "ms", nullptr};
+    static const uint64_t us[] = {1, 1000};
     static const char *const sizes[] = {"", "KiB", "MiB", nullptr};
     static const uint64_t bytes[] = {1, 1024, 1024 * 1024};
     struct bytes copy = bytes_exact(script.data, script.size);
@@ -211,6 +214,8 @@ static void check_scaled(struct script script)
     uint32_t real = 0, wanted = 0;
     bool taken = read_scaled(text, times, ms, &wanted);
     MUST(config_parse_duration(text, &real) == taken && (!taken || real == wanted));
+    taken = read_scaled(text, moments, us, &wanted);
+    MUST(config_parse_moment(text, &real) == taken && (!taken || real == wanted));
     taken = read_scaled(text, sizes, bytes, &wanted);
     MUST(config_parse_size(text, &real) == taken && (!taken || real == wanted));
     free(copy.data);

@@ -118,18 +118,45 @@ class Server:
                 sums[key] = sums.get(key, 0) + float(value)
         return sums
 
-    def wait_for(self, members, seconds=20):
+    def wait_for(self, members, more=0, seconds=20):
+        """Until there are so many, and at most `more` beside, who come and go."""
         deadline = time.monotonic() + seconds
-        while (count := self.metrics()["ringcast_members"]) != members:
+        while not members <= (count := self.metrics()["ringcast_members"]) <= members + more:
             if time.monotonic() > deadline:
                 raise NotMeasured(f"the server has {count:.0f} members, not {members}")
             time.sleep(0.1)
 
 
-class Steered:
-    """A ringcast-bench that measures a window when it is asked to."""
+class Progress:
+    """What is going on, on stderr: one line that changes where that is a terminal, else one each 5 s."""
+    EVERY_SECONDS = 5
 
-    def __init__(self, core, command, **how):
+    def __init__(self, name):
+        self.name, self.shown_at = name, time.monotonic()
+        self.terminal = sys.stderr.isatty()
+
+    def show(self, text):
+        now = time.monotonic()
+        if not self.terminal and now - self.shown_at < self.EVERY_SECONDS:
+            return
+        self.shown_at = now
+        line = f"{self.name}: {text.strip()}"
+        sys.stderr.write(f"\r\033[K{line[:150]}" if self.terminal else f"{line}\n")
+        sys.stderr.flush()
+
+    def clear(self):
+        """Before something else is printed."""
+        if self.terminal:
+            sys.stderr.write("\r\033[K")
+            sys.stderr.flush()
+
+
+class Steered:
+    """A ringcast-bench that measures a window when it is asked to. What it says of its progress, in lines
+    that begin with a blank, goes to `progress`."""
+
+    def __init__(self, core, command, progress=None, **how):
+        self.progress = progress
         self.process = start_on(core, command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                 stderr=subprocess.PIPE, text=True, **how)
         self.said = []
@@ -138,18 +165,26 @@ class Steered:
         for line in self.process.stderr:
             if "asking" in line:
                 break
-            self.said.append(line)
+            self.hear(line)
         else:
             raise NotMeasured(f"ringcast-bench ended with exit code {self.process.wait()}: {self.said}")
         threading.Thread(target=self.listen, daemon=True).start()
         return self
 
-    def listen(self):
-        self.said.extend(line for line in self.process.stderr if not re.search(r": [a-z]+$", line))
+    def hear(self, line):
+        if line.startswith(" "):
+            if self.progress is not None:
+                self.progress.show(line)
+        elif not re.search(r": [a-z]+$", line):
+            self.said.append(line)
 
-    def window(self):
-        """The figures of one window that begins now."""
-        self.process.stdin.write("\n")
+    def listen(self):
+        for line in self.process.stderr:
+            self.hear(line)
+
+    def window(self, kind=""):
+        """The figures of one window that begins now; what kinds there are depends on the command."""
+        self.process.stdin.write(kind + "\n")
         self.process.stdin.flush()
         lines = []
         for line in self.process.stdout:

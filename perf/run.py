@@ -1,4 +1,5 @@
-"""perf/run.py --server PATH --bench PATH [fanout|stalled|workers|rooms|handshakes] [options]: the measured claims.
+"""perf/run.py --server PATH --bench PATH --micro PATH
+[fanout|stalled|isolation|workers|rooms|handshakes|world] [options]: the measured claims. In place of them: scenario, curve, compare or plot, which are programs of their own.
 
 Starts the server on one core and ringcast-bench on another, waits, compares what the clients saw
 with what the server's own metrics say, and prints the table. Exit code 0: the claim holds; 1: it
@@ -16,44 +17,62 @@ import threading
 import time
 
 import common
+import compare
+import curve
 import handshakes
+import peers
+import plot
 import rooms
+import scenarios
 import stalled
 import workers
+import world
 from common import NotMeasured, end, start_on
 
 STATE_FRAMES = 'ringcast_frames_sent_total{lane="state"}'
 STANDARD = {  # where the command line does not say
     "fanout": {"clients": 5000, "rooms": 1, "seconds": 60, "tick": "500ms", "payload": 0, "pairs": 0},
-    "stalled": {"clients": 1000, "rooms": 1, "seconds": 5, "tick": "20ms", "payload": 512, "pairs": 20},
+    "stalled": {"clients": 1000, "rooms": 1, "seconds": 5, "tick": "20ms", "payload": 512, "pairs": 20, "stalled": 10, "slow": 50},
+    "isolation": {"clients": 1000, "rooms": 1, "seconds": 5, "tick": "20ms", "payload": 512, "pairs": 20,
+                  "stalled": 10, "slow": 100},
     "workers": {"clients": 0, "rooms": 1, "seconds": 5, "tick": "100ms", "payload": 512, "pairs": 12},
     "rooms": {"clients": 0, "rooms": 1500, "seconds": 5, "tick": "", "payload": 64, "pairs": 12},
     "handshakes": {"clients": 16, "rooms": 64, "seconds": 5, "tick": "", "payload": 0, "pairs": 8},
+    "world": {"clients": 2000, "rooms": 0, "seconds": 4, "tick": "", "payload": 0, "pairs": 8},
 }
 
 
+# Programs of their own: the words behind their name are theirs.
+COMMANDS = {"scenario": scenarios.main, "curve": curve.main, "compare": compare.main, "peers": peers.main,
+            "plot": plot.main}
+
+
 def arguments():
-    parser = argparse.ArgumentParser(prog="perf", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="perf", description="A claim about ringcast, measured.",
+        epilog=f"{', '.join(COMMANDS)} are programs of their own: --help behind the name tells of each")
     add = parser.add_argument
     add("--server", required=True, type=pathlib.Path, help="the server's binary")
     add("--bench", required=True, type=pathlib.Path, help="ringcast-bench")
+    add("--micro", type=pathlib.Path, help="ringcast-micro; for world")
     add("scenario", nargs="?", default="fanout", choices=STANDARD,
         help="fanout: every client gets every state of its room; stalled: clients that do not read delay "
-             "nobody; workers: what a second worker costs; rooms: what chat in many rooms costs; "
-             "handshakes: what a token costs")
-    add("--clients", type=int, help="[5000; stalled: 1000; workers: 1000, then 5000; handshakes: 16 at once]")
+             "nobody; isolation: nor do one that floods and one that is malformed; workers: what a second worker costs; rooms: what chat in many rooms costs; "
+             "handshakes: what a token costs; world: what the world costs beside a room")
+    add("--clients", type=int, help="[5000; stalled: 1000; workers: 1000, then 5000; handshakes: 16 at once; world: 2000]")
     add("--rooms", type=int, help="fanout: spread the clients over that many [1; rooms: 1500; handshakes: 64]")
-    add("--seconds", type=int, help="of the window, or of each [60; 5]; rooms: messages of each room")
+    add("--seconds", type=int, help="of the window, or of each [60; 5; world: 4]; rooms: messages of each room")
     add("--tick", help="the server's --kart-tick [500ms; stalled: 20ms; workers: 100ms]")
     add("--payload", type=int, help="bytes of a state; 0: as it comes [0; 512]; rooms: of a message [64]")
-    add("--pairs", type=int, help="windows of each kind [stalled: 20; workers, rooms: 12; handshakes: 8]")
-    add("--stalled", type=int, default=10, help="clients that never read [10]")
-    add("--slow", type=int, default=50, help="clients that read slowly [50]")
+    add("--pairs", type=int, help="windows of each kind [stalled: 20; workers, rooms: 12; handshakes, world: 8]")
+    add("--stalled", type=int, help="clients that never read [10]")
+    add("--slow", type=int, help="clients that read slowly [50; isolation: 100]")
     add("--slow-rate", type=int, default=1024, help="bytes a second of each of them [1024]")
     add("--members", type=int, default=10, help="rooms, handshakes: of a room [10]")
     add("--period", default="1000ms", help="rooms: from one message of a room to the next [1000ms]")
     add("--ping", type=int, default=0, help="rooms: seconds from one ping of a client to the next, by both "
                                             "servers; 0: none [0]")
+    add("--walkers", type=int, default=8000, help="world: the server's own [8000]")
     add("--json", type=pathlib.Path, help="write all figures there, too")
     options = parser.parse_args()
     for name, value in STANDARD[options.scenario].items():
@@ -83,12 +102,17 @@ class Bench:
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     def watch(self):
+        progress = common.Progress("perf")
         for line in self.process.stderr:
-            sys.stderr.write(line)
+            if line.startswith(" "):
+                progress.show(line)
+            elif not line.startswith("ringcast-bench: "):
+                sys.stderr.write(line)
             phase = line.removeprefix("ringcast-bench: ").strip()
             if phase in ("measuring", "trailing"):
                 with contextlib.suppress(OSError):
                     self.at[phase] = self.server.metrics()
+        progress.clear()
 
     def run(self):
         """(the table, the figures)"""
@@ -179,11 +203,23 @@ def fanout(options):
     return figures, complaints, claim
 
 
-SCENARIOS = {"fanout": fanout, "stalled": stalled.run, "workers": workers.run,
-             "rooms": rooms.run, "handshakes": handshakes.run}
+SCENARIOS = {"fanout": fanout, "stalled": stalled.run, "isolation": stalled.run, "workers": workers.run,
+             "rooms": rooms.run, "handshakes": handshakes.run, "world": world.run}
+
+
+def command_of(words):
+    """(program, its words), or None: --server PATH --bench PATH [--micro PATH] NAME ... is one of them."""
+    rest = words[6:] if words[4:5] == ["--micro"] else words[4:]
+    if rest and rest[0] in COMMANDS:
+        return COMMANDS[rest[0]], [*words[:4], *rest[1:]]
+    return None
 
 
 def main():
+    command = command_of(sys.argv[1:])
+    if command:
+        program, words = command
+        return program(words)
     options = arguments()
     about = common.machine()
     _, _, note = common.two_cores()

@@ -1,5 +1,5 @@
-"""perf/selftest.py --bench PATH --micro PATH: sees that ringcast-bench measures, and that it forgives
-nothing, and that ringcast-micro measures at all.
+"""perf/selftest.py --bench PATH --micro PATH --server PATH: sees that ringcast-bench measures, and that it
+forgives nothing, and that ringcast-micro and the commands of run.py measure at all.
 
 Small servers of our own push states every 100 ms, each with one habit: late, slow, dropping, or
 breaking one rule. The bench must find exactly that, and find nothing where all is right. Those of one
@@ -16,13 +16,17 @@ import time
 import frames
 import selftest_chat
 import selftest_micro
+import selftest_peers
+import selftest_scenarios
+import selftest_send
+import selftest_world
 from frames import close, header, text
 
 TICK = 0.1
 CLIENTS = 3
-SECONDS = 1
+SECONDS = 2
 DUE = CLIENTS * SECONDS * 10
-WINDOW = 29  # the sequence number around which habits show: surely inside the window
+TRIES = 3  # of a case that fails: what else the machine does can make anybody late
 
 
 class Habit:
@@ -34,6 +38,8 @@ class Habit:
     def __init__(self):
         self.clients = []
         self.pongs = []
+        self.odd = None    # the number of the state around which habits show, once the window has begun
+        self.behind = []   # seconds by which each state was sent later than it should have been
 
     # What may be changed
 
@@ -53,6 +59,10 @@ class Habit:
 
     async def send(self, writer, data):
         writer.write(data)
+
+    def slack(self):
+        """Nanoseconds by which this server itself was late: that is no fault of the bench's."""
+        return sorted(self.behind)[len(self.behind) * 9 // 10] * 1e9
 
     def judge(self, report):
         assert report["delivered"] == report["due"] == DUE, (report["delivered"], report["due"])
@@ -95,6 +105,7 @@ class Habit:
             sequence += 1
             due = self.start + sequence * TICK + self.late(sequence)
             await asyncio.sleep(due - time.monotonic())
+            self.behind.append(time.monotonic() - due)
             data = self.wire(self.stamp(sequence), sequence, index)
             if data is not None:
                 await self.send(writer, data)
@@ -112,18 +123,28 @@ class Habit:
             "--seconds", str(SECONDS), "--json", path, stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT)
         try:
-            output, _ = await asyncio.wait_for(process.communicate(), 30)
+            output = await asyncio.wait_for(self.listen_to(process), 30)
         except BaseException:
             process.kill()
             raise
         finally:
             server.close()
-        output = output.decode()
         end = "\n".join(output.splitlines()[-12:])
         assert process.returncode == self.exit_code, f"exit code {process.returncode}:\n{end}"
         assert self.fault is None or self.fault in output, f"not said: {self.fault}\n{end}"
         if process.returncode != 2:
             self.judge(json.loads(path.read_text()))
+
+
+    async def listen_to(self, process):
+        """All that the bench says. From the third state of its window on, habits show."""
+        output = ""
+        while line := (await process.stdout.readline()).decode():
+            output += line
+            if "measuring" in line:
+                self.odd = int((time.monotonic() - self.start) / TICK) + 3
+        await process.wait()
+        return output
 
 
 class Broken(Habit):
@@ -134,7 +155,7 @@ class Broken(Habit):
         raise NotImplementedError
 
     def wire(self, stamp, sequence, index):
-        if index == 1 and sequence == WINDOW:
+        if index == 1 and sequence == self.odd:
             return self.wrong(stamp, sequence, index)
         return super().wire(stamp, sequence, index)
 
@@ -189,7 +210,7 @@ class Slow(Habit):
 
     def judge(self, report):
         super().judge(report)
-        assert 30e6 <= report["latency_ns"]["p50"] < 60e6, report["latency_ns"]
+        assert 30e6 <= report["latency_ns"]["p50"] < 60e6 + self.slack(), report["latency_ns"]
 
 
 class Late(Habit):
@@ -200,7 +221,7 @@ class Late(Habit):
 
     def judge(self, report):
         super().judge(report)
-        assert report["latency_ns"]["p50"] < 20e6, report["latency_ns"]
+        assert report["latency_ns"]["p50"] < 20e6 + self.slack(), report["latency_ns"]
         assert report["lateness_ns"]["p90"] >= 39e6, report["lateness_ns"]
 
 
@@ -256,12 +277,12 @@ class LeavesTicksOut(Habit):
     exit_code = 1
 
     def late(self, sequence):
-        return TICK if sequence > WINDOW else 0.0
+        return TICK if self.odd is not None and sequence > self.odd else 0.0
 
     def judge(self, report):
         assert report["ticks_seen"] == report["ticks_due"] - 1, report["ticks_seen"]
         assert report["delivered"] == DUE - CLIENTS and report["gaps"] == 0
-        assert report["lateness_ns"]["p50"] < 50e6, report["lateness_ns"]
+        assert report["lateness_ns"]["p50"] < 50e6 + self.slack(), report["lateness_ns"]
 
 
 class Gap(Broken):
@@ -395,28 +416,46 @@ CASES = [
 ]
 
 
-async def judge(case, program, folder):
+async def fault_of(case, program, folder):
+    """What it did wrong; None when nothing."""
     try:
         await case().run(program, folder)
-    except (AssertionError, asyncio.TimeoutError, OSError) as error:
-        print(f"FAILED {case.sentence}: {error or repr(error)}", flush=True)
-        return False
-    return True
+    except (AssertionError, asyncio.TimeoutError, OSError, ValueError, KeyError) as error:
+        return str(error or repr(error))[:4000]
+
+
+async def judge_all(cases, program, folder):
+    """(how many passed, how many failed). All at the same time; who fails is tried again alone, because a case
+    that forgives what is wrong forgives it each time, and a machine that is busy is not busy each time."""
+    faults = await asyncio.gather(*(fault_of(case, program, folder) for case in cases))
+    failed = 0
+    for case, fault in zip(cases, faults):
+        for _ in range(TRIES - 1):
+            if fault is None:
+                break
+            print(f"again, alone: {case.sentence}: {fault.splitlines()[0][:200]}", flush=True)
+            fault = await fault_of(case, program, folder)
+        if fault is not None:
+            failed += 1
+            print(f"FAILED {case.sentence}: {fault}", flush=True)
+    return len(cases) - failed, failed
 
 
 async def main():
     parser = argparse.ArgumentParser()
-    for option in ("--bench", "--micro"):
+    for option in ("--bench", "--micro", "--server"):
         parser.add_argument(option, required=True, type=lambda path: pathlib.Path(path).resolve())
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        results = []
+        passed, failed = 0, 0
         for cases, program in ((CASES, arguments.bench), (selftest_chat.CASES, arguments.bench),
-                               (selftest_micro.CASES, arguments.micro)):  # one group must not slow another
-            results += await asyncio.gather(*(judge(case, program, folder) for case in cases))
-    passed = sum(results)
-    print(f"the load client and the single measurements: {passed} passed, {len(results) - passed} failed")
-    return 0 if all(results) else 1
+                               (selftest_send.CASES, arguments.bench), (selftest_peers.CASES, arguments.bench),
+                               (selftest_world.CASES, arguments.bench), (selftest_micro.CASES, arguments.micro),
+                               ([*selftest_scenarios.CASES, *selftest_peers.COMMANDS], vars(arguments))):  # one group must not slow another
+            counts = await judge_all(cases, program, folder)
+            passed, failed = passed + counts[0], failed + counts[1]
+    print(f"the load client and the single measurements: {passed} passed, {failed} failed")
+    return 0 if failed == 0 else 1
 
 
 if __name__ == "__main__":

@@ -19,9 +19,9 @@ ODD = 3  # the message around which habits show: inside the window, and not the 
 SECRET = "what the self-test signs with, 32 bytes"
 
 
-async def next_window(process):
+async def next_window(process, line):
     """Asks for a window and returns its figures."""
-    process.stdin.write(b"\n")
+    process.stdin.write(line)
     lines = [await process.stdout.readline()]
     while lines[-1] != b"}\n":
         lines.append(await process.stdout.readline())
@@ -41,6 +41,8 @@ class Case:
     """Runs the bench against `serve`; the cases below say how."""
     exit_code = 0
     fault = None  # a part of the sentence that the bench must say
+    asked = False  # for a window; from then on
+    line = b"\n"  # which asks for a window
 
     def command(self, bench, folder, port):
         raise NotImplementedError
@@ -77,11 +79,12 @@ class Case:
     async def ask(self, command):
         process = await asyncio.create_subprocess_exec(
             *map(str, command), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE, env={"RINGCAST_JWT_SECRET": SECRET})
+            stderr=asyncio.subprocess.PIPE, env={"RINGCAST_JWT_SECRET": SECRET, "SUPABASE_JWT_SECRET": SECRET})
         try:
             async with asyncio.timeout(30):
                 await until_asking(process)
-                report = await next_window(process)
+                self.asked = True
+                report = await next_window(process, self.line)
                 process.stdin.close()
                 said = (await process.stderr.read()).decode()
                 code = await process.wait()

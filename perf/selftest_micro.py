@@ -61,6 +61,17 @@ class Inbound:
             assert await output_of(micro, "inbound", "--only", part, "--size", 4096, "--count", 100) == ""
 
 
+class World:
+    sentence = "ringcast-micro world measures a tick with as many encodes as cells, and what each for itself would take"
+
+    async def run(self, micro, folder):
+        for words in ((), ("--crowd",)):
+            said = json.loads(await output_of(micro, "world", "--players", 20, "--walkers", 30, "--ticks", 10,
+                                              "--json", *words))
+            assert said["encodes"] >= said["cells"] > 0 and said["update_bytes"] > 0, said
+            assert all(said[name]["p99"] >= said[name]["median"] > 0 for name in ("tick_ns", "single_ns")), said
+
+
 class Pings:
     sentence = "ringcast-micro pinger pings, and its crowd answers"
 
@@ -89,4 +100,4 @@ class Pings:
             return struct.unpack("=Q", file.read())[0]
 
 
-CASES = [Fanout, Pure, Inbound, Pings]
+CASES = [Fanout, Pure, Inbound, World, Pings]

@@ -1,10 +1,12 @@
-"""perf/stalled.py: do clients that do not read make others wait? (`./zigw build perf -- stalled`)
+"""perf/stalled.py: do clients that misbehave make others wait? (`./zigw build perf -- stalled`, or `isolation`)
 
 A crowd that reads at once is measured in windows, by turns alone and beside 10 clients that never
 read and 50 that read 1 KiB a second. The figure is the 99th percentile of how late the crowd's
-states are after their due times.
+states are after their due times. In `isolation` twice as many read slowly, and beside them one floods
+and one is malformed: both are closed each time, and come back.
 """
 import contextlib
+import itertools
 import os
 import socket
 import struct
@@ -17,6 +19,62 @@ import common
 
 RECEIVE_BUFFER = 4096  # SO_RCVBUF of those that misbehave
 RATIO_MAX = 1.1
+PAUSE_SECONDS = 0.05  # until who was closed comes back
+FLOOD = bytes((0x81, 0x80, 0, 0, 0, 0)) * 2000  # empty messages, far more than --message-rate lets pass
+CLOSE = b"\x88"  # the first byte of a close frame, and no byte of a state in ASCII or of its header
+MALFORMED = (  # each breaks RFC 6455 in another way, and is closed with 1002 or 1007
+    bytes((0x81, 0x02)) + b"hi",                     # §5.1: not masked
+    bytes((0xC1, 0x80, 0, 0, 0, 0)),                 # §5.2: a reserved bit
+    bytes((0x83, 0x80, 0, 0, 0, 0)),                 # §5.2: a reserved opcode
+    bytes((0x81, 0xFE, 0, 2, 0, 0, 0, 0)) + b"hi",   # §5.2: a length in more bytes than it needs
+    bytes((0x09, 0x80, 0, 0, 0, 0)),                 # §5.5: a ping in pieces
+    bytes((0x80, 0x80, 0, 0, 0, 0)),                 # §5.4: the rest of nothing
+    bytes((0x81, 0x82, 0, 0, 0, 0)) + b"\xff\xfe",   # §8.1: not UTF-8
+)
+
+
+def come(server, receive_buffer=None):
+    """A socket behind the opening handshake."""
+    one = socket.socket()
+    if receive_buffer is not None:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+    one.settimeout(10)
+    one.connect(("127.0.0.1", server.port))
+    one.sendall(f"GET /ws HTTP/1.1\r\nHost: {server.address}\r\nUpgrade: websocket\r\n"
+                "Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+                "Sec-WebSocket-Version: 13\r\n\r\n".encode())
+    if not one.recv(12).startswith(b"HTTP/1.1 101"):
+        raise common.NotMeasured("a client that is to misbehave was not let in")
+    return one
+
+
+class Offender:
+    """Comes, says what nobody may, is closed for it, and comes back."""
+
+    def __init__(self, server, says):
+        self.server, self.says, self.closed = server, itertools.cycle(says), 0
+        self.ended, self.failed = threading.Event(), None
+        self.thread = threading.Thread(target=self.offend, daemon=True)
+        self.thread.start()
+
+    def offend(self):
+        try:
+            while not self.ended.wait(PAUSE_SECONDS):
+                self.offend_once()
+        except (OSError, common.NotMeasured) as why:
+            self.failed = why
+
+    def offend_once(self):
+        with contextlib.closing(come(self.server)) as one:
+            with contextlib.suppress(ConnectionError):  # it may be closed while there is more to say
+                one.sendall(next(self.says))
+                while (piece := one.recv(65536)) and CLOSE not in piece:
+                    pass
+            self.closed += 1
+
+    def leave(self):
+        self.ended.set()
+        self.thread.join()
 
 
 class Misbehaving:
@@ -30,15 +88,7 @@ class Misbehaving:
         self.thread.start()
 
     def connect(self, server):
-        one = socket.socket()
-        one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
-        one.settimeout(10)
-        one.connect(("127.0.0.1", server.port))
-        one.sendall(f"GET /ws HTTP/1.1\r\nHost: {server.address}\r\nUpgrade: websocket\r\n"
-                    "Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
-                    "Sec-WebSocket-Version: 13\r\n\r\n".encode())
-        if not one.recv(12).startswith(b"HTTP/1.1 101"):
-            raise common.NotMeasured("a client that is to misbehave was not let in")
+        one = come(server, RECEIVE_BUFFER)
         one.setblocking(False)
         return one
 
@@ -60,6 +110,20 @@ class Misbehaving:
             one.close()
 
 
+def wait_until_stalled(server, count, share=0.9):
+    """Until nearly every state of theirs is replaced before it can be sent."""
+    deadline = time.monotonic() + 15
+    while True:
+        before = server.metrics()
+        time.sleep(0.5)
+        after = server.metrics()
+        expected = count * (after["ringcast_ticks_total"] - before["ringcast_ticks_total"])
+        if after[common.CONFLATED] - before[common.CONFLATED] >= share * expected > 0:
+            return
+        if time.monotonic() > deadline:
+            raise common.NotMeasured("those that are to misbehave did not stall within 15 s")
+
+
 class Stalled:
     def __init__(self, options, cores, folder, stack):
         self.options = options
@@ -77,21 +141,6 @@ class Stalled:
     def conflated(self):
         return self.server.metrics()[common.CONFLATED]
 
-    def wait_until_stalled(self, count):
-        """Nearly every state of theirs is replaced before it can be sent."""
-        deadline = time.monotonic() + 15
-        while True:
-            before, ticks = self.conflated(), self.ticks()
-            time.sleep(0.5)
-            expected = count * (self.ticks() - ticks)
-            if self.conflated() - before >= 0.9 * expected > 0:
-                return
-            if time.monotonic() > deadline:
-                raise common.NotMeasured("those that are to misbehave did not stall within 15 s")
-
-    def ticks(self):
-        return self.server.metrics()["ringcast_ticks_total"]
-
     def measure(self, misbehaving):
         """The window's figures, with how many states were replaced meanwhile."""
         before = self.conflated()
@@ -103,17 +152,30 @@ class Stalled:
     def with_them(self):
         options = self.options
         them = Misbehaving(self.server, options.stalled, options.slow, options.slow_rate)
+        offenders = {}
         try:
             self.server.wait_for(options.clients + len(them.all))
-            self.wait_until_stalled(len(them.all))
+            wait_until_stalled(self.server, len(them.all))
+            offenders = {what: Offender(self.server, says) for what, says in self.offences().items()}
             time.sleep(1)
+            before = {what: offender.closed for what, offender in offenders.items()}
             read = them.read
             figures = self.measure(True)
             figures["read_slowly"] = them.read - read
-            self.server.wait_for(options.clients + len(them.all))  # nobody was closed for it
+            figures["offenders_closed"] = {what: offender.closed - before[what]
+                                           for what, offender in offenders.items()}
+            self.server.wait_for(options.clients + len(them.all), more=len(offenders))  # no other was closed
         finally:
+            for offender in offenders.values():
+                offender.leave()
             them.leave()
+        failed = [f"{what}: {offender.failed}" for what, offender in offenders.items() if offender.failed]
+        if failed:
+            raise common.NotMeasured(f"who was to misbehave could not: {failed}")
         return figures
+
+    def offences(self):
+        return {"flooding": [FLOOD], "malformed": MALFORMED} if self.options.scenario == "isolation" else {}
 
     def alone(self):
         self.server.wait_for(self.options.clients)
@@ -150,6 +212,9 @@ def complaints_of(options, pairs):
         due = (options.stalled + options.slow) * beside["ticks_due"]
         if beside["conflated"] < 0.8 * due:
             yield f"pair {index + 1}: they did not stall: {beside['conflated']:.0f} of {due} were replaced"
+        for what, closed in beside["offenders_closed"].items():
+            if closed == 0:
+                yield f"pair {index + 1}: the one that was {what} was never closed"
     alone, beside = left_out(alone for alone, _ in pairs), left_out(beside for _, beside in pairs)
     if beside > 1.1 * alone + len(pairs):
         yield f"beside them {beside} ticks were left out, alone {alone}"
@@ -177,15 +242,20 @@ def show(options, pairs, median, low, high):
     slowly = [beside["read_slowly"] / options.slow / options.seconds for _, beside in pairs if options.slow]
     if slowly:
         print(f"  the slow ones read                  {min(slowly):.0f} to {max(slowly):.0f} bytes/s each")
+    if options.scenario == "isolation":
+        for what in ("flooding", "malformed"):
+            closed = [beside["offenders_closed"][what] for _, beside in pairs]
+            print(f"  the {what} one was closed         {min(closed)} to {max(closed)} times a window")
     print(f"\n  p99 with / without: {median:.3f} [{low:.3f}, {high:.3f}], the median of {len(pairs)} pairs")
 
 
 def run(options):
     """(all figures, complaints)"""
     cores = common.two_cores()
+    beside = ", one that floods and one that is malformed" if options.scenario == "isolation" else ""
     print(f"\n  {options.clients} readers, {options.tick} ticks, states of {options.payload} bytes; by turns "
           f"alone and beside {options.stalled} that never read and {options.slow} that read "
-          f"{options.slow_rate} bytes/s; windows of {options.seconds} s\n\n"
+          f"{options.slow_rate} bytes/s{beside}; windows of {options.seconds} s\n\n"
           f"  lateness p99, ms:                      states replaced    client CPU %   server CPU %\n"
           f"  pair      alone    beside     ratio      alone     beside   alone beside   alone beside")
     pairs = []
@@ -202,7 +272,8 @@ def run(options):
         complaints.append(f"ringcast-bench ended with exit code {code}")
     if median > RATIO_MAX:
         complaints.append(f"the crowd's p99 is {median:.3f} times as large beside them")
-    claim = f"{options.stalled} stalled and {options.slow} slow clients: others' p99 at most {RATIO_MAX} times"
+    others = ", a flooding and a malformed one" if options.scenario == "isolation" else ""
+    claim = f"{options.stalled} stalled and {options.slow} slow clients{others}: others' p99 at most {RATIO_MAX} times"
     return {"pairs": pairs, "ratio": median, "interval": [low, high]}, complaints, claim
 
 

@@ -43,6 +43,9 @@ constexpr uint32_t http_body_size_max = 4 * 1024;
 
 /* Rooms. */
 
+/* rooms' ticks fall on a grid of so many steps a millisecond; more would spread them better and
+ * wake the worker up more often */
+constexpr uint32_t tick_steps_a_ms = 16;
 constexpr uint32_t room_id_size_max = 64;               /* bytes of a further room's id */
 constexpr uint32_t snapshot_size_max = 64 * 1024 + 256; /* bytes of one encoded state */
 

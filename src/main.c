@@ -4,6 +4,8 @@
 #include "hub/tokens.h"
 #include "hub/worker.h"
 #include "hub/world_door.h"
+#include "hub/world_log.h"
+#include "hub/world_replay.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -30,6 +32,9 @@ static const char usage[] =
     "       ringcast check-token [OPTION]... TOKEN\n"
     "                                    print what a token says, or why serve would refuse it;\n"
     "                                    TOKEN may be -, for standard input\n"
+    "       ringcast replay-world [--ticks] FILE\n"
+    "                                    play what serve --world-log wrote again, and say whether\n"
+    "                                    it comes to the same; --ticks: with the hash of each\n"
     "       ringcast version             what this is\n"
     "       ringcast help                this text and every option of serve\n";
 
@@ -246,6 +251,11 @@ static int serve(int count, char **words)
         fprintf(stderr, "ringcast: %.*s\n", (int)why.size, (char *)why.data);
         return exit_config;
     }
+    hub.world_log = world_log_make(&config, &why);
+    if (hub.world_log == nullptr && why.size > 0) {
+        fprintf(stderr, "ringcast: %.*s\n", (int)why.size, (char *)why.data);
+        return exit_config;
+    }
     if (config.log_format == LOG_FORMAT_AUTO)
         config.log_format = isatty(STDERR_FILENO) ? LOG_FORMAT_LOGFMT : LOG_FORMAT_JSON;
     if (config.workers == 0) config.workers = cores();
@@ -261,6 +271,7 @@ static int serve(int count, char **words)
     int code = run(&hub);
     for (uint32_t i = 0; i < hub.worker_count; i++)
         worker_free(hub.workers[i]);
+    world_log_free(hub.world_log);
     hub_deinit(&hub);
     return code;
 }
@@ -277,6 +288,7 @@ int main(int count, char **words)
     if (strcmp(command, "serve") == 0) return serve(count - 2, words + 2);
     if (strcmp(command, "gen-token") == 0) return tokens_generate(count - 2, words + 2, environ);
     if (strcmp(command, "check-token") == 0) return tokens_check(count - 2, words + 2, environ);
+    if (strcmp(command, "replay-world") == 0) return world_replay_command(count - 2, words + 2);
     if (command[0] != '\0') fprintf(stderr, "ringcast: unknown command \"%s\"\n", command);
     fputs(usage, stderr);
     return exit_usage;

@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -58,6 +59,8 @@ void client_open(struct client *client, struct net *net)
     client->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (client->fd < 0) give_up("socket: %s", strerror(errno));
     client->phase = CLIENT_CONNECTING;
+    int yes = 1; /* else a second small message waits for the server's delayed ACK of the first */
+    setsockopt(client->fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
     bind_source(client, net);
     const struct sockaddr *server = (const struct sockaddr *)&net->server;
     if (connect(client->fd, server, sizeof net->server) != 0 && errno != EINPROGRESS)
@@ -81,11 +84,12 @@ static bool send_whole(struct client *client, struct net *net, const void *data,
     return false;
 }
 
-static void send_control(struct client *client, struct net *net, enum wire_opcode opcode,
+static bool send_control(struct client *client, struct net *net, enum wire_opcode opcode,
                          const uint8_t *payload, size_t size)
 {
     uint8_t frame[wire_control_max];
-    send_whole(client, net, frame, wire_write_control(frame, opcode, payload, size, net_key(net)));
+    return send_whole(client, net, frame,
+                      wire_write_control(frame, opcode, payload, size, net_key(net)));
 }
 
 bool client_say(struct client *client, struct net *net, const uint8_t *text, size_t size)
@@ -93,6 +97,12 @@ bool client_say(struct client *client, struct net *net, const uint8_t *text, siz
     assert(client->phase == CLIENT_OPEN && size <= client_text_max);
     uint8_t frame[wire_header_max + client_text_max];
     return send_whole(client, net, frame, wire_write_text(frame, text, size, net_key(net)));
+}
+
+bool client_ping(struct client *client, struct net *net, const uint8_t *payload, size_t size)
+{
+    assert(client->phase == CLIENT_OPEN && size <= 125);
+    return send_control(client, net, WIRE_PING, payload, size);
 }
 
 static void on_connected(struct client *client, struct net *net)
@@ -111,6 +121,7 @@ static void on_connected(struct client *client, struct net *net)
     snprintf(host, sizeof host, "%s:%u", inet_ntoa(net->server.sin_addr),
              (unsigned)ntohs(net->server.sin_port));
     net->hooks->wish(net->run, client, &wish);
+    client->deflate = wish.deflate;
     size_t request_size = handshake_write(request, host, &wish, nonce, client->accept);
     client->phase = CLIENT_UPGRADING;
     if (send_whole(client, net, request, request_size)) watch(client, net, EPOLL_CTL_MOD, EPOLLIN);
@@ -130,6 +141,14 @@ static void on_close_frame(struct client *client, struct net *net, const struct 
     send_control(client, net, WIRE_CLOSE, frame->payload, code_size); /* §5.5.1: answer it */
 }
 
+static void on_pong(struct client *client, struct net *net, const struct wire_frame *frame,
+                    uint64_t now_ns)
+{
+    bool asked =
+        net->hooks->on_pong != nullptr && net->hooks->on_pong(net->run, client, frame, now_ns);
+    if (!asked) tally_fault(net->tally, FAULT_UNASKED_PONG, "client %" PRIu32, client->index);
+}
+
 static void on_frame(struct client *client, struct net *net, const struct wire_frame *frame,
                      uint64_t now_ns)
 {
@@ -146,9 +165,7 @@ static void on_frame(struct client *client, struct net *net, const struct wire_f
         net->tally->pings_answered += 1;
         send_control(client, net, WIRE_PONG, frame->payload, frame->payload_size);
         break;
-    case WIRE_PONG:
-        tally_fault(net->tally, FAULT_UNASKED_PONG, "client %" PRIu32, client->index);
-        break;
+    case WIRE_PONG: on_pong(client, net, frame, now_ns); break;
     case WIRE_CONTINUATION: break; /* wire_take accepts none */
     }
 }
@@ -159,6 +176,20 @@ static void on_broken(struct client *client, struct net *net, const char *why)
     lose(client, net, wire_code_lost, "dropped by the client: it could not read on");
 }
 
+/* Puts what a compressed frame holds in its place. nullptr, or what is wrong with it. */
+static const char *inflate_frame(struct net *net, struct wire_frame *frame)
+{
+    if (!frame->compressed) return nullptr;
+    size_t size;
+    const char *why = inflater_run(&net->inflater, frame->payload, frame->payload_size, &size);
+    if (why != nullptr) return why;
+    net->tally->inflated += 1;
+    net->tally->inflated_bytes += size;
+    frame->payload = net->inflater.text;
+    frame->payload_size = size;
+    return wire_fault_of_payload(frame);
+}
+
 /* Takes all whole frames; returns the bytes taken. The client may be gone afterwards. */
 static size_t take_frames(struct client *client, struct net *net, const uint8_t *data, size_t size,
                           uint64_t now_ns)
@@ -166,9 +197,10 @@ static size_t take_frames(struct client *client, struct net *net, const uint8_t 
     size_t taken = 0;
     while (client->phase == CLIENT_OPEN || client->phase == CLIENT_LEAVING) {
         struct wire_frame frame;
-        enum wire_step step = wire_take(data + taken, size - taken, &frame);
+        enum wire_step step = wire_take(data + taken, size - taken, client->deflate, &frame);
         if (step == WIRE_NEED_MORE) break;
-        if (step == WIRE_BROKEN) {
+        if (step == WIRE_FRAME) frame.broken = inflate_frame(net, &frame);
+        if (frame.broken != nullptr) {
             on_broken(client, net, frame.broken);
             break;
         }
@@ -182,11 +214,13 @@ static size_t take_frames(struct client *client, struct net *net, const uint8_t 
 static size_t take_answer(struct client *client, struct net *net, const uint8_t *data, size_t size)
 {
     struct handshake_answer answer;
-    switch (handshake_read(data, size, client->accept, &answer)) {
+    switch (handshake_read(data, size, client->accept, client->deflate, &answer)) {
     case HANDSHAKE_NEED_MORE: return 0;
     case HANDSHAKE_DONE:
+        client->deflate = answer.deflate;
         client->phase = CLIENT_OPEN;
         net->tally->opened += 1;
+        if (net->hooks->on_open != nullptr) net->hooks->on_open(net->run, client);
         return answer.size;
     case HANDSHAKE_REFUSED: break;
     }

@@ -25,6 +25,7 @@ struct client {
     enum client_phase phase;
     bool asked;         /* LEAVING: by our own wish */
     bool close_seen;    /* the server's close frame has come */
+    bool deflate;       /* permessage-deflate: offered, and from OPEN on agreed */
     uint32_t room;      /* index */
     uint32_t delivered; /* states or chat messages of the window */
     uint64_t sequence;  /* of the last one; 0: none yet */
@@ -45,6 +46,9 @@ void client_ready(struct client *client, struct net *net);
  * connection is gone. */
 constexpr size_t client_text_max = 4096;
 bool client_say(struct client *client, struct net *net, const uint8_t *text, size_t size);
+
+/* Sends a ping, of 125 bytes at most; its pong comes to net_hooks. False as with client_say. */
+bool client_ping(struct client *client, struct net *net, const uint8_t *payload, size_t size);
 
 /* Says goodbye (1000). The server answers and ends the connection (§7.1.1). */
 void client_leave(struct client *client, struct net *net);

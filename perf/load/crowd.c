@@ -15,6 +15,7 @@ static void on_wish(void *run, const struct client *client, struct handshake_wis
 {
     const struct crowd *crowd = run;
     const char *path = crowd->options->path, *mark = strchr(path, '#');
+    wish->deflate = crowd->options->deflate;
     if (mark == nullptr)
         snprintf(wish->path, sizeof wish->path, "%s", path);
     else
@@ -132,7 +133,7 @@ static uint64_t real_tick_ns(const struct grid *grid)
 static void forget_window(struct crowd *crowd)
 {
     struct tally *tally = &crowd->tally;
-    tally->delivered = tally->bytes = 0;
+    tally->delivered = tally->bytes = tally->inflated = tally->inflated_bytes = 0;
     tally->from_encode = tally->from_due = tally->pass = (struct histogram){};
     for (uint32_t i = 0; i < crowd->options->clients; i++)
         crowd->clients[i].delivered = 0;
@@ -153,6 +154,7 @@ static void begin_window(struct crowd *crowd, uint64_t now_ns)
         room->grid.moved_ns = 0;
         room->begin_ns = grid_gap_ns(&room->grid, now_ns);
         room->end_ns = room->begin_ns + options->window_ns;
+        room->after = 0;
         if (room->end_ns > crowd->end_ns) crowd->end_ns = room->end_ns;
     }
     note_usage(crowd, &crowd->begin);
@@ -217,9 +219,21 @@ static uint64_t due_count(const struct crowd *crowd)
     return crowd->options->clients * (crowd->options->window_ns / crowd->options->tick_ns);
 }
 
+/* Who has a state from after the window gets none of the window's any more. */
+static bool is_over_for_all(const struct crowd *crowd)
+{
+    for (uint32_t i = 0; i < crowd->options->clients; i++) {
+        const struct client *client = &crowd->clients[i];
+        const struct room *room = &crowd->rooms[client->room];
+        bool is_past = room->after > 0 && client->sequence >= room->after;
+        if (client->phase == CLIENT_OPEN && !is_past) return false;
+    }
+    return true;
+}
+
 static void trail_step(struct crowd *crowd, uint64_t now_ns)
 {
-    bool complete = crowd->tally.delivered >= due_count(crowd);
+    bool complete = crowd->tally.delivered >= due_count(crowd) || is_over_for_all(crowd);
     if (!complete && now_ns - crowd->phase_ns < 2 * second_ns + 2 * crowd->options->tick_ns) return;
     if (!crowd->options->steered) {
         close_all(crowd, now_ns);
@@ -248,10 +262,11 @@ static void advance(struct crowd *crowd, uint64_t now_ns)
     }
 }
 
+/* The figures are those of the window, also while the next one is waited for. */
 static void show_progress(struct crowd *crowd, uint64_t now_ns)
 {
-    if (now_ns < crowd->progress_ns || crowd->options->steered) return;
-    crowd->progress_ns += second_ns;
+    if (now_ns < crowd->progress_ns || crowd->phase == CROWD_ASKING) return;
+    crowd->progress_ns = now_ns + second_ns;
     const struct tally *tally = &crowd->tally;
     fprintf(stderr,
             "  %3" PRIu64 " s  open %" PRIu32 "/%" PRIu32 "  delivered %" PRIu64 "/%" PRIu64

@@ -35,13 +35,28 @@ static void write_text(const char *text, FILE *out)
     }
 }
 
+static void write_curve(const struct histogram *histogram, FILE *out)
+{
+    constexpr double step = 0.840896415253714543; /* four of them are a half */
+    fputs(", \"curve\": [", out);
+    const char *comma = "";
+    for (double rest = 1; rest * (double)histogram->count >= 1; rest *= step) {
+        fprintf(out, "%s[%.9f, %" PRIu64 "]", comma, 1 - rest, histogram_at(histogram, 1 - rest));
+        comma = ", ";
+    }
+    fputs("]", out);
+}
+
 void figures_histogram(const char *name, const struct histogram *histogram, FILE *out)
 {
-    fprintf(out, "  \"%s\": {\"count\": %" PRIu64, name, histogram->count);
+    fprintf(out, "  \"%s\": {\"count\": %" PRIu64 ", \"mean\": %" PRIu64, name, histogram->count,
+            histogram->count > 0 ? histogram->sum / histogram->count : 0);
     for (size_t i = 0; i < figure_shares; i++)
         fprintf(out, ", \"%s\": %" PRIu64, share_names[i],
                 histogram_at(histogram, figure_share[i]));
-    fprintf(out, ", \"max\": %" PRIu64 "},\n", histogram->max);
+    fprintf(out, ", \"max\": %" PRIu64, histogram->max);
+    write_curve(histogram, out);
+    fputs("},\n", out);
 }
 
 void figures_lists(const struct tally *tally, FILE *out)
@@ -79,7 +94,8 @@ void figures_usage(const struct usage *used, bool with_server, const char *what,
     uint64_t server_ns = used->server_ns + used->server_softirq_ns;
     fprintf(out,
             "  \"server_load\": %.4f,\n  \"server_waited\": %.4f,\n  \"server_cpu_ns\": %" PRIu64
-            ",\n  \"server_ksoftirqd_ns\": %" PRIu64 ",\n  \"server_cpu_us_per_%s\": %.4f,\n",
-            load.server, load.server_waited, used->server_ns, used->server_softirq_ns, what,
-            count > 0 ? (double)server_ns / 1e3 / (double)count : 0);
+            ",\n  \"server_user_ns\": %" PRIu64 ",\n  \"server_ksoftirqd_ns\": %" PRIu64
+            ",\n  \"server_cpu_us_per_%s\": %.4f,\n",
+            load.server, load.server_waited, used->server_ns, used->server_user_ns,
+            used->server_softirq_ns, what, count > 0 ? (double)server_ns / 1e3 / (double)count : 0);
 }

@@ -20,6 +20,8 @@ constexpr double figures_client_load_max = 0.8; /* above it the client is what i
 
 struct figures_load figures_load(const struct usage *used, bool with_server);
 
+/* With its `curve`: pairs of a share and the value that this share of all does not exceed, four for
+ * each halving of the rest, until less than one is left. */
 void figures_histogram(const char *name, const struct histogram *histogram, FILE *out);
 
 /* How connections ended that should have stayed, and what faults there were. */

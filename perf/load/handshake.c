@@ -36,6 +36,8 @@ size_t handshake_write(char request[static handshake_request_max], const char *h
                        const struct handshake_wish *wish, const uint8_t nonce[static 16],
                        char accept[static handshake_accept_size])
 {
+    static const char offer[] = "Sec-WebSocket-Extensions: permessage-deflate; "
+                                "server_no_context_takeover; client_no_context_takeover\r\n";
     char key[25];
     write_base64(key, nonce, 16);
     handshake_accept(accept, key);
@@ -43,9 +45,9 @@ size_t handshake_write(char request[static handshake_request_max], const char *h
     int size = snprintf(request, handshake_request_max,
                         "GET %s HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\n"
                         "Connection: Upgrade\r\nSec-WebSocket-Key: %s\r\n"
-                        "Sec-WebSocket-Version: 13\r\n%s%s%s\r\n",
+                        "Sec-WebSocket-Version: 13\r\n%s%s%s%s\r\n",
                         wish->path, host, key, shows ? "Authorization: Bearer " : "", wish->token,
-                        shows ? "\r\n" : "");
+                        shows ? "\r\n" : "", wish->deflate ? offer : "");
     assert(size > 0 && (size_t)size < handshake_request_max);
     return (size_t)size;
 }
@@ -87,19 +89,77 @@ static bool is_word(const struct field *field, const char *word)
            strncasecmp(field->value, word, strlen(word)) == 0;
 }
 
-/* What §4.1 finds wrong with the fields of a 101; nullptr when nothing. */
-static const char *fault_of_fields(const char *at, const char *end, const char *accept)
+/* Takes the next word up to a semicolon or the end, without the blanks around it. */
+static bool take_word(struct field *rest, struct field *word)
 {
-    unsigned upgrade = 0, connection = 0, accepted = 0;
+    if (rest->value_size < 0) return false;
+    const char *end = memchr(rest->value, ';', (size_t)rest->value_size);
+    int size = end != nullptr ? (int)(end - rest->value) : rest->value_size;
+    *word = (struct field){.value = rest->value, .value_size = size};
+    rest->value += size + 1;
+    rest->value_size -= size + 1; /* -1 behind the last one */
+    while (word->value_size > 0 && *word->value == ' ') {
+        word->value += 1;
+        word->value_size -= 1;
+    }
+    while (word->value_size > 0 && word->value[word->value_size - 1] == ' ')
+        word->value_size -= 1;
+    return true;
+}
+
+/* server_max_window_bits may be answered unasked (§7.1.2.1): 8 to 15. */
+static bool is_server_bits(const struct field *word)
+{
+    static const char name[] = "server_max_window_bits=";
+    char text[32] = "";
+    if (word->value_size >= (int)sizeof text) return false;
+    memcpy(text, word->value, (size_t)word->value_size);
+    if (strncasecmp(text, name, sizeof name - 1) != 0) return false;
+    const char *bits = text + sizeof name - 1;
+    if (bits[0] == '8' || bits[0] == '9') return bits[1] == '\0';
+    return bits[0] == '1' && bits[1] >= '0' && bits[1] <= '5' && bits[2] == '\0';
+}
+
+/* RFC 7692 §7.1: what a server may answer to our offer. */
+static bool is_deflate(const struct field *extensions)
+{
+    struct field rest = *extensions, word;
+    unsigned server = 0, client = 0, bits = 0;
+    if (!take_word(&rest, &word) || !is_word(&word, "permessage-deflate")) return false;
+    while (take_word(&rest, &word)) {
+        if (is_word(&word, "server_no_context_takeover"))
+            server += 1;
+        else if (is_word(&word, "client_no_context_takeover"))
+            client += 1;
+        else if (is_server_bits(&word))
+            bits += 1;
+        else
+            return false;
+    }
+    return server == 1 && client <= 1 && bits <= 1; /* what we asked for, and nothing twice */
+}
+
+/* What §4.1 finds wrong with the fields of a 101; nullptr when nothing. *deflate comes as what was
+ * offered and goes as what was accepted. */
+static const char *fault_of_fields(const char *at, const char *end, const char *accept,
+                                   bool *deflate)
+{
+    unsigned upgrade = 0, connection = 0, accepted = 0, extensions = 0;
     for (struct field field; take_field(&at, end, &field);) {
         if (is_named(&field, "upgrade")) upgrade += is_word(&field, "websocket");
         if (is_named(&field, "connection")) connection += is_word(&field, "upgrade");
         if (is_named(&field, "sec-websocket-accept"))
             accepted += (size_t)field.value_size == strlen(accept) &&
                         memcmp(field.value, accept, strlen(accept)) == 0;
-        if (is_named(&field, "sec-websocket-extensions")) return "an extension nobody asked for";
+        if (is_named(&field, "sec-websocket-extensions")) {
+            extensions += 1;
+            if (!*deflate) return "an extension nobody asked for";
+            if (extensions > 1 || !is_deflate(&field))
+                return "an answer to permessage-deflate that may not be given";
+        }
         if (is_named(&field, "sec-websocket-protocol")) return "a subprotocol nobody asked for";
     }
+    *deflate = extensions == 1;
     if (at + 2 != end) return "a header line that is not one";
     if (upgrade != 1) return "101 without \"Upgrade: websocket\"";
     if (connection != 1) return "101 without \"Connection: Upgrade\"";
@@ -107,9 +167,9 @@ static const char *fault_of_fields(const char *at, const char *end, const char *
 }
 
 enum handshake_step handshake_read(const uint8_t *data, size_t size, const char *accept,
-                                   struct handshake_answer *answer)
+                                   bool offered, struct handshake_answer *answer)
 {
-    *answer = (struct handshake_answer){};
+    *answer = (struct handshake_answer){.deflate = offered};
     const char *text = (const char *)data;
     const char *blank = memmem(text, size, "\r\n\r\n", 4);
     if (blank == nullptr && size < handshake_response_max) return HANDSHAKE_NEED_MORE;
@@ -123,7 +183,7 @@ enum handshake_step handshake_read(const uint8_t *data, size_t size, const char 
     if (sscanf(status_line, "HTTP/1.1 %3u ", &answer->status) != 1) answer->status = 0;
     const char *fields = (const char *)memmem(text, (size_t)(end - text), "\r\n", 2) + 2;
     answer->size = (size_t)(end - text);
-    answer->why =
-        answer->status != 101 ? "another status than 101" : fault_of_fields(fields, end, accept);
+    answer->why = answer->status != 101 ? "another status than 101"
+                                        : fault_of_fields(fields, end, accept, &answer->deflate);
     return answer->why == nullptr ? HANDSHAKE_DONE : HANDSHAKE_REFUSED;
 }

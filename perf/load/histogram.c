@@ -22,6 +22,7 @@ void histogram_add(struct histogram *histogram, uint64_t value)
     assert(bucket < histogram_buckets);
     histogram->counts[bucket] += 1;
     histogram->count += 1;
+    histogram->sum += value;
     if (value > histogram->max) histogram->max = value;
 }
 

@@ -12,6 +12,7 @@ constexpr size_t histogram_buckets = (64 - histogram_detail_bits + 1) << histogr
 struct histogram {
     uint64_t counts[histogram_buckets];
     uint64_t count;
+    uint64_t sum;
     uint64_t max;
 };
 

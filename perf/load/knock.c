@@ -58,10 +58,20 @@ static void on_message(void *run, struct client *client, const struct wire_frame
 
 static const struct net_hooks hooks = {.wish = on_wish, .on_message = on_message};
 
-static void come(struct knock *knock, struct knocker *knocker)
+/* When the next one is to come; at once, unless there is a rate. */
+static uint64_t next_due_ns(const struct knock *knock)
 {
+    if (knock->options->rate == 0) return 0;
+    return knock->come_ns + (knock->came - knock->came_before) * second_ns / knock->options->rate;
+}
+
+static void come(struct knock *knock, struct knocker *knocker, uint64_t now_ns)
+{
+    if (knock->phase != KNOCK_WARMING && knock->phase != KNOCK_MEASURING) return;
+    uint64_t due_ns = next_due_ns(knock);
+    if (due_ns > now_ns) return;
     *knocker = (struct knocker){.client = {.fd = -1, .index = (uint32_t)knock->came++},
-                                .since_ns = net_now_ns()};
+                                .since_ns = due_ns > 0 ? due_ns : net_now_ns()};
     client_open(&knocker->client, &knock->net);
 }
 
@@ -74,7 +84,7 @@ static void serve(struct knock *knock, struct knocker *knocker, uint64_t now_ns)
         client->phase = CLIENT_IDLE;
     }
     if (client->phase == CLIENT_IDLE) {
-        if (knock->phase == KNOCK_WARMING || knock->phase == KNOCK_MEASURING) come(knock, knocker);
+        come(knock, knocker, now_ns);
     } else if (now_ns - knocker->since_ns > patience_ns) {
         tally_fault(&knock->tally, FAULT_UPGRADE, "client %" PRIu32 " waited for too long",
                     client->index);
@@ -140,6 +150,8 @@ static void ask_step(struct knock *knock, uint64_t now_ns)
         knock->net.told = false;
         knock->expires_s = (uint64_t)time(nullptr) + token_s;
         knock->tally.from_due = (struct histogram){};
+        knock->come_ns = now_ns;
+        knock->came_before = knock->came;
         enter(knock, KNOCK_WARMING, now_ns);
     } else if (knock->net.told_to_end) {
         enter(knock, KNOCK_OVER, now_ns);
@@ -190,7 +202,8 @@ static const char help[] =
     "  --targets FILE    with tokens: a line for each place, PATH ROOM_ID PLAYER_ID NAME; the "
     "secret\n"
     "                    is RINGCAST_JWT_SECRET\n"
-    "  --at-once N       clients under way [16]\n"
+    "  --at-once N       clients under way, at most [16]\n"
+    "  --rate N          clients that come a second; 0: as fast as they are let in [0]\n"
     "  --seconds N       of a window [5]\n"
     "  --server-pid PID  also measure the CPU time of that process\n";
 
@@ -200,6 +213,7 @@ static struct knock_options read_options(int argc, char **argv)
                                           {"path", required_argument, nullptr, 'p'},
                                           {"targets", required_argument, nullptr, 't'},
                                           {"at-once", required_argument, nullptr, 'n'},
+                                          {"rate", required_argument, nullptr, 'r'},
                                           {"seconds", required_argument, nullptr, 'w'},
                                           {"server-pid", required_argument, nullptr, 'i'},
                                           {"help", no_argument, nullptr, 'h'},
@@ -217,6 +231,7 @@ static struct knock_options read_options(int argc, char **argv)
         case 'n':
             options.at_once = (uint32_t)number_of("at-once", optarg, 1, knock_at_once_max, "");
             break;
+        case 'r': options.rate = (uint32_t)number_of("rate", optarg, 0, 100'000, ""); break;
         case 'w':
             options.window_ns = number_of("seconds", optarg, 1, 86'400, "") * second_ns;
             break;

@@ -5,7 +5,8 @@
  *   ASKING > WARMING > MEASURING > ASKING > ... > OVER
  *
  * A line on stdin asks for a window; its end ends the run. With --targets each shows a token
- * that it has made itself and nobody has shown before. */
+ * that it has made itself and nobody has shown before. With --rate so many come a second, at even
+ * times (open loop): who finds no place to come from is late, and its waiting counts. */
 #pragma once
 #include "client.h"
 #include "target.h"
@@ -21,6 +22,7 @@ struct knock_options {
     const char *targets; /* nullptr: without tokens */
     const char *secret;  /* from the environment */
     uint32_t at_once;
+    uint32_t rate; /* comings a second; 0: as fast as the server takes them */
     uint64_t window_ns;
     pid_t server_pid; /* 0: not given */
 };
@@ -28,7 +30,7 @@ struct knock_options {
 /* A client and what becomes of it. */
 struct knocker {
     struct client client;
-    uint64_t since_ns; /* when it began to connect */
+    uint64_t since_ns; /* when it was to connect */
     bool greeted;
 };
 
@@ -41,7 +43,9 @@ struct knock {
     enum knock_phase phase;
     uint64_t phase_ns;    /* when this phase began */
     uint64_t end_ns;      /* of the window */
+    uint64_t come_ns;     /* with a rate: when the first of them was to come */
     uint64_t came;        /* clients, ever */
+    uint64_t came_before; /* this warming up and its window */
     uint64_t greeted;     /* whose first message came, ever */
     uint64_t left;        /* who were answered, ever */
     uint64_t left_before; /* the window */

@@ -1,11 +1,14 @@
 /* perf/load/main.c: ringcast-bench, crowds of clients that check all they receive and measure how
  * late it comes. One thread, epoll, no code shared with the server. Method: perf/README.md. */
+#include "broadcast.h"
 #include "crowd.h"
 #include "floor.h"
 #include "knock.h"
 #include "report.h"
+#include "senders.h"
 #include "talkers.h"
 #include "trouble.h"
+#include "world.h"
 #include <errno.h>
 #include <string.h>
 
@@ -45,6 +48,9 @@ int main(int argc, char **argv)
     const char *what = argc > 1 ? argv[1] : "";
     if (strcmp(what, "talk") == 0) return talkers_main(argc - 1, argv + 1);
     if (strcmp(what, "knock") == 0) return knock_main(argc - 1, argv + 1);
+    if (strcmp(what, "send") == 0) return senders_main(argc - 1, argv + 1);
+    if (strcmp(what, "world") == 0) return world_main(argc - 1, argv + 1);
     if (strcmp(what, "floor") == 0) return floor_main(argc - 1, argv + 1);
+    if (strcmp(what, "broadcast") == 0) return broadcast_main(argc - 1, argv + 1);
     return receive_main(argc, argv);
 }

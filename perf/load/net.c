@@ -3,6 +3,7 @@
 #include "trouble.h"
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -46,12 +47,14 @@ void net_open(struct net *net, const struct sockaddr_in *server, uint32_t client
                         .scratch = net_memory(1, scratch_size)};
     if (net->epoll_fd < 0) give_up("epoll_create1: %s", strerror(errno));
     if (getrandom(&net->random, sizeof net->random, 0) < 0) give_up("getrandom failed");
+    inflater_open(&net->inflater);
     net->random |= 1; /* a xorshift must not start at 0 */
 }
 
 void net_close(struct net *net)
 {
     close(net->epoll_fd);
+    inflater_close(&net->inflater);
     free(net->scratch);
 }
 
@@ -70,13 +73,15 @@ void net_steer(struct net *net)
         give_up("--steered: stdin is no pipe: %s", strerror(errno));
 }
 
-/* A line asks for one window; how long it is does not matter. */
+/* A line asks for one window; most programs do not care what it says. */
 static void hear_stdin(struct net *net)
 {
     char line[256];
     ssize_t size = read(STDIN_FILENO, line, sizeof line);
     if (size > 0) {
-        net->told = memchr(line, '\n', (size_t)size) != nullptr;
+        const char *end = memchr(line, '\n', (size_t)size);
+        net->told = end != nullptr;
+        if (end != nullptr) snprintf(net->line, sizeof net->line, "%.*s", (int)(end - line), line);
         return;
     }
     net->told_to_end = true;

@@ -2,6 +2,7 @@
  * with what they hear. */
 #pragma once
 #include "handshake.h"
+#include "inflate.h"
 #include "tally.h"
 #include "wire.h"
 #include <netinet/in.h>
@@ -12,9 +13,14 @@ struct client;
 struct net_hooks {
     /* Where this client asks to come in. */
     void (*wish)(void *run, const struct client *client, struct handshake_wish *wish);
+    /* It is in. nullptr: there is nothing to do then. */
+    void (*on_open)(void *run, struct client *client);
     /* A text or binary message has come, whole and checked as far as RFC 6455 goes. */
     void (*on_message)(void *run, struct client *client, const struct wire_frame *frame,
                        uint64_t now_ns);
+    /* A pong has come; false when nobody asked for it. nullptr: nobody ever asks. */
+    bool (*on_pong)(void *run, struct client *client, const struct wire_frame *frame,
+                    uint64_t now_ns);
 };
 
 struct net {
@@ -24,9 +30,11 @@ struct net {
     void *run;
     struct tally *tally;
     uint64_t random;
+    struct inflater inflater;
     uint8_t *scratch; /* scratch_size bytes; what one recv brings, after the client's rest */
     /* steered by stdin: */
     bool told;        /* a line has come; who obeys it clears this */
+    char line[32];    /* the beginning of it, without its end */
     bool told_to_end; /* stdin has ended */
 };
 

@@ -10,8 +10,11 @@
 static const char help[] =
     "usage: ringcast-bench [OPTION]...   open clients, receive for a while, report\n"
     "       ringcast-bench talk --help    chat in rooms\n"
+    "       ringcast-bench send --help    say something to a server, or nothing\n"
     "       ringcast-bench knock --help   come, be greeted, leave\n"
-    "       ringcast-bench floor --help   a bare server, to measure beside\n"
+    "       ringcast-bench world --help   walk about in the world\n"
+    "       ringcast-bench floor --help   a bare server of chat, to measure beside\n"
+    "       ringcast-bench broadcast --help   a bare server of states, to measure beside\n"
     "\n"
     "  --server ADDR     the server's IPv4 address and port [127.0.0.1:8080]\n"
     "  --path PATH       where to connect; # stands for the room's number [/ws]\n"
@@ -21,6 +24,7 @@ static const char help[] =
     "  --tick TIME       the server's tick, as in 500ms [500ms]\n"
     "  --seconds N       how long to measure; rounded to whole ticks [10]\n"
     "  --server-pid PID  also measure the CPU time and memory of that process\n"
+    "  --deflate         offer permessage-deflate\n"
     "  --json FILE       write the figures there, too\n"
     "  --steered         measure once for each line on stdin, and write the figures of each window "
     "to\n"
@@ -72,6 +76,7 @@ static void take(struct options *options, const char *name, const char *value)
     if (strcmp(name, "server-pid") == 0)
         options->server_pid = (pid_t)number_of(name, value, 1, INT32_MAX, "");
     if (strcmp(name, "json") == 0) options->json = value;
+    if (strcmp(name, "deflate") == 0) options->deflate = true;
     if (strcmp(name, "steered") == 0) options->steered = true;
 }
 
@@ -90,12 +95,19 @@ static void check(struct options *options)
 struct options options_read(int argc, char **argv)
 {
     static const struct option known[] = {
-        {"server", required_argument, nullptr, 0},  {"path", required_argument, nullptr, 0},
-        {"clients", required_argument, nullptr, 0}, {"rooms", required_argument, nullptr, 0},
-        {"rate", required_argument, nullptr, 0},    {"tick", required_argument, nullptr, 0},
-        {"seconds", required_argument, nullptr, 0}, {"server-pid", required_argument, nullptr, 0},
-        {"json", required_argument, nullptr, 0},    {"steered", no_argument, nullptr, 0},
-        {"help", no_argument, nullptr, 'h'},        {},
+        {"server", required_argument, nullptr, 0},
+        {"path", required_argument, nullptr, 0},
+        {"clients", required_argument, nullptr, 0},
+        {"rooms", required_argument, nullptr, 0},
+        {"rate", required_argument, nullptr, 0},
+        {"tick", required_argument, nullptr, 0},
+        {"seconds", required_argument, nullptr, 0},
+        {"server-pid", required_argument, nullptr, 0},
+        {"json", required_argument, nullptr, 0},
+        {"steered", no_argument, nullptr, 0},
+        {"deflate", no_argument, nullptr, 0},
+        {"help", no_argument, nullptr, 'h'},
+        {},
     };
     struct options options = {.server = address_of("127.0.0.1:8080"),
                               .path = "/ws",

@@ -14,6 +14,7 @@ struct options {
     uint64_t window_ns; /* a whole number of ticks */
     pid_t server_pid;   /* 0: not given */
     const char *json;   /* nullptr: not given */
+    bool deflate;       /* offer permessage-deflate */
     bool steered;       /* windows are asked for on stdin */
 };
 

@@ -213,6 +213,8 @@ void report_json(const struct crowd *crowd, const struct verdict *verdict, FILE 
             "  \"gaps\": %" PRIu64 ",\n  \"states_missed\": %" PRIu64
             ",\n  \"pings_answered\": %" PRIu64 ",\n  \"goodbyes_answered\": %" PRIu64 ",\n",
             tally->gaps, tally->states_missed, tally->pings_answered, tally->goodbyes_answered);
+    fprintf(out, "  \"inflated\": %" PRIu64 ",\n  \"inflated_bytes\": %" PRIu64 ",\n",
+            tally->inflated, tally->inflated_bytes);
     fprintf(out, "  \"frames_per_second\": %.1f,\n  \"bytes_per_second\": %.1f,\n",
             (double)tally->delivered / verdict->seconds, (double)tally->bytes / verdict->seconds);
     figures_histogram("latency_ns", &tally->from_encode, out);

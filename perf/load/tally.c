@@ -70,6 +70,13 @@ static bool check_grid(struct tally *tally, struct room *room, struct state_stam
     return false;
 }
 
+static void note_after(struct room *room, struct state_stamp stamp)
+{
+    bool is_after = room->end_ns > 0 && stamp.encoded_ns >= room->end_ns;
+    if (is_after && (room->after == 0 || stamp.sequence < room->after))
+        room->after = stamp.sequence;
+}
+
 bool tally_state(struct tally *tally, struct room *room, struct state_stamp stamp,
                  uint64_t previous, size_t frame_size, uint64_t now_ns)
 {
@@ -81,6 +88,7 @@ bool tally_state(struct tally *tally, struct room *room, struct state_stamp stam
         return false;
     }
     if (!check_grid(tally, room, stamp)) return false;
+    note_after(room, stamp);
     if (stamp.encoded_ns < room->begin_ns || stamp.encoded_ns >= room->end_ns) return false;
     if (stamp.sequence <= previous) return false; /* the same state twice is one delivery */
     tally->delivered += 1;

@@ -16,6 +16,12 @@
     X(FROM_THE_FUTURE, "a state was stamped later than it arrived, or numbered absurdly") \
     X(AFTER_CLOSE, "a frame followed the close frame")                                    \
     X(UNASKED_PONG, "a pong came that nobody asked for")                                  \
+    X(WORLD, "a message was not what the world may say")                                  \
+    X(NOT_ENTERED, "an update told of an entity that had not entered, or had left")       \
+    X(ENTERED_TWICE, "an entity entered that was in sight already")                       \
+    X(NOT_THERE, "an entity left that was not in sight")                                  \
+    X(ASTRAY, "a player was told of where it has not been")                               \
+    X(CORRECTED, "an honest player was put back, or refused")                             \
     X(DOES_NOT_READ, "the server did not take what a client sent")
 
 enum fault : uint8_t {
@@ -42,6 +48,7 @@ struct room {
     struct grid grid;
     uint64_t begin_ns; /* the window: states encoded from here */
     uint64_t end_ns;   /* to before here count; 0: not open yet */
+    uint64_t after;    /* the lowest number of a state that was encoded later than that; 0: none */
 };
 
 struct tally {
@@ -53,10 +60,12 @@ struct tally {
     uint64_t opened;
     uint64_t goodbyes_answered;
     uint64_t pings_answered;
-    uint64_t gaps;          /* how often a client's sequence jumped, at any time */
-    uint64_t states_missed; /* how many numbers were left out in these gaps */
-    uint64_t delivered;     /* states of the window */
-    uint64_t bytes;         /* of their frames, headers included */
+    uint64_t gaps;           /* how often a client's sequence jumped, at any time */
+    uint64_t states_missed;  /* how many numbers were left out in these gaps */
+    uint64_t delivered;      /* states of the window */
+    uint64_t bytes;          /* of their frames, headers included */
+    uint64_t inflated;       /* compressed messages since the window began */
+    uint64_t inflated_bytes; /* what they came to */
     struct histogram from_encode;
     struct histogram from_due;
     struct histogram pass; /* time the client took for what one wait brought it */

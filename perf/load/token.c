@@ -33,17 +33,24 @@ static void sign(uint8_t signature[static br_sha256_SIZE], const char *secret, c
     br_hmac_out(&context, signature);
 }
 
+static int write_claims(char *text, size_t capacity, const struct token_claims *claims)
+{
+    if (claims->subject != nullptr)
+        return snprintf(text, capacity, "{\"sub\":\"%s\",\"exp\":%" PRIu64 "}", claims->subject,
+                        claims->expires_s);
+    return snprintf(text, capacity,
+                    "{\"room_id\":\"%s\",\"room_player_id\":\"%s\",\"display_name\":\"%s\","
+                    "\"jti\":\"%" PRIu64 "\",\"exp\":%" PRIu64 "}",
+                    claims->room, claims->player, claims->name, claims->id, claims->expires_s);
+}
+
 void token_write(char out[static handshake_token_max], const char *secret,
                  const struct token_claims *claims)
 {
     static const char header[] = "{\"alg\":\"HS256\",\"typ\":\"JWT\"}";
     char text[512];
     uint8_t signature[br_sha256_SIZE];
-    int text_size =
-        snprintf(text, sizeof text,
-                 "{\"room_id\":\"%s\",\"room_player_id\":\"%s\",\"display_name\":\"%s\","
-                 "\"jti\":\"%" PRIu64 "\",\"exp\":%" PRIu64 "}",
-                 claims->room, claims->player, claims->name, claims->id, claims->expires_s);
+    int text_size = write_claims(text, sizeof text, claims);
     assert(text_size > 0 && (size_t)text_size < sizeof text);
     size_t size = write_base64url(out, header, sizeof header - 1);
     out[size++] = '.';

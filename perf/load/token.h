@@ -6,6 +6,7 @@
 
 /* Who shall come. */
 struct token_claims {
+    const char *subject; /* of the world; else nullptr, and the place's: */
     const char *room, *player, *name;
     uint64_t expires_s; /* since 1970 */
     uint64_t id;        /* `jti`: no two tokens are the same */

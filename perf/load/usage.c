@@ -110,6 +110,18 @@ static uint64_t resident_bytes(pid_t pid)
     return pages * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
+/* utime, the twelfth number behind the name, which is in brackets. */
+static uint64_t user_ns(pid_t pid)
+{
+    char path[64], line[512];
+    uint64_t ticks = 0;
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    const char *rest = read_line(path, line, sizeof line) ? strrchr(line, ')') : nullptr;
+    if (rest != nullptr)
+        (void)sscanf(rest + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %" SCNu64, &ticks);
+    return ticks * (1'000'000'000 / (uint64_t)sysconf(_SC_CLK_TCK));
+}
+
 bool usage_read(const struct usage_source *source, struct usage *usage)
 {
     *usage = (struct usage){.server_softirq_ns = sum_of(&source->server_softirq),
@@ -120,6 +132,7 @@ bool usage_read(const struct usage_source *source, struct usage *usage)
     if (source->server_pid == 0) return read;
     usage->server_waited_ns = waited_ns(source->server_pid);
     usage->server_resident = resident_bytes(source->server_pid);
+    usage->server_user_ns = user_ns(source->server_pid);
     return read && read_clock(source->server, &usage->server_ns) && usage->server_resident > 0;
 }
 
@@ -133,6 +146,7 @@ struct usage usage_between(const struct usage *from, const struct usage *to)
     return (struct usage){
         .wall_ns = difference(from->wall_ns, to->wall_ns),
         .server_ns = difference(from->server_ns, to->server_ns),
+        .server_user_ns = difference(from->server_user_ns, to->server_user_ns),
         .server_softirq_ns = difference(from->server_softirq_ns, to->server_softirq_ns),
         .client_ns = difference(from->client_ns, to->client_ns),
         .client_softirq_ns = difference(from->client_softirq_ns, to->client_softirq_ns),

@@ -26,6 +26,7 @@ struct usage_source {
 struct usage {
     uint64_t wall_ns;
     uint64_t server_ns;
+    uint64_t server_user_ns; /* of server_ns; in whole clock ticks, as the kernel reckons them */
     uint64_t server_softirq_ns;
     uint64_t client_ns;
     uint64_t client_softirq_ns;

@@ -24,10 +24,12 @@ static bool is_known(uint8_t opcode)
 }
 
 /* What the first two bytes alone make wrong; nullptr when nothing. */
-static const char *fault_of_first_two(const uint8_t *data)
+static const char *fault_of_first_two(const uint8_t *data, bool deflate)
 {
     uint8_t opcode = data[0] & 0x0F;
-    if ((data[0] & 0x70) != 0) return "a reserved bit is set and no extension was agreed on (§5.2)";
+    uint8_t agreed = deflate && opcode < WIRE_CLOSE ? 0x40 : 0;
+    if ((data[0] & 0x70 & ~agreed) != 0)
+        return "a reserved bit is set and no extension was agreed on (§5.2)";
     if (!is_known(opcode)) return "a reserved opcode (§5.2)";
     if ((data[1] & 0x80) != 0) return "a server's frame is masked (§5.1)";
     if ((data[0] & 0x80) == 0 || opcode == WIRE_CONTINUATION)
@@ -90,7 +92,7 @@ static bool is_sendable(uint16_t code)
     return code >= 1000 && code <= 1014 && code != 1004 && code != 1005 && code != 1006;
 }
 
-static const char *fault_of_payload(const struct wire_frame *frame)
+const char *wire_fault_of_payload(const struct wire_frame *frame)
 {
     if (frame->opcode == WIRE_TEXT && !is_utf8(frame->payload, frame->payload_size))
         return "a text that is not UTF-8 (§8.1)";
@@ -107,12 +109,12 @@ static enum wire_step step_of(const struct wire_frame *frame)
     return frame->broken != nullptr ? WIRE_BROKEN : WIRE_FRAME;
 }
 
-enum wire_step wire_take(const uint8_t *data, size_t size, struct wire_frame *frame)
+enum wire_step wire_take(const uint8_t *data, size_t size, bool deflate, struct wire_frame *frame)
 {
     *frame = (struct wire_frame){};
     size_t header = header_size(data, size);
     if (header == 0) return WIRE_NEED_MORE;
-    frame->broken = fault_of_first_two(data);
+    frame->broken = fault_of_first_two(data, deflate);
     if (frame->broken != nullptr) return WIRE_BROKEN;
     if (size < header) return WIRE_NEED_MORE;
     uint64_t payload_size = payload_size_of(data, header);
@@ -120,10 +122,11 @@ enum wire_step wire_take(const uint8_t *data, size_t size, struct wire_frame *fr
     if (frame->broken != nullptr) return WIRE_BROKEN;
     if (size - header < payload_size) return WIRE_NEED_MORE;
     frame->opcode = (enum wire_opcode)(data[0] & 0x0F);
+    frame->compressed = (data[0] & 0x40) != 0;
     frame->payload = data + header;
     frame->payload_size = (size_t)payload_size;
     frame->size = header + frame->payload_size;
-    frame->broken = fault_of_payload(frame);
+    if (!frame->compressed) frame->broken = wire_fault_of_payload(frame);
     return step_of(frame);
 }
 

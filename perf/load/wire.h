@@ -24,7 +24,8 @@ struct wire_frame {
     enum wire_opcode opcode;
     const uint8_t *payload; /* into the bytes that were given */
     size_t payload_size;
-    size_t size; /* header and payload */
+    size_t size;     /* header and payload */
+    bool compressed; /* the payload is yet to be inflated, and what it holds is unchecked */
     const char *broken;
 };
 
@@ -33,8 +34,13 @@ constexpr size_t wire_payload_max = 1U << 20;
 
 /* Reads the frame that `data` starts with. Every frame must be whole (FIN), unmasked (§5.1), with
  * no reserved bit or opcode (§5.2), its length in the fewest bytes (§5.2); a control frame holds at
- * most 125 bytes (§5.5), a text is UTF-8 (§8.1), a close frame is well formed (§5.5.1, §7.4). */
-[[nodiscard]] enum wire_step wire_take(const uint8_t *data, size_t size, struct wire_frame *frame);
+ * most 125 bytes (§5.5), a text is UTF-8 (§8.1), a close frame is well formed (§5.5.1, §7.4). Where
+ * permessage-deflate was agreed on a text or binary frame may have RSV1 (RFC 7692 §6). */
+[[nodiscard]] enum wire_step wire_take(const uint8_t *data, size_t size, bool deflate,
+                                       struct wire_frame *frame);
+
+/* What is wrong with a frame's payload; nullptr when nothing. For one that was inflated since. */
+[[nodiscard]] const char *wire_fault_of_payload(const struct wire_frame *frame);
 
 constexpr uint16_t wire_code_none = 1005; /* a close frame without a code (§7.1.5) */
 constexpr uint16_t wire_code_lost = 1006; /* the stream ended without a close frame */

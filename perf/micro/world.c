@@ -26,7 +26,8 @@ struct bench {
     struct game_time now;
     struct random chance;
     uint32_t players, walkers, ticks;
-    bool crowd; /* all players in one cell */
+    bool crowd, json; /* crowd: all players in one cell */
+    const char *file; /* of the world; nullptr: the one that is built in */
     uint64_t encodes, watched, bytes, updates, update_bytes;
     double *tick_ns, *frame_ns, *single_ns;
 };
@@ -53,16 +54,28 @@ static struct game_words words_of(struct bench *bench)
     return words;
 }
 
+/* The whole file, which the caller frees. */
+static struct text read_file(const char *path)
+{
+    FILE *file = fopen(path, "rbe");
+    char *memory = malloc(world_file_size_max);
+    if (file == nullptr || memory == nullptr) give_up("the world's file cannot be read");
+    size_t size = fread(memory, 1, world_file_size_max, file);
+    fclose(file);
+    return (struct text){memory, size};
+}
+
 static void read_map(struct bench *bench)
 {
     uint8_t problem[512];
     struct writer why = writer_over(problem, sizeof problem);
-    struct text text = world_map_builtin();
+    struct text text = bench->file != nullptr ? read_file(bench->file) : world_map_builtin();
     size_t size = json_memory_size(text.size);
     void *memory = malloc(size);
     if (memory == nullptr || !world_map_read(&bench->map, text, (struct bytes){memory, size}, &why))
-        give_up("the built-in world cannot be read");
+        give_up("the world cannot be read");
     free(memory);
+    if (bench->file != nullptr) free((void *)text.data);
 }
 
 static void reserve(struct bench *bench, struct arena *arena, struct game_needs needs)
@@ -246,13 +259,34 @@ static void print_results(const struct bench *bench)
            (double)bench->update_bytes / (double)(bench->updates + !bench->updates) / 1024);
 }
 
+static void write_figures(const char *name, const double *ns, uint32_t count)
+{
+    printf("  \"%s\": {\"median\": %.0f, \"p99\": %.0f},\n", name, sample_median(ns, count),
+           sample_quantile(ns, count, 0.99));
+}
+
+static void write_json(const struct bench *bench)
+{
+    double ticks = bench->ticks;
+    printf("{\n  \"players\": %u,\n  \"walkers\": %u,\n  \"ticks\": %u,\n", bench->players,
+           bench->walkers, bench->ticks);
+    write_figures("tick_ns", bench->tick_ns, bench->ticks);
+    write_figures("frames_ns", bench->frame_ns, bench->ticks);
+    write_figures("single_ns", bench->single_ns, bench->ticks);
+    printf("  \"cells\": %.1f,\n  \"encodes\": %.1f,\n  \"update_bytes\": %.1f\n}\n",
+           (double)bench->watched / ticks, (double)bench->encodes / ticks,
+           (double)bench->update_bytes / (double)(bench->updates + !bench->updates));
+}
+
 /* ---- the command ---- */
 
-static const char help[] = "usage: micro world [--players N] [--walkers N] [--ticks N] [--crowd]\n"
+static const char help[] = "usage: micro world [OPTION]...\n"
                            "  --players N   who see (2000)\n"
                            "  --walkers N   who are only seen (8000)\n"
                            "  --ticks N     how many are measured (400)\n"
-                           "  --crowd       all players stand in one cell\n";
+                           "  --crowd       all players stand in one cell\n"
+                           "  --world FILE  the world (the one that is built in)\n"
+                           "  --json        the figures as JSON\n";
 
 static uint32_t number_of(const char *text, uint32_t least, uint32_t most)
 {
@@ -268,6 +302,8 @@ int world_main(int argc, char **argv)
                                             {"walkers", required_argument, nullptr, 'w'},
                                             {"ticks", required_argument, nullptr, 't'},
                                             {"crowd", no_argument, nullptr, 'c'},
+                                            {"world", required_argument, nullptr, 'f'},
+                                            {"json", no_argument, nullptr, 'j'},
                                             {}};
     static struct bench bench = {.players = 2000, .walkers = 8000, .ticks = 400, .chance = {1}};
     for (int option; (option = getopt_long(argc, argv, "", options, nullptr)) != -1;) {
@@ -279,6 +315,10 @@ int world_main(int argc, char **argv)
             bench.ticks = number_of(optarg, 10, 1'000'000);
         else if (option == 'c')
             bench.crowd = true;
+        else if (option == 'f')
+            bench.file = optarg;
+        else if (option == 'j')
+            bench.json = true;
         else {
             fputs(help, stderr);
             return 2;
@@ -296,7 +336,7 @@ int world_main(int argc, char **argv)
     bench.encodes = bench.watched = bench.bytes = bench.updates = bench.update_bytes = 0;
     for (uint32_t i = 0; i < ticks; i++)
         tick(&bench, i);
-    print_results(&bench);
+    bench.json ? write_json(&bench) : print_results(&bench);
     arena_close(&bench.arena);
     return 0;
 }

@@ -51,6 +51,17 @@ static inline void list_remove(struct list *link)
     link->next = link->previous = nullptr;
 }
 
+/* Moves all members of `from` behind those of `head`, in their order. */
+static inline void list_move_all(struct list *head, struct list *from)
+{
+    if (list_is_empty(from)) return;
+    from->next->previous = head->previous;
+    from->previous->next = head;
+    head->previous->next = from->next;
+    head->previous = from->previous;
+    list_init(from);
+}
+
 /* Takes the first one out; nullptr when the list is empty. */
 static inline struct list *list_take(struct list *head)
 {

@@ -1,7 +1,8 @@
-/* base/wheel.h: a hierarchical timing wheel, 1 ms a step: a million deadlines, each set and cleared
- * in constant time. Four levels of 64 slots reach 4.6 hours; a later deadline waits in a list until
- * it comes near. The wheel never calls anybody: wheel_take hands out what has expired. A jump costs
- * by what lies in its way, not by how far it goes. */
+/* base/wheel.h: a hierarchical timing wheel, 1 ms a step (or what its owner counts in place of
+ * milliseconds): a million deadlines, each set and cleared in constant time. Four levels of 64
+ * slots reach 4.6 hours; a later deadline waits in a list until it comes near. The wheel never
+ * calls anybody: wheel_take hands out what has expired. A jump costs by what lies in its way, not
+ * by how far it goes. */
 #pragma once
 #include "base/list.h"
 #include <stdint.h>

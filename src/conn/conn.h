@@ -332,8 +332,9 @@ void conn_on_timer(struct conn *conn);
  * False when the kernel takes no more operations now: then the caller marks the outbox dirty. */
 [[nodiscard]] bool conn_flush(struct conn *conn);
 
-/* Once a turn, after the events: flushes every dirty outbox; arms receives that wait for buffers;
- * frees what has drained, and says whether there was any. */
+/* Once a turn, after the events: flushes every dirty outbox that need not linger, and those that
+ * have lingered; arms receives that wait for buffers; frees what has drained, and says whether
+ * there was any. */
 void conn_flush_dirty(struct conn_shared *shared);
 void conn_arm_waiting(struct conn_shared *shared);
 bool conn_reap(struct conn_shared *shared);

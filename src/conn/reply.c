@@ -91,19 +91,13 @@ static void read_on(struct conn *conn)
     if (kept.data != nullptr) pool_give(&conn->shared->kept_buffers, kept.data);
 }
 
-static void move_all(struct list *to, struct list *from)
-{
-    for (struct list *link; (link = list_take(from)) != nullptr;)
-        list_push(to, link);
-}
-
 bool conn_read_stopped(struct conn_shared *shared, uint64_t duration_ns)
 {
     if (list_is_empty(&shared->stopped)) return false;
     uint64_t until_ns = ring_now(shared->ring).ns + duration_ns;
     struct list stopped;
     list_init(&stopped);
-    move_all(&stopped, &shared->stopped);
+    list_move_all(&stopped, &shared->stopped);
     for (struct list *link; (link = list_take(&stopped)) != nullptr;) {
         struct conn *conn = list_entry(link, struct conn, turn);
         if (!conn_may_read(conn)) {
@@ -112,8 +106,9 @@ bool conn_read_stopped(struct conn_shared *shared, uint64_t duration_ns)
         }
         read_on(conn);
         if (list_is_empty(&stopped) || ring_now(shared->ring).ns < until_ns) continue;
-        move_all(&stopped, &shared->stopped); /* who was not looked at is first the next time */
-        move_all(&shared->stopped, &stopped);
+        /* who was not looked at is first the next time */
+        list_move_all(&stopped, &shared->stopped);
+        list_move_all(&shared->stopped, &stopped);
         return true;
     }
     /* Frames sent past outboxes come home without an event. */

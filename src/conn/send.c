@@ -1,4 +1,5 @@
-/* conn/send.c: what waits in an outbox on its way out. Two ways:
+/* conn/send.c: what waits in an outbox on its way out. Two ways, after as long a wait for more as
+ * the flush window allows (outbox/linger.c):
  *
  *   gathered   outbox dirty > [send armed] > conn_on_send > clean, or dirty again with the rest
  *   past it    a single frame, and the peer keeps up: one send that never waits and, taken whole,
@@ -104,20 +105,30 @@ bool conn_flush(struct conn *conn)
     return flush_waiting(conn);
 }
 
-void conn_flush_dirty(struct conn_shared *shared)
+/* False when the kernel takes no more operations now: the rest stays in the list. */
+static bool flush_all(struct conn_shared *shared, struct list *outboxes)
 {
     constexpr uint32_t sends_a_submit = 128; /* so the first peers need not wait for the last */
-    for (struct list *link; (link = list_take(&shared->outboxes->dirty)) != nullptr;) {
+    for (struct list *link; (link = list_take(outboxes)) != nullptr;) {
         struct outbox *box = list_entry(link, struct outbox, dirty_link);
         struct conn *conn = list_entry(box, struct conn, outbox);
         if (!conn_flush(conn)) {
-            outbox_mark_dirty(shared->outboxes, box);
-            return;
+            if (list_is_linked(link)) list_remove(link);
+            list_push(outboxes, link);
+            return false;
         }
         if (++shared->unsubmitted < sends_a_submit) continue;
         shared->unsubmitted = 0;
         ring_submit(shared->ring);
     }
+    return true;
+}
+
+void conn_flush_dirty(struct conn_shared *shared)
+{
+    struct outbox_set *outboxes = shared->outboxes;
+    if (outboxes->window.size_ns > 0) outbox_linger(outboxes, shared->now.ns);
+    if (flush_all(shared, &outboxes->due)) (void)!flush_all(shared, &outboxes->dirty);
 }
 
 void conn_on_send(struct conn *conn, struct ring_event event)

@@ -1,13 +1,16 @@
-/* game/world.h: the shared world, as its files see it; nobody else looks in here.
+/* game/world.h: the shared world, as its files see it, and who plays its log again
+ * (world_replay.c); nobody else looks in here.
  * You are here: ring > tls > http > ws > hub > room > [game] > outbox > conn > ring
  *
- *   world.c        who comes and goes; the tick
+ *   world.c        its memory; the tick
+ *   world_players.c     who comes and goes
  *   world_hear.c   what players say
  *   world_say.c    how it is put: each message in the words that its reader uses
  *   world_tell.c   what a tick's changes mean for those who see them
  *   world_race_tell.c   what happens in races
  *   world_chunks.c      tiles on demand
  *   world_walkers.c     those who only walk about, for load tests
+ *   world_hash.c        all of it as one number
  * and, knowing nothing of members or messages: world_grid.h (who sees whom), world_motion.h (who
  * may move how), world_race.h (races), world_map.h (the file), world_terrain.h (the ground).
  *
@@ -110,7 +113,7 @@ struct world_player {
     uint64_t expires_wall_ms; /* what the token says; to be told */
     uint64_t away_ms;         /* while away: since when */
     struct world_motion motion;
-    uint32_t token_bucket, chunk_bucket, who_bucket;
+    uint32_t token_bucket, chunk_bucket, who_bucket, note_bucket;
     struct strikes strikes; /* of messages that mean nothing */
 };
 
@@ -173,12 +176,38 @@ static inline struct text world_player_id(const struct world_player *player)
     return (struct text){player->id, player->id_size};
 }
 
+static inline uint32_t world_player_number(const struct world *world,
+                                           const struct world_player *player)
+{
+    return (uint32_t)(player - world->players);
+}
+
 static inline enum world_dialect world_dialect_of(const struct world *world, uint32_t member)
 {
     return world->members[member].dialect;
 }
 
 /* --- world.c ---------------------------------------------------------------------------------- */
+
+/* It ticks from now on, if it has not. */
+void world_wake(struct world *world, struct game_time now);
+
+/* Runs the races up to now, and tells of what has happened in them. */
+void world_advance_races(struct world *world, struct game_time now, struct game_words *words);
+
+/* --- world_players.c -------------------------------------------------------------------------- */
+
+/* Of game.h, for the world's line in the table of kinds. */
+void world_join(void *state, uint32_t member, struct game_time now, struct game_words *words);
+void world_leave(void *state, uint32_t member, struct game_time now, struct game_words *words);
+void world_verified(void *state, uint32_t member, const struct game_guest *guest, struct text code,
+                    struct text sentence, struct game_time now, struct game_words *words);
+
+/* A player leaves the world with this tick; once those who saw it have been told of that, its
+ * place is free. */
+void world_remove_player(struct world *world, struct world_player *player, struct game_time now,
+                         struct game_words *words);
+void world_free_gone(struct world *world);
 
 /* Has a member go: what it says is not listened to any more. Its player is away from now on. */
 void world_dismiss(struct world *world, uint32_t member, enum game_dismissal why,
@@ -187,9 +216,6 @@ void world_dismiss(struct world *world, uint32_t member, enum game_dismissal why
 /* Tells a member why it may not come in, or stay, and has it go. */
 void world_refuse(struct world *world, uint32_t member, struct text code, struct text sentence,
                   enum game_dismissal why, struct game_time now, struct game_words *words);
-
-/* Runs the races up to now, and tells of what has happened in them. */
-void world_advance_races(struct world *world, struct game_time now, struct game_words *words);
 
 /* A player's motion has changed. */
 void world_place(struct world *world, uint32_t player);
@@ -269,3 +295,8 @@ void world_hear(struct world *world, uint32_t member, struct text text, struct g
 
 void world_walkers_init(struct world *world);
 void world_walkers_step(struct world *world);
+
+/* --- world_hash.c ----------------------------------------------------------------------------- */
+
+/* All that what happens next may follow from, beside map and options, as one number. */
+uint64_t world_hash(const struct world *world);

@@ -71,7 +71,6 @@ struct world_grid_cell {
     uint32_t waiting_first, waiting_count; /* a circle; the first is the next to be shown */
     uint32_t viewers, seers;               /* the first of each list */
     uint32_t viewer_count[world_grid_classes];
-    uint32_t viewer_place;       /* in viewer_cells, while it has viewers */
     uint32_t group;              /* the first of those that lead here, in the tick group_tick */
     uint32_t appeared, vanished; /* places in those lists, in the ticks below */
     uint64_t group_tick, appeared_tick, vanished_tick, watched_tick, crowded_tick;
@@ -111,8 +110,8 @@ struct world_grid {
     uint32_t restless_count, touched_count, changed_count;
     uint32_t *crowded; /* cells where somebody may be shown who waits */
     uint32_t crowded_count;
-    uint32_t *viewer_cells;
-    uint32_t viewer_cell_count, viewer_count;
+    uint64_t *viewer_marks; /* a bit for each cell that has viewers */
+    uint32_t viewer_count;
     /* What the last tick found; valid until the next one. */
     struct world_grid_group *groups;
     uint32_t group_count;
@@ -120,7 +119,9 @@ struct world_grid {
     uint32_t appeared_count, vanished_count;
     struct world_grid_node *nodes;
     uint32_t node_count;
-    uint32_t *watched; /* cells */
+    uint32_t *viewer_cells; /* those that had viewers then, in the order of their numbers */
+    uint32_t viewer_cell_count;
+    uint32_t *watched; /* cells, near ones one after the other */
     uint32_t watched_count;
 };
 
@@ -172,6 +173,13 @@ static inline bool world_grid_sees(const struct world_grid *grid, uint32_t viewe
     return from != world_grid_none &&
            world_grid_covers(grid, from, grid->cells[from].area_cells, cell);
 }
+
+/* What world_grid.c and world_grid_tick.c share: the cell where an entity belongs now, which holds
+ * it until it is well beyond the edge; and one who does not look out of its cell any more, or has
+ * not seen anything. */
+uint32_t world_grid_cell_of(const struct world_grid *grid, const struct world_grid_entity *entity);
+void world_grid_unlink_viewer(struct world_grid *grid, uint32_t viewer);
+void world_grid_unlink_seer(struct world_grid *grid, uint32_t viewer);
 
 /* world_sight.c: what to tell whom. */
 

@@ -1,8 +1,11 @@
 /* game/world_hear.c: what players say to the world. */
 #include "game/envelope.h"
 #include "game/world.h"
+#include <inttypes.h>
 
 constexpr struct rate who_rate = {.per_second = 1, .burst = 3};
+/* What a racer does in vain, and may do again and again, is in the log so often. */
+constexpr struct rate note_rate = {.per_second = 1, .burst = 4};
 
 /* What a player says, for the one call. */
 struct hearing {
@@ -81,14 +84,40 @@ static void correct(const struct hearing *hearing, struct text reason, bool last
     dismiss(hearing, GAME_DISMISS_CHEATED);
 }
 
-/* A move that the rules of motion allow, but the race's start line does not. */
+/* The same for what a race did not let it do: the move, and when it was. */
+static void log_rejection(const struct hearing *hearing, const struct world_race_event *event,
+                          const struct world_verdict *move)
+{
+    const struct world *world = hearing->world;
+    const struct world_race *race = &world->races.races[event->race];
+    if (!bucket_take(&hearing->player->note_bucket, note_rate, hearing->now.ms, 1)) return;
+    struct writer *out = words_begin(hearing->words, GAME_TO_LOG, 0);
+    write_text(out, TEXT("player="));
+    write_text(out, world_player_id(hearing->player));
+    write_text(out, TEXT(" reason="));
+    write_text(out, world_race_reason(event));
+    write_text(out, TEXT(" route="));
+    write_text(out, world_name_text(&world->map->routes[race->route].id));
+    write_format(out, " race=%" PRIu32 " go_ns=%" PRIu64 " checkpoint=%" PRIu32 " lap=%" PRIu32,
+                 race->number, race->go_ns, event->number, event->lap);
+    world_verdict_write_move(out, move);
+    words_end(hearing->words);
+}
+
+static void log_rejections(const struct hearing *hearing, const struct world_verdict *move)
+{
+    const struct world_race_events *events = &hearing->world->events;
+    for (uint32_t i = 0; i < events->count; i++)
+        if (world_race_reason(&events->items[i]).size > 0)
+            log_rejection(hearing, &events->items[i], move);
+}
+
+/* A move that the rules of motion allow, but the race's start line does not. It is no strike: who
+ * waits for go leans forward. */
 static void hold_back(const struct hearing *hearing, const struct world_motion *before)
 {
-    bool counted;
     hearing->player->motion = *before;
-    bool last = world_motion_strike(&hearing->player->motion, hearing->world->map, hearing->now.ns,
-                                    &counted);
-    correct(hearing, TEXT("false_start"), last);
+    correct(hearing, TEXT("false_start"), false);
 }
 
 static struct text hear_move(const struct hearing *hearing)
@@ -109,11 +138,11 @@ static struct text hear_move(const struct hearing *hearing)
     const struct world_way way = {verdict.before.now.position, player->motion.now.position};
     bool goes = world_race_move(&world->races, world->map, hearing->number, way,
                                 verdict.before.at_ns, hearing->now.ns, &world->events);
-    if (goes) {
+    log_rejections(hearing, &verdict);
+    if (goes)
         world_place(world, hearing->number);
-    } else {
+    else
         hold_back(hearing, &verdict.before);
-    }
     world_tell_races(world, hearing->words, hearing->now);
     return (struct text){};
 }
@@ -268,6 +297,7 @@ static void hear_stranger(struct world *world, uint32_t member, const struct env
     struct text token = {};
     enum world_hearing hearing = world_hearing_of(envelope->type, &dialect);
     world->members[member].dialect = dialect;
+    if (hearing == WORLD_HEAR_AUTH) words->heard = hearing;
     if (problem.size == 0 && hearing == WORLD_HEAR_AUTH &&
         json_to_text(json_member(envelope->payload, TEXT("token")), &token))
         words_verify(words, member, token);
@@ -301,6 +331,7 @@ static void hear_player(struct world *world, uint32_t member, const struct envel
     enum world_dialect dialect;
     enum world_hearing which =
         problem.size == 0 ? world_hearing_of(envelope->type, &dialect) : world_hearings;
+    if (which < world_hearings) words->heard = which;
     if (which < world_hearings)
         problem = hear[which](&hearing);
     else if (problem.size == 0)

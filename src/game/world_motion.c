@@ -45,7 +45,8 @@ void world_motion_spend(struct world_motion *motion, const struct world_map *map
     if (motion->budget_ns > most_ns) motion->budget_ns = most_ns;
 }
 
-bool world_motion_strike(struct world_motion *motion, const struct world_map *map, uint64_t now_ns,
+/* True when it was one too many. */
+static bool count_strike(struct world_motion *motion, const struct world_map *map, uint64_t now_ns,
                          bool *counted)
 {
     uint64_t passed = now_ns - motion->strike_at_ns;
@@ -385,7 +386,7 @@ enum world_verdict_kind world_motion_move(struct world_motion *motion, const str
                                   .mode = said->mode};
     verdict->kind = judge(&judgement, said, &accepted.position, &accepted.rotation);
     if (verdict->kind != WORLD_FINE) {
-        verdict->last = world_motion_strike(motion, map, now_ns, &verdict->strike);
+        verdict->last = count_strike(motion, map, now_ns, &verdict->strike);
         return verdict->kind;
     }
     motion->now = accepted;
@@ -398,12 +399,10 @@ static void write_point(struct writer *out, const char *name, struct world_point
     write_format(out, " %s=%.17g,%.17g,%.17g", name, point.x, point.y, point.z);
 }
 
-void world_verdict_write(struct writer *out, const struct world_verdict *verdict)
+void world_verdict_write_move(struct writer *out, const struct world_verdict *verdict)
 {
     const struct world_sample *said = &verdict->said;
     const struct world_motion *before = &verdict->before;
-    write_text(out, TEXT("reason="));
-    write_text(out, world_verdict_name(verdict->kind));
     write_text(out, TEXT(" mode="));
     write_text(out, world_mode_name(said->mode));
     write_point(out, "from", before->now.position);
@@ -413,6 +412,14 @@ void world_verdict_write(struct writer *out, const struct world_verdict *verdict
                  said->rotation.z, said->rotation.w);
     write_format(out, " from_ns=%" PRIu64 " now_ns=%" PRIu64 " budget_before_ns=%" PRIu64,
                  before->at_ns, verdict->now_ns, before->budget_ns);
+}
+
+void world_verdict_write(struct writer *out, const struct world_verdict *verdict)
+{
+    const struct world_motion *before = &verdict->before;
+    write_text(out, TEXT("reason="));
+    write_text(out, world_verdict_name(verdict->kind));
+    world_verdict_write_move(out, verdict);
     write_format(out, " budget_ns=%" PRIu64 " cost_ns=%" PRIu64 " distance=%.17g",
                  verdict->budget_ns, verdict->cost_ns, verdict->distance);
     if (verdict->solid >= 0) write_format(out, " solid=%" PRId32, verdict->solid);

@@ -94,12 +94,11 @@ enum world_verdict_kind world_motion_move(struct world_motion *motion, const str
 void world_motion_spend(struct world_motion *motion, const struct world_map *map, uint64_t most_ns,
                         uint64_t now_ns);
 
-/* Counts a strike for something else that a player must not do (leaving a start line, say). True
- * when it was one too many. */
-[[nodiscard]] bool world_motion_strike(struct world_motion *motion, const struct world_map *map,
-                                       uint64_t now_ns, bool *counted);
-
 /* Writes the verdict as words of one log line, `reason=too_far from=1,2,3 to=...`: every number
  * whole, so that reading them back gives the same bits. At most world_verdict_size_max bytes. */
 constexpr size_t world_verdict_size_max = 1024;
 void world_verdict_write(struct writer *out, const struct world_verdict *verdict);
+
+/* The same of a move that was fine, without what was decided: ` mode=walking from=1,2,3 to=...`,
+ * and both times. */
+void world_verdict_write_move(struct writer *out, const struct world_verdict *verdict);

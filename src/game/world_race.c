@@ -19,6 +19,17 @@ static struct world_race_event *say(struct world_race_events *events,
     return event;
 }
 
+struct text world_race_reason(const struct world_race_event *event)
+{
+    static const struct text rejections[] = {
+        [WORLD_RACE_SKIPPED] = TEXT("skipped"),
+        [WORLD_RACE_REPEATED] = TEXT("repeated"),
+        [WORLD_RACE_REVERSED] = TEXT("reversed"),
+    };
+    if (event->kind == WORLD_RACE_SAID_FALSE_START) return TEXT("false_start");
+    return event->kind == WORLD_RACE_SAID_REJECTED ? rejections[event->why] : (struct text){};
+}
+
 /* Times are said in milliseconds, rounded to the nearest. */
 static uint32_t to_ms(uint64_t ns)
 {

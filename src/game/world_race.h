@@ -10,8 +10,8 @@
  * runs, the next may begin. A player is in one race at most.
  *
  * The start is a sphere. Who waits in it is held there until go: a move out of it is refused as
- * a false start (no strike: whoever waits leans forward). Who is elsewhere at go must pass
- * through it first. Time runs from go for everybody.
+ * a false start, and the player put back (no strike: whoever waits leans forward). Who is
+ * elsewhere at go must pass through it first. Time runs from go for everybody.
  *
  * Checkpoints count in their order only, by the whole way between two samples, each where that
  * way reaches it: two may come in one move, none can be jumped over. The time is that part of
@@ -90,6 +90,10 @@ struct world_race_event {
     uint32_t place;
     uint32_t time_ms; /* since go */
 };
+
+/* Why a player was not let do what the event is about, as the log says it: "false_start",
+ * "skipped", ...; empty: the event is about something else. */
+[[nodiscard]] struct text world_race_reason(const struct world_race_event *event);
 
 /* What one call makes happen, in order; the caller empties it (count = 0) before the next. A race
  * that is over stays readable until the next world_race_start. Its players are the caller's numbers

@@ -18,12 +18,6 @@ static const char *const event_names[] = {
     [WORLD_RACE_SAID_RESULTS] = "results",
 };
 
-static const char *const rejection_names[] = {
-    [WORLD_RACE_SKIPPED] = "skipped",
-    [WORLD_RACE_REPEATED] = "repeated",
-    [WORLD_RACE_REVERSED] = "reversed",
-};
-
 static const char *const racer_names[] = {
     [WORLD_RACER_OUTSIDE] = "racing",      [WORLD_RACER_RUNNING] = "racing",
     [WORLD_RACER_FINISHED] = "finished",   [WORLD_RACER_LEFT] = "left",
@@ -173,7 +167,7 @@ static void write_data(struct writer *out, const struct world *world,
     case WORLD_RACE_SAID_REJECTED:
         write_number(out, "checkpoint", event->number);
         write_byte(out, ',');
-        world_write_string(out, "why", text_of(rejection_names[event->why]));
+        world_write_string(out, "why", world_race_reason(event));
         break;
     case WORLD_RACE_SAID_FINISH:
         write_number(out, "place", event->place);

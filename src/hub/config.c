@@ -7,6 +7,7 @@ enum option_type : uint8_t {
     OPTION_ADDRESS,
     OPTION_COUNT,
     OPTION_DURATION,
+    OPTION_MOMENT,
     OPTION_SIZE,
     OPTION_ORIGIN,
     OPTION_HOSTS,
@@ -23,7 +24,7 @@ struct option {
     const char *value; /* what the help calls its value; nullptr for a flag */
     const char *standard; /* nullptr: off, or nothing */
     const char *dev;      /* the default under --dev, where it differs */
-    uint64_t least, most; /* of counts, durations (ms) and sizes */
+    uint64_t least, most; /* of counts, durations (ms), moments (us) and sizes */
     size_t offset;        /* in struct config */
     enum option_type type;
     const char *meaning;
@@ -103,6 +104,14 @@ static const struct option options[] = {
      "are closed with 4508"},
     {"fast-path", nullptr, "on", nullptr, 0, 0, AT(send_past), OPTION_FLAG,
      "send single frames past empty queues; off: for measurement"},
+    {"flush-window", "TIME", "0us", nullptr, 0, 100'000, AT(flush_window_us), OPTION_MOMENT,
+     "while a worker is busy, events wait for so long at most, up to four for a client, to be sent "
+     "in one piece; 0us: never"},
+    {"flush-load", "N", "50", nullptr, 0, 100, AT(flush_load), OPTION_COUNT,
+     "how busy that is, percent of a core; it is over below a fifth of it; 0: always"},
+    {"wake-batch", "TIME", "0us", nullptr, 0, 10'000, AT(wake_batch_us), OPTION_MOMENT,
+     "how long a worker that sleeps may go on sleeping when something comes in, to take more of it "
+     "at once (Linux 6.12 or newer); 0us: it wakes up at once"},
     {"deflate-threshold", "SIZE", "512", nullptr, 0, 1'073'741'824, AT(deflate_threshold),
      OPTION_SIZE,
      "smaller messages are sent uncompressed, also to who agreed to permessage-deflate"},
@@ -115,6 +124,8 @@ static const struct option options[] = {
      "drop_oldest or drop_newest (of the states that wait)"},
     {"kart-payload", "SIZE", "0", nullptr, 0, 65'536, AT(kart_payload), OPTION_SIZE,
      "pad the state to this size, for load tests"},
+    {"kart-burst", "N", "1", nullptr, 1, 16, AT(kart_burst), OPTION_COUNT,
+     "states at each tick, for load tests; conflate keeps only the last of them"},
     {"kart-stamp", nullptr, nullptr, nullptr, 0, 0, AT(kart_stamp), OPTION_FLAG,
      "add its time and its number to each state, for load tests; one that is made for a joiner "
      "takes a number, too"},
@@ -190,6 +201,10 @@ static const struct option options[] = {
      "so many more in the world who only walk about, for load tests"},
     {"world-deflate", nullptr, "off", nullptr, 0, 0, AT(world_deflate), OPTION_FLAG,
      "let clients of the world compress (permessage-deflate)"},
+    {"world-log", "FILE", nullptr, nullptr, 0, 0, AT(world_log), OPTION_TEXT,
+     "write down all that the world is told, for ringcast replay-world; tokens are hidden"},
+    {"world-log-size", "SIZE", "1024MiB", nullptr, 65'536, 4'294'967'295, AT(world_log_size),
+     OPTION_SIZE, "how large that file may become; then it ends, and the world goes on"},
     {"jwt-keys", "FILE", nullptr, nullptr, 0, 0, AT(jwt_keys), OPTION_TEXT,
      "a JWK set (RFC 7517): the public keys, or secrets, that sign tokens; read again on SIGHUP"},
     {"jwt-issuer", "TEXT", nullptr, nullptr, 0, 0, AT(jwt_issuer), OPTION_TEXT,
@@ -242,6 +257,13 @@ bool config_parse_duration(struct text text, uint32_t *ms)
     return parse_scaled(text, units, factors, 5, ms);
 }
 
+bool config_parse_moment(struct text text, uint32_t *us)
+{
+    const struct text units[] = {TEXT("us"), TEXT("ms")};
+    const uint64_t factors[] = {1, 1000};
+    return parse_scaled(text, units, factors, 2, us);
+}
+
 bool config_parse_size(struct text text, uint32_t *bytes)
 {
     const struct text units[] = {TEXT("KiB"), TEXT("MiB"), TEXT("")};
@@ -257,6 +279,10 @@ static bool set_number(struct config *config, const struct option *option, struc
     switch (option->type) {
     case OPTION_DURATION:
         if (!config_parse_duration(value, &scaled)) return false;
+        number = scaled;
+        break;
+    case OPTION_MOMENT:
+        if (!config_parse_moment(value, &scaled)) return false;
         number = scaled;
         break;
     case OPTION_SIZE:
@@ -376,6 +402,7 @@ static bool set(struct config *config, const struct option *option, struct text 
     case OPTION_AUTH_FAIL: return set_choice(field, value, failures, 2);
     case OPTION_COUNT:
     case OPTION_DURATION:
+    case OPTION_MOMENT:
     case OPTION_SIZE: return set_number(config, option, value);
     }
     return false;
@@ -396,7 +423,9 @@ static bool refuse(struct writer *why, struct text name, const struct option *op
     if (option->most > 0)
         write_format(why, " (%llu to %llu%s)", (unsigned long long)option->least,
                      (unsigned long long)option->most,
-                     option->type == OPTION_DURATION ? " ms" : "");
+                     option->type == OPTION_DURATION ? " ms"
+                     : option->type == OPTION_MOMENT ? " us"
+                                                     : "");
     return false;
 }
 

@@ -38,10 +38,14 @@ struct config {
     uint32_t origin_count;
     uint32_t frame_memory;      /* bytes, per worker */
     bool send_past;             /* frames may be sent past an empty outbox */
+    uint32_t flush_window_us;   /* how long events may linger; 0: not at all */
+    uint32_t flush_load;        /* percent of a core from which on they do */
+    uint32_t wake_batch_us;     /* how long a wait may go on for more to come */
     uint32_t deflate_threshold; /* bytes of a payload; smaller ones are sent as they are */
     uint32_t kart_tick_ms;
     enum outbox_policy kart_slow; /* what a member gets who reads too slowly */
     uint32_t kart_payload;        /* bytes; 0: no padding */
+    uint32_t kart_burst;          /* states at each tick */
     bool kart_stamp;
     bool kart_autostart;
     bool vote;                 /* /api/rooms is served */
@@ -77,6 +81,8 @@ struct config {
     uint32_t world_leave_ms;       /* how long a player may be away before it is gone */
     uint32_t world_walkers;        /* so many who only walk about */
     bool world_deflate;            /* permessage-deflate may be agreed on */
+    struct text world_log;         /* path of the file of the world's inputs; empty: none */
+    uint32_t world_log_size;       /* bytes that it may have */
     const struct world_map *world; /* what was read from the file; nullptr: none is served */
     bool enable_echo;
     uint32_t echo_message; /* bytes of one message, at most */
@@ -115,6 +121,9 @@ void config_write_help(struct writer *out);
 /* "500ms", "25s", "2m", "1h" or a bare number of milliseconds. False when it is none of these,
  * or more than 2^32-1 ms. */
 [[nodiscard]] bool config_parse_duration(struct text text, uint32_t *ms);
+
+/* "250us" or "5ms". False when it is neither, or more than 2^32-1 us. */
+[[nodiscard]] bool config_parse_moment(struct text text, uint32_t *us);
 
 /* "4096", "64KiB", "1MiB". False when it is none of these, or more than 2^32-1 bytes. */
 [[nodiscard]] bool config_parse_size(struct text text, uint32_t *bytes);

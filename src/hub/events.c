@@ -1,6 +1,7 @@
 #include "hub/events.h"
 #include "hub/rooms.h"
 #include "hub/verify.h"
+#include "hub/world_log.h"
 #include <assert.h>
 
 static const struct game *game_of(const struct hub_room *room)
@@ -320,12 +321,19 @@ static bool has_events(const struct hub_room *room)
 static bool advance(struct worker *worker, struct hub_room *room)
 {
     if (room->over) return false;
+    struct kind_metrics *metrics = &worker->metrics.kinds[room->room.kind];
+    bool may_tick =
+        game_of(room)->due != nullptr && game_of(room)->due(room->state) <= instant_ms(worker->now);
+    uint64_t begun_ns = may_tick ? ring_now(&worker->ring).ns : 0;
     struct game_words words = no_words(worker, room);
     if (game_of(room)->advance(room->state, game_time(worker), &words)) room->room.stale = true;
-    worker->metrics.kinds[room->room.kind].ticks += words.ticks;
-    worker->metrics.kinds[room->room.kind].tick_overruns += words.overruns;
-    if (words.count == 0 && words.dismissed_count == 0 && !words.over) return true;
-    return finish(worker, room, &words) && !room->over;
+    metrics->ticks += words.ticks;
+    metrics->tick_overruns += words.overruns;
+    if (words.ticks > 0) world_log_tick(worker, room);
+    bool is_quiet = words.count == 0 && words.dismissed_count == 0 && !words.over;
+    bool goes_on = is_quiet || (finish(worker, room, &words) && !room->over);
+    if (words.ticks > 0) metrics_count_tick(metrics, ring_now(&worker->ring).ns - begun_ns);
+    return goes_on;
 }
 
 struct hub_room *events_find(struct worker *worker, struct text name)
@@ -341,6 +349,7 @@ void events_join(struct worker *worker, struct hub_room *room, struct member *me
     struct game_words words = no_words(worker, room);
     uint32_t number = pool_index(&worker->members, member);
     assert(!room->busy && !room->over);
+    world_log_join(worker, room, number);
     if (guest != nullptr)
         game_of(room)->arrive(room->state, number, guest, game_time(worker), &words);
     else
@@ -360,6 +369,7 @@ static void verify(struct worker *worker, struct hub_room *room, const struct wo
     if (!good)
         LOG(&worker->log, worker->now, LOG_INFO, "token_refused",
             LOG_U("conn", conn_of_seat(seat)->number), LOG_T("reason", verdict.code));
+    world_log_token(worker, room, asked->member, good ? &guest : nullptr, verdict.code);
     struct game_words words = no_words(worker, room);
     game_of(room)->verified(room->state, asked->member, good ? &guest : nullptr, verdict.code,
                             verdict.sentence, game_time(worker), &words);
@@ -371,6 +381,7 @@ void events_receive(struct worker *worker, struct hub_room *room, struct conn *c
 {
     const struct member *member = conn->member;
     if (!advance(worker, room) || conn->member != member) return;
+    world_log_say(worker, room, pool_index(&worker->members, member), text);
     struct game_words words = no_words(worker, room);
     game_of(room)->receive(room->state, pool_index(&worker->members, member), text,
                            game_time(worker),
@@ -383,6 +394,7 @@ void events_receive(struct worker *worker, struct hub_room *room, struct conn *c
 void events_leave(struct worker *worker, struct hub_room *room, uint32_t number)
 {
     if (!advance(worker, room)) return;
+    world_log_leave(worker, room, number);
     struct game_words words = no_words(worker, room);
     game_of(room)->leave(room->state, number, game_time(worker), &words);
     (void)!finish(worker, room, &words);

@@ -49,6 +49,7 @@ static inline uint32_t hub_home_world(uint32_t worker_count)
 }
 
 struct worker;
+struct world_log;
 struct frame;
 
 /* What the one room of a kind with needs is lent, at its home. */
@@ -83,6 +84,7 @@ struct hub {
     struct hub_lent lent[game_kinds];
     struct key_set key_sets[2];        /* the first one is there from the start */
     struct mailbox_returns world_home; /* main's: the world that is not on */
+    struct world_log *world_log;       /* for the world's home; nullptr: none is kept */
     struct mailbox_returns keys_home;  /* main's: what workers have given back of the other one */
     uint32_t worker_count;
     struct worker *workers[workers_max];

@@ -25,6 +25,19 @@ void metrics_count_close(struct metrics *metrics, enum close_reason reason, uint
     if (code == 0 && close_info(reason)->code != 0) metrics->cut_off[reason] += 1;
 }
 
+/* Upper bounds of the buckets, in microseconds. */
+static const uint32_t tick_bounds[tick_buckets - 1] = {
+    100, 250, 500, 1'000, 2'500, 5'000, 10'000, 25'000, 50'000, 100'000, 250'000};
+
+void metrics_count_tick(struct kind_metrics *metrics, uint64_t took_ns)
+{
+    size_t bucket = 0;
+    while (bucket < tick_buckets - 1 && took_ns > (uint64_t)tick_bounds[bucket] * 1000)
+        bucket += 1;
+    metrics->tick_counts[bucket] += 1;
+    metrics->tick_ns += took_ns;
+}
+
 static void head(struct writer *out, const char *name, const char *type, const char *help)
 {
     write_format(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
@@ -96,6 +109,32 @@ static void write_messages(struct writer *out, const char *kind, const struct te
     write_type(out, kind, TEXT("binary"), metrics->binaries);
 }
 
+static void write_ticks_of(struct writer *out, const char *kind, const struct kind_metrics *metrics)
+{
+    const char *name = "ringcast_tick_duration_seconds";
+    uint64_t count = 0;
+    for (size_t i = 0; i < tick_buckets - 1; i++) {
+        count += metrics->tick_counts[i];
+        write_format(out, "%s_bucket{kind=\"%s\",le=\"%.6g\"} %llu\n", name, kind,
+                     tick_bounds[i] / 1e6, (unsigned long long)count);
+    }
+    count += metrics->tick_counts[tick_buckets - 1];
+    write_format(out, "%s_bucket{kind=\"%s\",le=\"+Inf\"} %llu\n", name, kind,
+                 (unsigned long long)count);
+    write_format(out, "%s_sum{kind=\"%s\"} %.9f\n", name, kind, (double)metrics->tick_ns / 1e9);
+    write_format(out, "%s_count{kind=\"%s\"} %llu\n", name, kind, (unsigned long long)count);
+}
+
+/* Only of kinds that tick. */
+static void write_ticks(const struct tally *tally, struct writer *out)
+{
+    static const enum game_kind kinds[] = {GAME_KART, GAME_WORLD};
+    head(out, "ringcast_tick_duration_seconds", "histogram",
+         "What a tick takes: rules, encoding, and a place in each outbox.");
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        write_ticks_of(out, games[kinds[i]]->name, &tally->metrics.kinds[kinds[i]]);
+}
+
 static void write_kinds(const struct tally *tally, struct writer *out)
 {
     write_kind_and_echo(tally, out, "ringcast_connections", "gauge",
@@ -110,6 +149,7 @@ static void write_kinds(const struct tally *tally, struct writer *out)
                kind_ticks);
     write_kind(tally, out, "ringcast_tick_overruns_total", "counter",
                "Ticks missed by a late worker.", kind_tick_overruns);
+    write_ticks(tally, out);
     write_kind(tally, out, "ringcast_commands_total", "counter", "Host commands accepted.",
                kind_commands);
     write_kind(tally, out, "ringcast_room_requests_total", "counter",
@@ -192,6 +232,9 @@ static void write_traffic(const struct tally *tally, struct writer *out)
     single(out, "ringcast_sends_fast_short_total", "counter",
            "Frames sent past an outbox of which the kernel took a part, or nothing.",
            conns->sends_now_short);
+    single(out, "ringcast_flushes_lingered_total", "counter",
+           "Times that a client's events waited for others to be sent with (--flush-window).",
+           outboxes->lingered);
     head(out, "ringcast_dropped_total", "counter",
          "Frames that were queued for a client and not sent.");
     write_format(out, "ringcast_dropped_total{policy=\"conflate\",reason=\"slow\"} %llu\n",
@@ -277,6 +320,14 @@ static void write_memory(const struct tally *tally, struct writer *out)
            "Times the completion queue had overflowed.", tally->ring_overflows);
     single(out, "ringcast_uring_waits_total", "counter",
            "Times a worker went to the kernel to wait.", tally->ring_waits);
+    head(out, "ringcast_worker_cpu_seconds_total", "counter",
+         "CPU time of the workers' threads: of a core each, that is their load.");
+    write_format(out, "ringcast_worker_cpu_seconds_total %llu.%06llu\n",
+                 (unsigned long long)(tally->cpu_ns / 1'000'000'000),
+                 (unsigned long long)(tally->cpu_ns / 1000 % 1'000'000));
+    single(out, "ringcast_flush_windows_open", "gauge",
+           "Workers that are busy enough for events to wait (--flush-window).",
+           tally->windows_open);
     single(out, "ringcast_accept_pauses_total", "counter",
            "Times accepting stopped for want of descriptors.", tally->accept_pauses);
     single(out, "ringcast_log_lines_dropped_total", "counter",
@@ -343,11 +394,13 @@ void metrics_collect(const struct worker *worker, struct tally *tally)
         .ring_queue_full = ring->queue_full,
         .ring_overflows = ring->overflows,
         .ring_waits = ring->waits,
+        .cpu_ns = ring_cpu_ns(&worker->ring),
+        .windows_open = worker->outboxes.window.open,
         .accept_pauses = worker->listeners[LISTENER_PUBLIC].pauses +
                          worker->listeners[LISTENER_WORLD].pauses +
                          worker->listeners[LISTENER_ADMIN].pauses,
         .log_dropped = worker->log.dropped,
-        .timers = worker->wheel.count,
+        .timers = worker->wheel.count + worker->ticks.count,
         .memory = worker->arena.used,
         .token_hits = worker->token_cache.hits,
         .token_misses = worker->token_cache.misses,

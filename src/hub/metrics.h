@@ -11,18 +11,23 @@ struct worker;
  * thousands. */
 constexpr size_t peer_code_buckets = 16;
 
+/* How long ticks take: up to 0.1 ms, and so on; see tick_bounds in metrics.c. */
+constexpr size_t tick_buckets = 12;
+
 struct kind_metrics {
-    uint64_t accepted;              /* connections upgraded into a room of this kind */
-    uint64_t connections;           /* now */
-    uint64_t rooms;                 /* now */
-    uint64_t encodes;               /* snapshots and events encoded into frames */
-    uint64_t ticks;                 /* ticks of rooms with members */
-    uint64_t tick_overruns;         /* ticks that were missed because the worker was late */
-    uint64_t commands;              /* of hosts, accepted */
-    uint64_t requests;              /* by HTTP, accepted by rooms */
-    uint64_t texts;                 /* text messages received */
-    uint64_t binaries;              /* binary messages received */
-    uint64_t types[game_types_max]; /* of the texts, those of each type that the kind knows */
+    uint64_t accepted;      /* connections upgraded into a room of this kind */
+    uint64_t connections;   /* now */
+    uint64_t rooms;         /* now */
+    uint64_t encodes;       /* snapshots and events encoded into frames */
+    uint64_t ticks;         /* ticks of rooms with members */
+    uint64_t tick_overruns; /* ticks that were missed because the worker was late */
+    uint64_t tick_ns;       /* what all ticks took together: rules, encoding, queueing */
+    uint64_t tick_counts[tick_buckets]; /* ticks by what they took; the last: longer than all */
+    uint64_t commands;                  /* of hosts, accepted */
+    uint64_t requests;                  /* by HTTP, accepted by rooms */
+    uint64_t texts;                     /* text messages received */
+    uint64_t binaries;                  /* binary messages received */
+    uint64_t types[game_types_max];     /* of the texts, those of each type that the kind knows */
 };
 
 /* What a worker counts while it runs; nothing but 64-bit counts, so that workers' add up. */
@@ -58,6 +63,7 @@ struct tally {
     uint64_t frames_live, frame_bytes, reply_bytes, bytes_owed, storage_in_use, message_buffers,
         request_buffers, receive_buffers_free;
     uint64_t ring_out_of_buffers, ring_queue_full, ring_overflows, ring_waits;
+    uint64_t cpu_ns, windows_open;
     uint64_t accept_pauses, log_dropped, timers, memory;
     uint64_t token_hits, token_misses; /* of tokens whose signature takes long to check */
     uint64_t refusal_count;
@@ -67,6 +73,9 @@ struct tally {
 /* Counts the end of an upgraded connection. `code` is what its close frame says, the peer's for
  * CLOSE_PEER_CLOSED; 0: there is none. */
 void metrics_count_close(struct metrics *metrics, enum close_reason reason, uint16_t code);
+
+/* Counts a tick that took so long. */
+void metrics_count_tick(struct kind_metrics *metrics, uint64_t took_ns);
 
 /* A worker's figures as they are; on that worker's thread. */
 void metrics_collect(const struct worker *worker, struct tally *tally);

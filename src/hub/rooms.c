@@ -1,6 +1,8 @@
 #include "hub/rooms.h"
 #include "hub/events.h"
 #include "hub/span.h"
+#include "hub/world_door.h"
+#include "hub/world_log.h"
 #include <assert.h>
 
 static const struct game *game_of(const struct hub_room *room)
@@ -19,6 +21,12 @@ struct hub_room *rooms_find(struct worker *worker, struct text name)
     return link != nullptr ? list_entry(link, struct hub_room, room.by_name) : nullptr;
 }
 
+/* The clock of rooms that tick. */
+static uint64_t tick_now(const struct worker *worker)
+{
+    return worker->now.ns / tick_step_ns;
+}
+
 static struct hub_room *add_room(struct worker *worker, enum game_kind kind, struct text name,
                                  bool is_static)
 {
@@ -35,7 +43,8 @@ static struct hub_room *add_room(struct worker *worker, enum game_kind kind, str
     list_init(&room->unserved);
     for (size_t i = 0; i < game_dismissals; i++)
         list_init(&room->dismissed[i]);
-    room_init(&room->room, name, kind, key, tick_ms, (uint32_t)hash, instant_ms(worker->now));
+    room_init(&room->room, name, kind, key, tick_ms * tick_steps_a_ms, (uint32_t)hash,
+              tick_now(worker));
     room->room.is_static = is_static;
     room->room.policy = worker->policies[kind];
     room->room.tick.kind = TIMER_ROOM;
@@ -69,6 +78,7 @@ static struct hub_room *open_room(struct worker *worker, enum game_kind kind, st
                                          .now = game_time(worker->now),
                                          .memory = worker->hub->lent[kind].memory};
     games[kind]->open(room->state, &opening);
+    if (kind == GAME_WORLD) world_log_open(worker, &opening, world_door_text(worker));
     worker->metrics.kinds[kind].rooms += 1;
     LOG(&worker->log, worker->now, LOG_DEBUG, "room_opened", LOG_T("room", room_name(&room->room)));
     return room;
@@ -129,7 +139,7 @@ static bool is_home(const struct worker *worker, const struct hub_room *room)
 void rooms_close(struct worker *worker, struct hub_room *room)
 {
     assert(!room->busy);
-    wheel_clear(&worker->wheel, &room->room.tick);
+    wheel_clear(room->room.tick_period > 0 ? &worker->ticks : &worker->wheel, &room->room.tick);
     table_remove(&worker->rooms_by_name, &room->room.by_name);
     rooms_hide(worker, room);
     room_deinit(&room->room, &worker->frames);
@@ -204,15 +214,15 @@ bool rooms_refresh(struct worker *worker, struct hub_room *room)
 
 void rooms_watch(struct worker *worker, struct hub_room *room)
 {
-    if (room->room.tick_ms == 0) return; /* nothing is shown again and again */
+    if (room->room.tick_period == 0) return; /* nothing is shown again and again */
     bool watched = room->room.seat_count > 0 || room->subscribers != 0;
     if (!watched) {
-        wheel_clear(&worker->wheel, &room->room.tick);
+        wheel_clear(&worker->ticks, &room->room.tick);
         rooms_hide(worker, room); /* nobody keeps it fresh */
     } else if (!wheel_is_set(&room->room.tick)) {
         /* The clock stood still while nobody watched; it goes on where its grid would be now. */
-        room_next_tick(&room->room, instant_ms(worker->now));
-        wheel_set(&worker->wheel, &room->room.tick, room->room.tick_due_ms);
+        room_next_tick(&room->room, tick_now(worker));
+        wheel_set(&worker->ticks, &room->room.tick, room->room.tick_due);
     }
 }
 
@@ -292,17 +302,23 @@ void rooms_show_all(struct worker *worker, struct hub_room *room)
 static void tick(struct worker *worker, struct hub_room *room)
 {
     struct kind_metrics *metrics = &worker->metrics.kinds[room->room.kind];
+    uint64_t begun_ns = ring_now(&worker->ring).ns;
     metrics->ticks += 1;
-    metrics->tick_overruns += room_next_tick(&room->room, instant_ms(worker->now));
-    wheel_set(&worker->wheel, &room->room.tick, room->room.tick_due_ms);
-    if (!encode(worker, room)) return;
-    span_lend_all(worker, room); /* first: the others' sends go on beside ours */
-    rooms_show_all(worker, room);
+    metrics->tick_overruns += room_next_tick(&room->room, tick_now(worker));
+    wheel_set(&worker->ticks, &room->room.tick, room->room.tick_due);
+    struct list left_behind;
+    list_init(&left_behind);
+    for (uint32_t i = 0; i < worker->tick_burst && encode(worker, room); i++) {
+        span_lend_all(worker, room); /* first: the others' sends go on beside ours */
+        room_broadcast(&room->room, &worker->outboxes, room->room.shown, &left_behind);
+    }
+    drop_left_behind(&left_behind); /* at last: it may be the end of the room */
+    metrics_count_tick(metrics, ring_now(&worker->ring).ns - begun_ns);
 }
 
 void rooms_on_timer(struct worker *worker, struct hub_room *room)
 {
-    if (room->room.tick_ms > 0)
+    if (room->room.tick_period > 0)
         tick(worker, room);
     else
         events_on_timer(worker, room);

@@ -69,7 +69,8 @@ static void reserve(struct worker *worker, struct arena *arena, const struct hub
     constexpr uint32_t gathers_max = 8;
     const struct ring_config ring = {.entries = ring_entries,
                                      .receive_buffers = ring_receive_buffers,
-                                     .receive_buffer_size = ring_receive_buffer_size};
+                                     .receive_buffer_size = ring_receive_buffer_size,
+                                     .batch_us = config->wake_batch_us};
     uint32_t static_rooms = game_kinds;
     worker->conns.config = conn_config_of(config);
     /* Every outbox may be long, and then some are left: shedding is for memory that is really
@@ -148,6 +149,7 @@ static void ready_kinds(struct worker *worker)
     for (size_t i = 0; i < game_kinds; i++)
         worker->game_options[i] = hub_game_options(config, (enum game_kind)i);
     worker->tick_ms[GAME_KART] = config->kart_tick_ms;
+    worker->tick_burst = config->kart_burst;
     worker->policies[GAME_KART] = config->kart_slow;
     worker->policies[GAME_VOTE] = OUTBOX_CLOSE;   /* an event is never left out (S1-15) */
     worker->policies[GAME_AVALON] = OUTBOX_CLOSE; /* the same (S2-18) */
@@ -165,7 +167,10 @@ static void ready_parts(struct worker *worker)
     bool json = config->log_format == LOG_FORMAT_JSON;
     log_init(&worker->log, config->log_level, json, (uint16_t)worker->index, config->log_burst);
     worker->now = ring_now(&worker->ring);
+    worker->weighed_ns = worker->now.ns;
+    worker->weighed_cpu_ns = ring_cpu_ns(&worker->ring);
     wheel_init(&worker->wheel, instant_ms(worker->now));
+    wheel_init(&worker->ticks, worker->now.ns / tick_step_ns);
     ring_entropy(&worker->ring, (struct bytes){(uint8_t *)&worker->random, sizeof worker->random});
     worker->rooms_by_name.hash_key = worker->hub->hash_key;
     idempotency_set_key(&worker->done, worker->hub->hash_key);
@@ -181,6 +186,7 @@ static void ready_parts(struct worker *worker)
     worker->conns.timer_kind = TIMER_CONN;
     worker->conns.now = worker->now;
     worker->drain_timer.kind = TIMER_DRAIN;
+    worker->outboxes.window.size_ns = config->flush_window_us * 1000ULL;
     worker->outboxes.twins.threshold = config->deflate_threshold;
     ready_kinds(worker);
     for (size_t i = 0; i < game_kinds; i++)
@@ -305,6 +311,7 @@ static bool open_static_rooms(struct worker *worker)
     const struct text name = TEXT("kart");
     bool has_world = worker->config->world != nullptr &&
                      worker->index == hub_home_world(worker->hub->worker_count);
+    if (has_world) worker->world_log = worker->hub->world_log;
     if (has_world && rooms_open(worker, GAME_WORLD, TEXT("world"), true) == nullptr) return false;
     if (worker->index == hub_home_static)
         return rooms_open(worker, GAME_KART, name, true) != nullptr;

@@ -1,6 +1,7 @@
 #include "hub/stop.h"
 #include "hub/entrance.h"
 #include "hub/rooms.h"
+#include "hub/world_log.h"
 #include <errno.h>
 
 constexpr uint32_t drain_step_ms = 20;
@@ -141,7 +142,8 @@ static void flush_log(struct worker *worker)
 {
     constexpr uint64_t patience_ns = 1'000'000'000, step_ns = 50'000'000;
     uint64_t until_ns = worker->now.ns + patience_ns;
-    while ((worker->log_armed || log_pending(&worker->log).size > 0) && worker->now.ns < until_ns)
+    while ((worker->log_armed || log_pending(&worker->log).size > 0 || world_log_waits(worker)) &&
+           worker->now.ns < until_ns)
         worker_last_turn(worker, worker->now.ns + step_ns);
 }
 
@@ -151,6 +153,7 @@ int stop_end(struct worker *worker)
     (void)conn_reap(&worker->conns);
     wait_for_rest(worker);
     bool all_left = !is_waiting(worker);
+    world_log_end(worker, TEXT("the server stops"));
     if (all_left) {
         rooms_close_all(worker);
         conn_shared_close(&worker->conns);

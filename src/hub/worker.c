@@ -8,6 +8,7 @@
 #include "hub/span.h"
 #include "hub/stop.h"
 #include "hub/world_door.h"
+#include "hub/world_log.h"
 #include <assert.h>
 #include <errno.h>
 
@@ -128,7 +129,12 @@ static void on_event(struct worker *worker, struct ring_event event)
         conn = conn_of_token(&worker->conns, event.token);
         if (conn != nullptr) conn_on_send_now(conn, event);
         break;
-    case RING_WRITE: on_log_written(worker, event.result); break;
+    case RING_WRITE:
+        if (event.token.slot == 0)
+            on_log_written(worker, event.result);
+        else
+            world_log_on_written(worker, event.result);
+        break;
     case RING_WAKE: worker->wake_armed = false; break; /* the mail is taken each turn */
     case RING_CANCEL: break; /* the cancelled operation tells its own end */
     }
@@ -196,8 +202,15 @@ static bool has_more(struct worker *worker)
 {
     return must_shed(worker) || worker->more_mail || worker->more_stopped ||
            worker->event_next < worker->event_count || !worker->wake_armed ||
-           !list_is_empty(&worker->outboxes.dirty) || !list_is_empty(&worker->outboxes.held) ||
-           !list_is_empty(&worker->conns.waiting) || !list_is_empty(&worker->conns.drained);
+           !list_is_empty(&worker->outboxes.dirty) || !list_is_empty(&worker->outboxes.due) ||
+           !list_is_empty(&worker->outboxes.held) || !list_is_empty(&worker->conns.waiting) ||
+           !list_is_empty(&worker->conns.drained);
+}
+
+/* The end of so many steps of a wheel; UINT64_MAX stays what it is. */
+static uint64_t time_of(uint64_t steps, uint64_t step_ns)
+{
+    return steps < UINT64_MAX / step_ns ? steps * step_ns : UINT64_MAX;
 }
 
 /* When the next turn must begin, whatever happens. */
@@ -205,19 +218,51 @@ static uint64_t next_turn_ns(struct worker *worker)
 {
     if (has_more(worker)) return 0;
     uint64_t next_ms = wheel_next_ms(&worker->wheel), soon_ms = instant_ms(worker->now) + 1;
+    bool must_write = world_log_waits(worker) && !worker->world_log->armed;
+    if (must_write && soon_ms < next_ms) next_ms = soon_ms; /* the queue was full */
     if (span_retry(worker) && soon_ms < next_ms) next_ms = soon_ms;
     bool log_waits = !worker->log_armed && log_pending(&worker->log).size > 0;
     if (log_waits && worker->log_again_ms < next_ms) next_ms = worker->log_again_ms;
-    return next_ms < UINT64_MAX / 1'000'000 ? next_ms * 1'000'000 : UINT64_MAX;
+    uint64_t next_ns = time_of(next_ms, 1'000'000);
+    uint64_t tick_ns = time_of(wheel_next_ms(&worker->ticks), tick_step_ns);
+    uint64_t due_ns = outbox_due_ns(&worker->outboxes);
+    if (tick_ns < next_ns) next_ns = tick_ns;
+    return due_ns < next_ns ? due_ns : next_ns;
+}
+
+/* How much of a core the worker has used since it was last weighed, in percent, or UINT64_MAX when
+ * that is not long ago. */
+static uint64_t weigh_load(struct worker *worker)
+{
+    constexpr uint64_t weighing_ns = 50'000'000;
+    uint64_t since_ns = worker->now.ns - worker->weighed_ns;
+    if (since_ns < weighing_ns) return UINT64_MAX;
+    uint64_t cpu_ns = ring_cpu_ns(&worker->ring), used_ns = cpu_ns - worker->weighed_cpu_ns;
+    worker->weighed_ns = worker->now.ns;
+    worker->weighed_cpu_ns = cpu_ns;
+    return used_ns * 100 / since_ns;
+}
+
+/* The flush window is for a worker that is busy, and what it saves must not close it again. Nor is
+ * it for one that owes too much. */
+static void set_window(struct worker *worker)
+{
+    struct outbox_window *window = &worker->outboxes.window;
+    if (window->size_ns == 0) return;
+    uint64_t least = worker->config->flush_load, load = weigh_load(worker);
+    if (load != UINT64_MAX) worker->busy = load >= least || (worker->busy && load * 5 >= least);
+    window->open = worker->busy && !outbox_is_over(&worker->outboxes);
 }
 
 static void worker_wait(struct worker *worker)
 {
     write_log(worker);
+    world_log_write(worker);
     if (!worker->wake_armed) arm_wake(worker);
     worker->conns.unsubmitted = 0;
     worker->said = 0;
     set_now(worker, ring_wait(&worker->ring, next_turn_ns(worker)));
+    set_window(worker);
 }
 
 /* Takes what has completed, behind what an earlier turn has left. That a send past an outbox
@@ -324,12 +369,18 @@ static void end_round(struct worker *worker)
     worker_settle(worker);
 }
 
+static void run_timers(struct worker *worker, struct wheel *wheel, uint64_t now)
+{
+    wheel_advance(wheel, now);
+    for (struct timer *timer; (timer = wheel_take(wheel)) != nullptr;)
+        on_timer(worker, timer);
+}
+
 static void worker_run_timers(struct worker *worker)
 {
     set_now(worker, ring_now(&worker->ring));
-    wheel_advance(&worker->wheel, instant_ms(worker->now));
-    for (struct timer *timer; (timer = wheel_take(&worker->wheel)) != nullptr;)
-        on_timer(worker, timer);
+    run_timers(worker, &worker->ticks, worker->now.ns / tick_step_ns);
+    run_timers(worker, &worker->wheel, instant_ms(worker->now));
 }
 
 void worker_last_turn(struct worker *worker, uint64_t until_ns)
@@ -337,6 +388,7 @@ void worker_last_turn(struct worker *worker, uint64_t until_ns)
     worker->said = 0;
     conn_flush_dirty(&worker->conns);
     write_log(worker);
+    world_log_write(worker);
     if (!worker->wake_armed) arm_wake(worker);
     set_now(worker, ring_wait(&worker->ring, until_ns));
     worker_take_events(worker);

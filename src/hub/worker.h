@@ -14,7 +14,9 @@
  * and between workers:
  *   hub.c       mail                              span.c     frames lent, for a room of all workers
  *   handoff.c   connections moved                 errand.c   questions put
- *   reload.c    keys read again */
+ *   reload.c    keys read again
+ * and of the world:
+ *   world_door.c  the way in             world_log.c  its inputs, written down */
 #pragma once
 #include "auth/jwt.h"
 #include "base/json.h"
@@ -31,6 +33,8 @@
 enum timer_kind : uint8_t { TIMER_CONN, TIMER_ROOM, TIMER_LISTENER, TIMER_DRAIN };
 enum listener_kind : uint8_t { LISTENER_PUBLIC, LISTENER_WORLD, LISTENER_ADMIN, listener_kinds };
 enum worker_phase : uint8_t { WORKER_RUNNING, WORKER_DRAINING, WORKER_STOPPED };
+
+constexpr uint64_t tick_step_ns = 1'000'000 / tick_steps_a_ms;
 
 /* Taken and not yet handled; as many as the completion queue holds. */
 constexpr uint32_t worker_events_max = 4 * ring_entries;
@@ -76,7 +80,8 @@ struct worker {
     struct instant now; /* read once a turn */
     struct arena arena;
     struct ring ring;
-    struct wheel wheel;
+    struct wheel wheel; /* deadlines, by milliseconds */
+    struct wheel ticks; /* of rooms that tick, by steps */
     struct random random;
     struct log log;
     struct frame_pool frames;
@@ -104,16 +109,21 @@ struct worker {
     struct ws_limits ws_limits[game_kinds];
     struct ws_limits echo_limits;
     uint32_t tick_ms[game_kinds];
+    uint32_t tick_burst;                     /* states at each tick; 1, except for load tests */
     enum outbox_policy policies[game_kinds]; /* outbox/policy.h */
     bool deflate[game_kinds];                /* permessage-deflate may be agreed on */
     struct timer drain_timer;
     uint64_t drain_end_ms;
-    bool counted_empty;            /* in hub.empty */
+    /* its load is weighed from time to time; see hub/worker.c */
+    uint64_t weighed_ns, weighed_cpu_ns; /* when it last was, and what it had used by then */
+    bool busy;                           /* then: the flush window may be open */
+    bool counted_empty;                  /* in hub.empty */
     bool more_stopped;             /* connections may be read on after the next turn's events */
     bool more_mail;                /* the mailbox was left with some in it */
     uint32_t said;                 /* events in this turn; see events_a_turn_max */
     struct world_file *world_file; /* the world that is on, once another was read; at its home */
     struct hub_room *saying;       /* whose game says much just now */
+    struct world_log *world_log;   /* where the world's inputs are written down; at its home */
     bool wake_armed;
     bool log_armed;          /* the kernel holds a write of the log's bytes */
     uint64_t log_again_ms;   /* after a full pipe: when to try again */

@@ -1,6 +1,7 @@
 #include "hub/world_door.h"
 #include "hub/rooms.h"
 #include "hub/routes.h"
+#include "hub/world_log.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -43,24 +44,31 @@ static bool read_map(struct world_map *map, struct text text, const char *name, 
 static struct world_file files[2];
 static struct world_file *spare = &files[1]; /* nullptr: it is on its way */
 
-static bool read_world(struct world_map *map, const struct config *config, struct writer *why)
+static bool read_world(struct world_file *world, const struct config *config, struct writer *why)
 {
     char path[4096];
     snprintf(path, sizeof path, "%.*s", TEXT_ARG(config->world_file));
+    free((char *)world->text.data); /* of the one before, which was a file's, too */
+    world->text = (struct text){};
+    world->map = (struct world_map){};
     struct bytes file = read_file(path, why);
     if (file.data == nullptr) return false;
-    bool good = read_map(map, text_from(file), path, why);
-    free(file.data);
-    return good;
+    world->text = text_from(file);
+    return read_map(&world->map, world->text, path, why);
+}
+
+static bool read_builtin(struct world_file *world, struct writer *why)
+{
+    world->text = world_map_builtin();
+    return read_map(&world->map, world->text, "that is built in", why);
 }
 
 bool world_door_load(struct config *config, struct writer *why)
 {
     if (config->world_file.size == 0 && config->world_listen.port == 0 && !config->dev) return true;
     config->world = &files[0].map;
-    return config->world_file.size > 0
-               ? read_world(&files[0].map, config, why)
-               : read_map(&files[0].map, world_map_builtin(), "that is built in", why);
+    return config->world_file.size > 0 ? read_world(&files[0], config, why)
+                                       : read_builtin(&files[0], why);
 }
 
 bool world_door_reload(struct hub *hub, struct writer *why)
@@ -71,8 +79,7 @@ bool world_door_reload(struct hub *hub, struct writer *why)
         write_text(why, TEXT("the reload before this one is not over yet; try again"));
         return false;
     }
-    spare->map = (struct world_map){};
-    if (!read_world(&spare->map, hub->config, why)) return false;
+    if (!read_world(spare, hub->config, why)) return false;
     struct mail mail = {.kind = MAIL_WORLD, .pointer = spare};
     if (!hub_post(hub, hub_home_world(hub->worker_count), mail)) {
         write_text(why, TEXT("the world's worker is busy; try again"));
@@ -89,13 +96,24 @@ static struct text remap(struct worker *worker, const struct world_map *map)
     return game_world.remap(room->state, map);
 }
 
+static struct world_file *file_on(const struct worker *worker)
+{
+    return worker->world_file != nullptr ? worker->world_file : &files[0];
+}
+
+struct text world_door_text(const struct worker *worker)
+{
+    return file_on(worker)->text;
+}
+
 void world_door_take(struct worker *worker, struct world_file *file)
 {
-    struct world_file *on = worker->world_file != nullptr ? worker->world_file : &files[0];
+    struct world_file *on = file_on(worker);
     struct text why = remap(worker, &file->map);
     bool taken = why.size == 0;
     if (taken) {
         worker->world_file = file;
+        world_log_map(worker, file->text);
         LOG(&worker->log, worker->now, LOG_NOTICE, "world_reloaded",
             LOG_U("routes", file->map.route_count), LOG_U("kiosks", file->map.kiosk_count),
             LOG_U("solids", file->map.solid_count));

@@ -14,6 +14,7 @@
 struct world_file {
     struct mailbox_return back;
     struct world_map map;
+    struct text text; /* what it was read from; the main thread's, as the rest */
 };
 
 /* Reads the world that is to be served, if one is: sets config->world. False when its file is
@@ -26,6 +27,9 @@ struct world_file {
 
 /* At the world's home: it has come (MAIL_WORLD). The log tells whether it is on now, or why not. */
 void world_door_take(struct worker *worker, struct world_file *file);
+
+/* At the world's home: the text of the world that is on. */
+[[nodiscard]] struct text world_door_text(const struct worker *worker);
 
 /* A request on the world's listener. */
 void world_door_on_request(struct worker *worker, struct conn *conn,

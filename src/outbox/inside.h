@@ -57,6 +57,13 @@ void outbox_append(struct outbox_set *set, struct outbox *box, struct frame *fra
 /* outbox.c: moves the references into the pool's storage. False when that is dry. */
 [[nodiscard]] bool outbox_grow(struct outbox_set *set, struct outbox *box);
 
+/* linger.c: of one that may linger no more because of what was just pushed: it is due. */
+void outbox_hurry(struct outbox_set *set, struct outbox *box);
+static inline void outbox_end_linger(struct outbox_set *set, struct outbox *box)
+{
+    if (set->window.count > 0) outbox_hurry(set, box);
+}
+
 /* shed.c: puts an outbox where what it owes says; one that owes much gets storage for it. Not for
  * those whom a frame only passes through: it costs a list operation for each. */
 void outbox_rank(struct outbox_set *set, struct outbox *box);

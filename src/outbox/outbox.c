@@ -9,7 +9,10 @@ void outbox_set_init(struct outbox_set *set, struct arena *arena, struct frame_p
     pool_init(&set->storage, arena, outbox_frames_max * sizeof(struct frame *), capacity);
     twin_maker_init(&set->twins, arena);
     list_init(&set->dirty);
+    list_init(&set->due);
     list_init(&set->held);
+    for (uint32_t i = 0; i < outbox_slices; i++)
+        list_init(&set->window.slices[i]);
     for (uint32_t i = 0; i < outbox_ranks; i++)
         list_init(&set->ranked[i]);
 }
@@ -136,6 +139,7 @@ void outbox_append(struct outbox_set *set, struct outbox *box, struct frame *fra
     owe(set, box, frame->wire_size);
     rank_if_it_waits(set, box);
     outbox_mark_dirty(set, box);
+    outbox_end_linger(set, box);
 }
 
 static bool holds_reply(struct outbox *box)
@@ -185,6 +189,7 @@ bool outbox_append_all(struct outbox_set *set, struct outbox *box, struct frame 
     owe(set, box, bytes);
     rank_if_it_waits(set, box);
     outbox_mark_dirty(set, box);
+    outbox_end_linger(set, box);
     return true;
 }
 
@@ -258,6 +263,12 @@ void outbox_sent(struct outbox_set *set, struct outbox *box, uint32_t size)
     outbox_check(box);
 }
 
+/* Of those that may have lingered before: not again. */
+static struct list *again_list(struct outbox_set *set)
+{
+    return set->window.size_ns > 0 ? &set->due : &set->dirty;
+}
+
 bool outbox_put_back(struct outbox_set *set, struct outbox *box, struct frame *frame, uint32_t size)
 {
     assert(size < frame->wire_size && box->in_flight == 0 && box->head_sent == 0);
@@ -277,7 +288,8 @@ bool outbox_put_back(struct outbox_set *set, struct outbox *box, struct frame *f
     box->head_sent = size;
     owe(set, box, frame->wire_size - size);
     outbox_rank(set, box);
-    outbox_mark_dirty(set, box);
+    if (set->window.size_ns > 0) mark_clean(box);
+    if (!list_is_linked(&box->dirty_link)) list_push(again_list(set), &box->dirty_link);
     return true;
 }
 
@@ -290,7 +302,7 @@ void outbox_hold(struct outbox_set *set, struct outbox *box)
 void outbox_release_held(struct outbox_set *set)
 {
     for (struct list *link; (link = list_take(&set->held)) != nullptr;)
-        list_push(&set->dirty, link);
+        list_push(again_list(set), link);
 }
 
 static uint32_t drop_behind(struct outbox_set *set, struct outbox *box, uint32_t kept)

@@ -11,6 +11,8 @@
  * replaced or dropped, because the peer would lose its place in the stream. Storage beyond four
  * frames comes from a pool and is held only while needed.
  *
+ * Events may wait in it for a moment, for others to go in the same send (outbox/linger.c).
+ *
  * What one peer may owe is bounded here, by frames and bytes, and its room's policy says who pays
  * (outbox/policy.h). What all peers of a worker owe together is bounded by shedding those who owe
  * most (outbox/shed.c). */
@@ -28,7 +30,8 @@
 constexpr uint32_t outbox_inline_frames = 4;
 
 struct outbox {
-    /* in outbox_set.dirty while it has something that no send carries yet */
+    /* in outbox_set.dirty, .due or a slice of .window while it has something that no send carries
+     * yet */
     struct list dirty_link;
     /* outbox_frames_max references from the pool, or nullptr: `few` is used */
     struct frame **slots;
@@ -61,6 +64,18 @@ constexpr uint8_t outbox_rank_spared = UINT8_MAX - 1;
 constexpr uint8_t outbox_rank_shed = UINT8_MAX;
 static_assert(outbox_rank_bytes << (outbox_ranks - 1) == outbox_bytes_max);
 
+/* How long frames may linger, and those that do, by when they began: a slice is an eighth of the
+ * window, and its end is counted from its begin, so nothing lingers longer than the window. */
+constexpr uint32_t outbox_slices_a_window = 8;
+constexpr uint32_t outbox_slices = 16; /* a power of two; there are never more than 9 */
+struct outbox_window {
+    uint64_t size_ns; /* set by its owner */
+    bool open;        /* set by its owner: who becomes dirty now may linger */
+    uint32_t first, count;
+    uint64_t begun_ns[outbox_slices];
+    struct list slices[outbox_slices];
+};
+
 /* Since start; nothing but 64-bit counts, so that workers' add up. */
 struct outbox_counters {
     uint64_t frames_sent[frame_lanes];
@@ -69,6 +84,7 @@ struct outbox_counters {
     uint64_t pongs_replaced;
     uint64_t dropped_gone; /* frames still queued when their connection ended */
     uint64_t dropped_shed; /* frames let go of by outbox_shed */
+    uint64_t lingered;     /* times that an outbox was kept back for the window */
     /* frames that their policy dropped, or whose peer it gave up, by what there was too much of */
     uint64_t dropped[outbox_policies][outbox_bounds];
 };
@@ -80,6 +96,8 @@ struct outbox_set {
     struct twin_maker twins;
     struct list held;  /* outboxes that wait for the outcome of a send past them */
     struct list dirty; /* outboxes to flush, in the order in which they were pushed to */
+    struct list due;   /* those that must not linger any more: to be flushed before them */
+    struct outbox_window window;
     struct list ranked[outbox_ranks]; /* outboxes with storage, in the order in which they came */
     uint64_t bytes_owed_max;          /* the watermark; UINT64_MAX until somebody sets it */
     uint64_t bytes_owed;              /* unsent bytes, a shared frame's once for every outbox */
@@ -137,6 +155,17 @@ static inline void outbox_mark_dirty(struct outbox_set *set, struct outbox *box)
 {
     if (!list_is_linked(&box->dirty_link)) list_push(&set->dirty, &box->dirty_link);
 }
+
+/* True while it may wait for more to be sent in one piece: it holds a few events and nothing else,
+ * and nobody waits for their end. */
+[[nodiscard]] bool outbox_may_linger(const struct outbox *box);
+
+/* linger.c, before each flush: dirty outboxes that may linger do, while the window is open; those
+ * that have lingered for as long as it allows are due, and when it is closed all of them. */
+void outbox_linger(struct outbox_set *set, uint64_t now_ns);
+
+/* When the next of those that linger are due; UINT64_MAX: nobody lingers. */
+[[nodiscard]] uint64_t outbox_due_ns(const struct outbox_set *set);
 
 /* The way of most frames to most peers, kept short: nothing waits, so no bound and no rank is met.
  * False, and nothing done, when something does. */
@@ -222,7 +251,7 @@ static inline void outbox_pass(struct outbox_set *set, struct outbox *box)
 /* Takes a dirty outbox off the list until outbox_release_held: it may not be flushed now. */
 void outbox_hold(struct outbox_set *set, struct outbox *box);
 
-/* Every held outbox is dirty again. */
+/* Every held outbox is dirty again, or due where there is a window. */
 void outbox_release_held(struct outbox_set *set);
 
 /* Lets go of everything that is not pinned, so that a last word fits in; but not of a control frame

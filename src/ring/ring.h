@@ -44,6 +44,9 @@ struct ring_config {
     uint32_t entries;             /* submission queue; a power of two */
     uint32_t receive_buffers;     /* a power of two */
     uint32_t receive_buffer_size; /* bytes */
+    /* microseconds; a wait may go on for so long, for many completions to be had at once, and ends
+     * then if there is any; 0, or on kernels before 6.12: it ends with the first */
+    uint32_t batch_us;
 };
 
 /* Counts since the ring was opened. */
@@ -102,6 +105,7 @@ struct ring_backend {
     void (*wait)(struct ring *ring, uint64_t until_ns);
     uint32_t (*take)(struct ring *ring, struct ring_event *events, uint32_t max);
     struct instant (*now)(struct ring *ring);
+    uint64_t (*cpu_ns)(const struct ring *ring);
     void (*entropy)(struct ring *ring, struct bytes out);
 };
 
@@ -271,7 +275,9 @@ static inline void ring_submit(struct ring *ring)
 }
 
 /* Hands over what was submitted and sleeps until a completion comes or the monotonic clock
- * reaches `until_ns` (UINT64_MAX: no such time). Returns the time. */
+ * reaches `until_ns` (UINT64_MAX: no such time). With ring_config.batch_us it sleeps on after the
+ * first completion, but never beyond `until_ns`, nor when completions were left from before.
+ * Returns the time. */
 static inline struct instant ring_wait(struct ring *ring, uint64_t until_ns)
 {
     ring->backend->wait(ring, until_ns);
@@ -289,6 +295,12 @@ static inline struct instant ring_wait(struct ring *ring, uint64_t until_ns)
 static inline struct instant ring_now(struct ring *ring)
 {
     return ring->backend->now(ring);
+}
+
+/* The CPU time that the calling thread, its owner, has used: the kernel's work for it, too. */
+static inline uint64_t ring_cpu_ns(const struct ring *ring)
+{
+    return ring->backend->cpu_ns(ring);
 }
 
 /* Fills `out` with random bytes fit for secrets. */

@@ -166,12 +166,22 @@ static uint64_t next_run_ns(struct sim *sim, const struct sim_ring *ring, uint64
     return at_ns;
 }
 
+/* Few completions do not end a wait before this. */
+static uint64_t batch_until_ns(const struct sim *sim, const struct sim_ring *ring,
+                               uint64_t until_ns)
+{
+    if (ring->event_end > ring->event_first) return 0;
+    uint64_t batch_ns = sim->now_ns + ring->batch_us * 1000ULL;
+    return batch_ns < until_ns ? batch_ns : until_ns;
+}
+
 static void sim_wait(struct ring *ring, uint64_t until_ns)
 {
     struct sim *sim = current;
     struct sim_ring *own = ring_of(ring);
     uint32_t index = sim_index_of_ring(own);
     ring->stats.waits += 1;
+    own->batch_until_ns = batch_until_ns(sim, own, until_ns);
     sim_hand_over(sim, own);
     own->waiting = true;
     own->run_at_ns = UINT64_MAX;
@@ -276,6 +286,15 @@ static struct instant sim_now(struct ring *)
     return (struct instant){.ns = sim->now_ns, .wall_ms = (uint64_t)wall_ms};
 }
 
+/* Computing takes next to no time here. So that busy workers are met, all are busy in every other
+ * tenth of a second. */
+static uint64_t sim_cpu_ns(const struct ring *)
+{
+    constexpr uint64_t tenth_ns = 100'000'000;
+    uint64_t rest_ns = current->now_ns % (2 * tenth_ns);
+    return current->now_ns / (2 * tenth_ns) * tenth_ns + (rest_ns < tenth_ns ? rest_ns : tenth_ns);
+}
+
 static void sim_entropy(struct ring *, struct bytes out)
 {
     for (size_t i = 0; i < out.size; i++)
@@ -308,6 +327,7 @@ static const struct ring_backend sim_backend = {
     .wait = sim_wait,
     .take = sim_take,
     .now = sim_now,
+    .cpu_ns = sim_cpu_ns,
     .entropy = sim_entropy,
 };
 
@@ -331,6 +351,7 @@ void ring_reserve_sim(struct ring *ring, struct arena *arena, const struct ring_
     own->completions = or_else(options->completions, 4 * own->entries, sim_events_max / 2);
     own->buffer_count = or_else(options->receive_buffers, config->receive_buffers, sim_buffers_max);
     own->buffer_size = or_else(0, config->receive_buffer_size, sim_buffer_size_max);
+    own->batch_us = config->batch_us;
 }
 
 /* --- The simulation --------------------------------------------------------------------------- */

@@ -94,7 +94,8 @@ struct sim_ring {
     bool waiting;
     uint64_t run_at_ns;
     uint32_t run_generation;
-    uint32_t entries, completions, buffer_count, buffer_size;
+    uint32_t entries, completions, buffer_count, buffer_size, batch_us;
+    uint64_t batch_until_ns;       /* while it waits: few completions do not end that before */
     uint32_t queue[sim_queue_max]; /* operations, in order */
     uint32_t queue_first, queue_count;
     struct ring_event events[sim_events_max];

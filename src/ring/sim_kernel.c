@@ -37,7 +37,11 @@ static void post(struct sim *sim, struct sim_ring *ring, struct ring_event event
     }
     if (event.result == -ENOBUFS) ring->ring->stats.out_of_buffers += 1;
     ring->events[ring->event_end++ % sim_events_max] = event;
-    if (ring->waiting) sim_plan_run(sim, ring, sim_soon_ns(sim));
+    if (!ring->waiting) return;
+    constexpr uint64_t enough = 64; /* completions: they end a wait for more */
+    uint64_t at_ns = sim_soon_ns(sim);
+    bool waits_on = ring->event_end - ring->event_first < enough && at_ns < ring->batch_until_ns;
+    sim_plan_run(sim, ring, waits_on ? ring->batch_until_ns : at_ns);
 }
 
 /* --- Operations ------------------------------------------------------------------------------- */

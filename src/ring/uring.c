@@ -57,7 +57,7 @@ static struct ring_token unpack(uint64_t data)
                                .slot = (uint32_t)data};
 }
 
-static unsigned kernel_flags(struct uring *uring)
+static unsigned kernel_flags(const struct uring *uring)
 {
     return __atomic_load_n(uring->ring.sq.kflags, __ATOMIC_RELAXED);
 }
@@ -383,19 +383,45 @@ static struct instant uring_now(struct ring *)
                                 (uint64_t)wall.tv_sec * 1000 + (uint64_t)wall.tv_nsec / 1'000'000};
 }
 
+static uint64_t uring_cpu_ns(const struct ring *)
+{
+    struct timespec used;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+    return (uint64_t)used.tv_sec * 1'000'000'000 + (uint64_t)used.tv_nsec;
+}
+
+/* How long this wait may go on for the sake of more completions, microseconds. Never while some
+ * are there to be taken, in the queue or behind it. */
+static unsigned batch_us(const struct uring *uring, uint64_t left_ns)
+{
+    uint32_t us = uring->config.batch_us;
+    if (us == 0 || (uring->ring.features & IORING_FEAT_MIN_TIMEOUT) == 0) return 0;
+    bool has_some = io_uring_cq_ready(&uring->ring) > 0 ||
+                    (kernel_flags(uring) & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) != 0;
+    if (has_some) return 0;
+    return left_ns / 1000 < us ? (unsigned)(left_ns / 1000) : us;
+}
+
+static int wait_at_most(struct uring *uring, uint64_t left_ns)
+{
+    constexpr unsigned enough = 64; /* completions: then a batch has been worth it */
+    constexpr uint64_t day_ns = 86'400'000'000'000;
+    if (left_ns == 0) return io_uring_submit_and_get_events(&uring->ring);
+    if (left_ns > day_ns) left_ns = day_ns; /* the caller waits again */
+    struct __kernel_timespec timeout = {.tv_sec = (int64_t)(left_ns / 1'000'000'000),
+                                        .tv_nsec = (int64_t)(left_ns % 1'000'000'000)};
+    struct io_uring_cqe *completion;
+    unsigned batch = batch_us(uring, left_ns);
+    return io_uring_submit_and_wait_min_timeout(&uring->ring, &completion, batch > 0 ? enough : 1,
+                                                &timeout, batch, nullptr);
+}
+
 static void uring_wait(struct ring *ring, uint64_t until_ns)
 {
     struct uring *uring = uring_of(ring);
-    struct io_uring_cqe *completion;
     ring->stats.waits += 1;
     uint64_t now_ns = uring_now(ring).ns;
-    uint64_t left_ns = until_ns > now_ns ? until_ns - now_ns : 0;
-    struct __kernel_timespec timeout = {.tv_sec = (int64_t)(left_ns / 1'000'000'000),
-                                        .tv_nsec = (int64_t)(left_ns % 1'000'000'000)};
-    int taken = until_ns == UINT64_MAX ? io_uring_submit_and_wait(&uring->ring, 1)
-                : left_ns == 0         ? io_uring_submit_and_get_events(&uring->ring)
-                               : io_uring_submit_and_wait_timeout(&uring->ring, &completion, 1,
-                                                                  &timeout, nullptr);
+    int taken = wait_at_most(uring, until_ns > now_ns ? until_ns - now_ns : 0);
     assert(taken >= 0 || taken == -ETIME || taken == -EINTR || taken == -EAGAIN ||
            taken == -EBUSY || taken == -ENOMEM);
     after_submit(ring);
@@ -549,6 +575,7 @@ static const struct ring_backend uring_backend = {
     .wait = uring_wait,
     .take = uring_take,
     .now = uring_now,
+    .cpu_ns = uring_cpu_ns,
     .entropy = uring_entropy,
 };
 

@@ -2,14 +2,14 @@
 #include <assert.h>
 
 void room_init(struct room *room, struct text name, uint8_t kind, uint32_t state_key,
-               uint32_t tick_ms, uint32_t phase_ms, uint64_t now_ms)
+               uint32_t period, uint32_t phase, uint64_t now)
 {
     assert(name.size > 0 && name.size <= room_name_size_max);
     *room = (struct room){.kind = kind,
                           .stale = true,
                           .name_size = (uint8_t)name.size,
-                          .tick_due_ms = now_ms + (tick_ms > 0 ? phase_ms % tick_ms : 0),
-                          .tick_ms = tick_ms,
+                          .tick_due = now + (period > 0 ? phase % period : 0),
+                          .tick_period = period,
                           .state_key = state_key};
     memcpy(room->name, name.data, name.size);
     room->by_name.key = room_name(room);
@@ -95,10 +95,10 @@ void room_tell_all(struct room *room, struct outbox_set *outboxes, struct frame 
         room_tell(room, outboxes, frames[i], seat, left_behind);
 }
 
-uint64_t room_next_tick(struct room *room, uint64_t now_ms)
+uint64_t room_next_tick(struct room *room, uint64_t now)
 {
-    if (now_ms < room->tick_due_ms) return 0;
-    uint64_t periods = (now_ms - room->tick_due_ms) / room->tick_ms + 1;
-    room->tick_due_ms += periods * room->tick_ms;
+    if (now < room->tick_due) return 0;
+    uint64_t periods = (now - room->tick_due) / room->tick_period + 1;
+    room->tick_due += periods * room->tick_period;
     return periods - 1;
 }

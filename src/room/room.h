@@ -26,17 +26,18 @@ struct room {
     uint8_t name_size;
     char name[room_name_size_max];
     uint64_t sequence;    /* of the last snapshot: 1, 2, 3, ... */
-    uint64_t tick_due_ms; /* when the next tick should be; moves by whole periods */
-    uint32_t tick_ms;     /* the period; 0: there is none */
+    uint64_t tick_due;    /* when the next tick should be, in steps; moves by whole periods */
+    uint32_t tick_period; /* in steps; 0: there is none */
     uint32_t state_key;   /* marks this room's snapshots, unique within the worker */
     struct frame *shown;  /* the last snapshot, one reference held; nullptr before the first */
 };
 
 /* An empty room; its policy is conflation until the hub sets another. `name` is copied (at most
- * room_name_size_max bytes). Ticks fall at `phase_ms` plus whole periods after `now_ms`, so that a
- * thousand rooms do not all fall due at once; where `tick_ms` is 0 there are none. */
+ * room_name_size_max bytes). Ticks fall at `phase` plus whole periods after `now`, so that a
+ * thousand rooms do not all fall due at once; where `period` is 0 there are none. All three count
+ * steps of one size, which is the caller's choice. */
 void room_init(struct room *room, struct text name, uint8_t kind, uint32_t state_key,
-               uint32_t tick_ms, uint32_t phase_ms, uint64_t now_ms);
+               uint32_t period, uint32_t phase, uint64_t now);
 
 struct text room_name(const struct room *room);
 
@@ -75,6 +76,6 @@ void room_tell(struct room *room, struct outbox_set *outboxes, struct frame *fra
 void room_tell_all(struct room *room, struct outbox_set *outboxes, struct frame *const *frames,
                    uint32_t count, struct seat *seat, struct list *left_behind);
 
-/* Moves tick_due_ms to the first period after `now_ms`; there is a period. Returns how many ticks
+/* Moves tick_due to the first period after `now`; there is a period. Returns how many ticks
  * were missed (0 when the room is on time). */
-uint64_t room_next_tick(struct room *room, uint64_t now_ms);
+uint64_t room_next_tick(struct room *room, uint64_t now);

@@ -29,8 +29,18 @@ def say(client, kind, payload=None):
     client.send(TEXT, json.dumps(message).encode())
 
 
+class Closed(AssertionError):
+    """The server's close frame came in place of a message."""
+
+    def __init__(self, payload):
+        self.code, self.reason = int.from_bytes(payload[:2], "big"), payload[2:].decode()
+        super().__init__(f"closed with {self.code} {self.reason}")
+
+
 def hear(client, seconds=5):
     frame = client.read_message(seconds)
+    if frame.opcode == CLOSE:
+        raise Closed(frame.payload)
     assert frame.opcode == TEXT and frame.final, frame
     return json.loads(frame.payload)
 

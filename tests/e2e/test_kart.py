@@ -114,6 +114,24 @@ def test_joining_at_any_moment():
         server.wait_metric(0, "ringcast_connections", kind="kart")
 
 
+def test_a_tick_of_several_states():
+    """with --kart-burst each tick makes several states, and everybody gets them all, in order; conflate keeps
+    the last of those that wait"""
+    options = ("--kart-tick", "50ms", "--kart-stamp", "--kart-burst", "4", "--workers", "2")
+    with Server(*options, "--kart-slow", "drop_oldest") as server:
+        clients = [server.client() for _ in range(4)]
+        for client in clients:
+            states = [client.read_state() for _ in range(20)][4:]
+            assert is_gapless([state["s"] for state in states]), states
+            spans = [later["t"] - earlier["t"] for earlier, later in zip(states, states[1:])]
+            assert sum(span < 20e6 for span in spans) >= len(spans) // 2, spans
+        encodes, ticks = server.metric("ringcast_frame_encodes_total"), server.metric("ringcast_ticks_total")
+        assert encodes > 3 * ticks, (encodes, ticks)
+    with Server(*options[:-2], "--workers", "1") as server, server.client() as client:
+        numbers = [client.read_state()["s"] for _ in range(10)][2:]
+        assert all(later - earlier == 4 for earlier, later in zip(numbers, numbers[1:])), numbers
+
+
 def test_everyone_gets_the_same_bytes():
     """members get the very same bytes for the same sequence number"""
     with Server("--dev", "--kart-tick", "50ms", "--kart-stamp", "--kart-payload", "300") as server:

@@ -236,6 +236,28 @@ def test_presence():
         assert ann.expect("error")["code"] == "too_often"
 
 
+def test_metrics():
+    """how long ticks take is a histogram, and messages are counted by their type, in either spelling"""
+    with world() as server, Pilot(server.world, "ann") as ann, Pilot(server.world, "bob", sibling=True) as bob:
+        for pilot in (ann, bob):
+            pilot.fly({"x": 0, "y": UP, "z": 0}, speed=28)
+            pilot.say("nonsense")
+        page, name = server.metrics(), "ringcast_tick_duration_seconds"
+        assert page.types[name] == "histogram"
+        samples = [(sample, labels, value) for sample, labels, value in page.samples
+                   if sample.startswith(name) and labels["kind"] == "world"]
+        buckets = [(float(labels["le"]), value) for sample, labels, value in samples if sample == name + "_bucket"]
+        count, = (value for sample, _, value in samples if sample == name + "_count")
+        total, = (value for sample, _, value in samples if sample == name + "_sum")
+        assert buckets == sorted(buckets) and [value for _, value in buckets] == sorted(value for _, value in buckets)
+        assert buckets[-1] == (float("inf"), count) and count == page.get("ringcast_ticks_total", kind="world") > 20
+        assert 0 < total < count * 0.25, (total, count)
+        received = {kind: page.get("ringcast_messages_received_total", kind="world", type=kind)
+                    for kind in ("auth", "player_update", "unknown", "interact")}
+        assert received["auth"] == 2 and received["unknown"] == 2 and received["interact"] == 0, received
+        assert received["player_update"] > 20, received
+
+
 # ---- chunks and kiosks
 
 def test_chunks():

@@ -84,6 +84,15 @@ static void draw_times(struct plan *plan, struct random *random)
     add(plan, "--vote-voting=%u", ONE_OF(random, 1000, 300'000));
 }
 
+/* By dice of its own: what else a seed draws stays as it was. */
+static void draw_waits(struct plan *plan)
+{
+    struct random random = {.state = plan->sim.seed ^ 0x11A6E5};
+    add(plan, "--flush-window=%uus", ONE_OF(&random, 0, 0, 500, 5000, 40'000));
+    add(plan, "--flush-load=%u", ONE_OF(&random, 0, 0, 1, 50));
+    add(plan, "--wake-batch=%uus", ONE_OF(&random, 0, 0, 50, 250, 2000));
+}
+
 static void draw_avalon(struct plan *plan, struct random *random)
 {
     add(plan, "--avalon-players=%u", ONE_OF(random, 2, 4, 10, 10));
@@ -168,6 +177,7 @@ static void draw_config(struct plan *plan, struct random *random)
     add(plan, "--kart-stamp=on");
     add(plan, "--kart-autostart=%s", below(random, 2) == 0 ? "on" : "off");
     add(plan, "--fast-path=%s", below(random, 4) > 0 ? "on" : "off");
+    draw_waits(plan);
     add(plan, "--limit-exempt=10.9.0.0/16");
     add(plan, "--admin-host=sim");
     add(plan, "--log-level=%s", below(random, 2) == 0 ? "debug" : "warn");

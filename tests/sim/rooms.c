@@ -161,15 +161,17 @@ void rooms_on_text(struct client *client, const uint8_t *data, uint32_t size)
 
 /* --- What must have been seen ----------------------------------------------------------------- */
 
-/* Every action that was sent and accepted while it sat there. */
+/* Every action that was sent and accepted while it sat there; what tells of the last ones may still
+ * wait for the flush window. */
 void rooms_check_vote(struct client *client)
 {
     struct run *run = client->run;
+    uint64_t told_ns = sim_now_ns(run->sim) - run->plan.config.flush_window_us * 2000ULL;
     uint32_t least = 0;
     for (uint32_t i = 0; i < run->action_count; i++) {
         const struct action *action = &run->actions[i];
         least += action->room == client->room && action->accepted_ns > 0 &&
-                 action->sent_ns > client->opened_ns;
+                 action->accepted_ns <= told_ns && action->sent_ns > client->opened_ns;
     }
     MUST(run, client->ready_seen >= least, "client %u: told %u times of %u actions", client->index,
          client->ready_seen, least);

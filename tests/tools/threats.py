@@ -11,11 +11,11 @@ import tempfile
 
 import tools
 
-REQUIRED = "H1-26 F1-18 U1-8 Z1-8 R1-9 R11-13 J1-10 A1-13 A15-18 G1-5 G13 G16 X1-4"
+REQUIRED = "H1-26 F1-18 U1-8 Z1-8 R1-13 J1-10 A1-18 G1-11 G13-14 G16 O1-8 X1-4"
 GROUPS = "HFUZRJAGO"  # an id of these that a test cites must have a row
 
 ROW = re.compile(r"^\|(.+)\|\s*$")
-ID = re.compile(r"S\d+-\d+|[A-Z][1-9]\d?")
+ID = re.compile(r"S\d+-N?\d+|[A-Z][1-9]\d?")
 FILE = re.compile(r"(?:tests/)?((?:e2e|unit|tools)/[\w./-]+\.(?:py|c|h|js)|[\w-]+\.h)")
 NAME = re.compile(r"`([^`]+)`")
 CITED = re.compile(rf"(?<![\w.\\%#-])[{GROUPS}][1-9]\d?(?![\w.-])")

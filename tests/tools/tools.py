@@ -180,26 +180,31 @@ def brought_node():
 
 def ws_folder(npm):
     """The node_modules folder that holds npm's `ws`, which has no dependencies of its own."""
-    folder = bring.TOOLS / f"ws-{WS_VERSION}"
+    return npm_folder(npm, "ws", WS_VERSION, WS_SHA512)
+
+
+def npm_folder(npm, name, version, sha512):
+    """The node_modules folder that holds one package of npm's, without what it may depend on. None of its scripts is run."""
+    folder = bring.TOOLS / f"{name.replace('/', '-').removeprefix('@')}-{version}"
     if folder.exists():
         return folder / "node_modules"
     with bring.locked():
         if folder.exists():
             return folder / "node_modules"
-        bring.say(f"ringcast: bringing ws {WS_VERSION} into .tools/ (once)")
+        bring.say(f"ringcast: bringing {name} {version} into .tools/ (once)")
         work = bring.partial()
         try:
-            packed = subprocess.run([*npm, "pack", "--silent", f"ws@{WS_VERSION}"], cwd=work, stdout=sys.stderr)
-            tarball = work / f"ws-{WS_VERSION}.tgz"
-            if packed.returncode != 0 or not tarball.exists():
-                raise bring.Missing(f"npm could not bring ws {WS_VERSION} (its own words are above): mend that and run this again.")
-            if base64.b64encode(hashlib.sha512(tarball.read_bytes()).digest()).decode() != WS_SHA512:
-                raise bring.Missing(f"npm brought a ws {WS_VERSION} that is not the pinned one.")
-            modules = work / "new" / "node_modules"
-            modules.mkdir(parents=True)
+            packed = subprocess.run([*npm, "pack", "--silent", f"{name}@{version}"], cwd=work, stdout=sys.stderr)
+            tarball = next(work.glob("*.tgz"), None)
+            if packed.returncode != 0 or tarball is None:
+                raise bring.Missing(f"npm could not bring {name} {version} (its own words are above): mend that and run this again.")
+            if base64.b64encode(hashlib.sha512(tarball.read_bytes()).digest()).decode() != sha512:
+                raise bring.Missing(f"npm brought a {name} {version} that is not the pinned one.")
+            place = work / "new" / "node_modules" / name
+            place.parent.mkdir(parents=True)
             with tarfile.open(tarball) as archive:
-                archive.extractall(modules, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))
-            os.rename(modules / "package", modules / "ws")
+                archive.extractall(work, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))
+            os.rename(work / "package", place)
             os.rename(work / "new", folder)
         finally:
             shutil.rmtree(work)
@@ -212,28 +217,32 @@ def gorilla_path() -> str | None:
 
 
 def build_gorilla():
-    """The client of tests/e2e/gorilla: Go brings the package that its go.sum pins, from where the machine's Go takes modules.
-    The first time takes half a minute of compiling: net/http is a large part of Go."""
-    source = root() / "tests" / "e2e" / "gorilla"
+    return go_program(root() / "tests" / "e2e" / "gorilla")
+
+
+def go_program(source):
+    """The program of a folder, which Go builds: it brings the packages that its go.sum pins, from where the machine's Go takes
+    modules. The first time takes half a minute of compiling: net/http is a large part of Go."""
     files = sorted(path for path in source.iterdir() if path.is_file())
-    folder = bring.TOOLS / f"gorilla-{hashlib.sha256(b''.join(path.read_bytes() for path in files)).hexdigest()[:12]}"
-    program = folder / "client"
+    where = source.relative_to(root())
+    folder = bring.TOOLS / f"{source.name}-{hashlib.sha256(b''.join(path.read_bytes() for path in files)).hexdigest()[:12]}"
+    program = folder / "program"
     if program.exists():
         return program
     go, goroot = machine_go() or brought_go()
     with bring.locked():
         if program.exists():
             return program
-        bring.say("ringcast: building the client of tests/e2e/gorilla into .tools/ (once)")
+        bring.say(f"ringcast: building the program of {where} into .tools/ (once)")
         work = bring.partial()
         environment = {**os.environ, "GOROOT": goroot, "GOTOOLCHAIN": "local", "GOFLAGS": "-mod=readonly -modcacherw", "CGO_ENABLED": "0",
                        "GOPATH": str(bring.TOOLS / "go"), "GOCACHE": str(bring.TOOLS / "go" / "cache"), "GOWORK": "off"}
-        command = [go, "build", "-trimpath", "-buildvcs=false", "-o", str(work / "client"), "."]
+        command = [go, "build", "-trimpath", "-buildvcs=false", "-o", str(work / "program"), "."]
         try:
             if subprocess.run(command, cwd=source, env=environment, stdout=sys.stderr, stdin=subprocess.DEVNULL).returncode != 0:
-                raise bring.Missing("Go could not build tests/e2e/gorilla (its own words are above): mend that and run this again.")
+                raise bring.Missing(f"Go could not build {where} (its own words are above): mend that and run this again.")
             folder.mkdir(exist_ok=True)
-            os.rename(work / "client", program)
+            os.rename(work / "program", program)
         finally:
             shutil.rmtree(work)
     return program

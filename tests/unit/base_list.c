@@ -57,6 +57,23 @@ TEST("the body of list_each may remove the member it is given")
     EXPECT(list_is_empty(&head));
 }
 
+TEST("all members of a list move behind those of another, in order, or none when there is none")
+{
+    struct list other;
+    list_init(&other);
+    setup();
+    list_remove(&items[0].link);
+    list_push(&other, &items[0].link);
+    list_move_all(&other, &head);
+    EXPECT(list_is_empty(&head));
+    list_move_all(&other, &head);
+    list_move_all(&head, &other);
+    EXPECT(list_is_empty(&other));
+    EXPECT_EQ(numbers(), 90123);
+    list_push(&other, list_take(&head));
+    EXPECT_EQ(numbers(), 9123);
+}
+
 TEST("list_take gives the first member until the list is empty")
 {
     setup();

@@ -14,6 +14,8 @@ static struct member {
     uint32_t speed; /* 0: reads nothing; 1 to 3: a few bytes, some, all */
 } members[members_max];
 
+static bool toggles_window;
+
 static uint32_t roll(uint32_t bound)
 {
     return (uint32_t)random_below(&dice, bound);
@@ -81,6 +83,7 @@ static void the_worker_acts(void)
         conn_flush_dirty(&shared);
         (void)conn_reap(&shared);
     }
+    if (toggles_window && roll(50) == 0) outboxes.window.open = !outboxes.window.open;
     if (roll(50) == 0) handover.each = roll(2) == 0 ? UINT32_MAX : roll(8);
     if (roll(50) == 0) handover.queue = roll(2) == 0 ? 256 : 1 + roll(24);
 }
@@ -110,6 +113,7 @@ static bool has_seen_enough(bool closes, bool deflate)
     return shared.counters.sends_now > 500 && shared.counters.sends_now_short > 20 &&
            tally.send_events > 500 && outboxes.counters.conflated > 500 &&
            (!closes || peer_count > members_max + 10) &&
+           (!toggles_window || outboxes.counters.lingered > 500) &&
            (!deflate || outboxes.twins.counters.deflates > 100);
 }
 
@@ -155,6 +159,17 @@ TEST("the same while peers come and go in every way: nobody hears what was meant
     begin("go", false);
     go_on(true, false);
     EXPECT(peer_count > members_max + 10);
+    peers_end();
+}
+
+TEST("the same while events linger for a moment, and the window opens and closes")
+{
+    begin("window", false);
+    outboxes.window.size_ns = 300'000;
+    toggles_window = true;
+    go_on(true, false);
+    EXPECT(outboxes.counters.lingered > 500);
+    toggles_window = false;
     peers_end();
 }
 

@@ -40,7 +40,7 @@ static struct {
     uint64_t hash;
     uint32_t event_count, presence_count;
 } heard[members_max];
-static uint32_t parts_said, messages_said, notes_said;
+static uint32_t parts_said, messages_said, notes_said, notes_in_all;
 
 /* --- Hearing ---------------------------------------------------------------------------------- */
 
@@ -114,7 +114,10 @@ static void hear_message(const struct game_message *message)
             note(words.numbers[message->list + i], text);
         break;
     case GAME_TO_GATHERERS: parts_said += 1; break;
-    case GAME_TO_LOG: notes_said += 1; break;
+    case GAME_TO_LOG:
+        notes_said += 1;
+        notes_in_all += 1;
+        break;
     default: EXPECT(false); /* the world says nothing to strangers by the way */
     }
 }
@@ -192,7 +195,7 @@ static void begin(const char *file, const struct game_options *wanted)
     world = arena_take(&arena, game_world.state_size);
     now = (struct game_time){.ms = 5000, .ns = 5'000'000'000, .wall_ms = 1'790'000'000'000};
     memset(heard, 0, sizeof heard);
-    parts_said = messages_said = notes_said = 0;
+    parts_said = messages_said = notes_said = notes_in_all = 0;
     const struct game_opening opening = {
         .options = &options, .seed = 1, .memory = room_memory, .now = now};
     game_world.open(world, &opening);
@@ -666,6 +669,35 @@ static const char *with_route(void)
 static bool is_told(uint32_t member, const char *code)
 {
     return strstr(heard[member].last, code) != nullptr;
+}
+
+static void race(uint32_t member)
+{
+    say(member, "{\"type\":\"start_race\",\"payload\":{\"routeId\":\"r\"}}");
+}
+
+TEST("who leans over the start line is put back each time, logged now and then, and stays (G8)")
+{
+    const struct game_options wanted = ordinary();
+    begin(with_route(), &wanted);
+    come(0);
+    for (uint32_t i = 0; i < 20; i++)
+        tick();
+    race(0);
+    tick();
+    for (uint32_t i = 0; i < 50; i++) { /* 2.5 s of the countdown */
+        move(0, 25, 0);
+        EXPECT(is_told(0, "false_start"));
+        EXPECT(place_of(0).x == 0);
+        tick();
+    }
+    EXPECT(!heard[0].is_dismissed && world->players[0].motion.strikes == 0);
+    EXPECT(notes_in_all >= 4 && notes_in_all <= 8);
+    for (uint32_t i = 0; i < 40; i++)
+        tick();
+    move(0, 25, 0);
+    EXPECT(place_of(0).x == 25);
+    end();
 }
 
 TEST("what cannot be done about a race is told by its code")

@@ -47,6 +47,22 @@ TEST("--dev is loopback, a known key, a short drain and a race that runs")
     EXPECT_TEXT(config.api_key, "secret");
 }
 
+TEST("events linger, and wake-ups are batched, for moments that are bounded, and not by default")
+{
+    EXPECT(reads(WORDS(), WORDS()));
+    EXPECT_EQ(config.flush_window_us, 0);
+    EXPECT_EQ(config.flush_load, 50);
+    EXPECT_EQ(config.wake_batch_us, 0);
+    EXPECT(
+        reads(WORDS("--flush-window=5ms", "--flush-load=0"), WORDS("RINGCAST_WAKE_BATCH=250us")));
+    EXPECT_EQ(config.flush_window_us, 5000);
+    EXPECT_EQ(config.flush_load, 0);
+    EXPECT_EQ(config.wake_batch_us, 250);
+    EXPECT(!reads(WORDS("--flush-window=101ms"), WORDS()));
+    EXPECT_TEXT(text_skip(why, why.size - 16), "(0 to 100000 us)");
+    EXPECT(!reads(WORDS("--wake-batch=1"), WORDS()));
+}
+
 TEST("compression is off unless a kind switches it on, by flag or environment (THREATS.md Z1)")
 {
     EXPECT(reads(WORDS(), WORDS()) && !config.kart_deflate);
@@ -98,6 +114,7 @@ TEST("a mistake is told in one sentence that names the option")
         {"serve", nullptr, "\"serve\""},
         {"--listen", "here", "--listen"},
         {"--kart-payload", "65537", "--kart-payload"},
+        {"--kart-burst", "0", "--kart-burst"},
         {"--log-level", "loud", "--log-level"},
         {"--kart-stamp=maybe", nullptr, "--kart-stamp"},
         {"--rooms", "-1", "--rooms"},
@@ -157,6 +174,11 @@ TEST("durations and sizes have units, and what does not fit is refused")
     EXPECT(!config_parse_duration(TEXT("4294968s"), &value));
     EXPECT(!config_parse_duration(TEXT("s"), &value));
     EXPECT(!config_parse_duration(TEXT("1.5s"), &value));
+    EXPECT(config_parse_moment(TEXT("250us"), &value) && value == 250);
+    EXPECT(config_parse_moment(TEXT("5ms"), &value) && value == 5000);
+    EXPECT(!config_parse_moment(TEXT("5"), &value)); /* of what? */
+    EXPECT(!config_parse_moment(TEXT("1s"), &value));
+    EXPECT(!config_parse_moment(TEXT("4294968ms"), &value));
     EXPECT(config_parse_size(TEXT("16KiB"), &value) && value == 16'384);
     EXPECT(config_parse_size(TEXT("1MiB"), &value) && value == 1'048'576);
     EXPECT(!config_parse_size(TEXT("4096MiB"), &value));

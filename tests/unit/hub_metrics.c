@@ -57,3 +57,26 @@ TEST("workers' ends add up")
     EXPECT(page_says("{code=\"1006\",reason=\"restart\"} 2\n"));
     EXPECT(page_says("\nringcast_goodbyes_unsent_total 3\n"));
 }
+
+TEST("ticks are told as a histogram: each bucket holds all that took no longer")
+{
+    static struct tally other;
+    tally = other = (struct tally){};
+    struct kind_metrics *world = &tally.metrics.kinds[GAME_WORLD];
+    metrics_count_tick(world, 0);
+    metrics_count_tick(world, 100'000); /* 0.1 ms, which is still in the first */
+    metrics_count_tick(world, 100'001);
+    metrics_count_tick(world, 5'000'000'000);
+    metrics_count_tick(&other.metrics.kinds[GAME_WORLD], 3'000'000);
+    metrics_add(&tally, &other);
+    EXPECT(page_says("# TYPE ringcast_tick_duration_seconds histogram\n"));
+    EXPECT(page_says("_bucket{kind=\"world\",le=\"0.0001\"} 2\n"));
+    EXPECT(page_says("_bucket{kind=\"world\",le=\"0.00025\"} 3\n"));
+    EXPECT(page_says("_bucket{kind=\"world\",le=\"0.0025\"} 3\n"));
+    EXPECT(page_says("_bucket{kind=\"world\",le=\"0.005\"} 4\n"));
+    EXPECT(page_says("_bucket{kind=\"world\",le=\"0.25\"} 4\n"));
+    EXPECT(page_says("_bucket{kind=\"world\",le=\"+Inf\"} 5\n"));
+    EXPECT(page_says("ringcast_tick_duration_seconds_sum{kind=\"world\"} 5.003200001\n"));
+    EXPECT(page_says("ringcast_tick_duration_seconds_count{kind=\"world\"} 5\n"));
+    EXPECT(page_says("ringcast_tick_duration_seconds_count{kind=\"kart\"} 0\n"));
+}

@@ -4,8 +4,10 @@
 #include "limits.h"
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 static struct arena arena;
@@ -14,10 +16,12 @@ static int near_fd, far_fd; /* the two ends of a connection: the ring's and the 
 static struct ring_event held[64];
 static uint32_t held_count;
 
-static void begin(uint32_t receive_buffers)
+static void begin_batched(uint32_t receive_buffers, uint32_t batch_us)
 {
-    const struct ring_config config = {
-        .entries = 64, .receive_buffers = receive_buffers, .receive_buffer_size = 16};
+    const struct ring_config config = {.entries = 64,
+                                       .receive_buffers = receive_buffers,
+                                       .receive_buffer_size = 16,
+                                       .batch_us = batch_us};
     struct arena measured = arena_measure();
     struct text why = {};
     int ends[2];
@@ -29,6 +33,11 @@ static void begin(uint32_t receive_buffers)
     near_fd = ends[0];
     far_fd = ends[1];
     held_count = 0;
+}
+
+static void begin(uint32_t receive_buffers)
+{
+    begin_batched(receive_buffers, 0);
 }
 
 static void end(void)
@@ -340,6 +349,104 @@ TEST("a wait ends at its deadline when nothing comes, and at once when it has pa
     EXPECT(ring_wait(&ring, start_ns + 3'000'000).ns >= start_ns + 3'000'000);
     EXPECT(ring_wait(&ring, 0).ns < start_ns + 1'000'000'000);
     end();
+}
+
+/* A kernel that lets a wait go on for more: Linux 6.12. */
+static bool kernel_batches(void)
+{
+    struct utsname system;
+    uname(&system);
+    char *rest;
+    unsigned long major = strtoul(system.release, &rest, 10);
+    return major > 6 || (major == 6 && strtoul(rest + 1, nullptr, 10) >= 12);
+}
+
+static void *write_twice(void *)
+{
+    for (uint32_t i = 0; i < 2; i++) {
+        (void)!write(far_fd, "x", 1);
+        uint64_t until_ns = ring_now(&ring).ns + 2'000'000;
+        while (ring_now(&ring).ns < until_ns)
+            sched_yield();
+    }
+    return nullptr;
+}
+
+TEST("a wait for a batch goes on after the first completion, and ends with what has come by then")
+{
+    constexpr uint32_t batch_us = 400'000;
+    pthread_t thread;
+    begin_batched(8, batch_us);
+    EXPECT(ring_recv(&ring, token(RING_RECV, 1), near_fd, false));
+    uint64_t began_ns = ring_now(&ring).ns;
+    if (pthread_create(&thread, nullptr, write_twice, nullptr) != 0) abort();
+    uint64_t ended_ns = ring_wait(&ring, began_ns + 60'000'000'000).ns;
+    EXPECT(ended_ns < began_ns + 30'000'000'000);
+    EXPECT(!kernel_batches() || ended_ns >= began_ns + batch_us * 1000ULL);
+    EXPECT_EQ(ring.stats.waits, 1);
+    pthread_join(thread, nullptr);
+    uint32_t bytes = 0; /* the two may have come as one */
+    for (uint32_t count; (count = ring_take(&ring, held, 8)) > 0;)
+        for (uint32_t i = 0; i < count; i++) {
+            bytes += (uint32_t)held[i].data.size;
+            ring_give(&ring, &held[i]);
+        }
+    EXPECT(bytes == 2 || !kernel_batches());
+    end();
+}
+
+TEST("a wait for a batch ends at its deadline, and at once where something was left to be taken")
+{
+    begin_batched(8, 10'000'000);
+    uint64_t began_ns = ring_now(&ring).ns;
+    EXPECT(ring_wait(&ring, began_ns + 3'000'000).ns < began_ns + 5'000'000'000);
+    EXPECT(ring_recv(&ring, token(RING_RECV, 1), near_fd, false));
+    EXPECT(far_writes(TEXT("more than one buffer holds")));
+    ring_wait(&ring, 0);
+    EXPECT_EQ(ring_take(&ring, held, 1), 1);
+    ring_give(&ring, &held[0]);
+    began_ns = ring_now(&ring).ns;
+    EXPECT(ring_wait(&ring, UINT64_MAX).ns < began_ns + 5'000'000'000);
+    ring_give(&ring, &(struct ring_event){.data = next().data});
+    end();
+}
+
+/* DEFER_TASKRUN makes about twenty completions a visit to the kernel, and more of them only when it
+ * is asked again. */
+static void take_from_crowd(uint32_t batch_us)
+{
+    constexpr uint32_t crowd = 200;
+    int ends[crowd][2];
+    begin_batched(crowd + 56, batch_us);
+    for (uint32_t i = 0; i < crowd; i++) {
+        if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends[i]) != 0) abort();
+        EXPECT(ring_recv(&ring, token(RING_RECV, i), ends[i][0], false));
+    }
+    ring_submit(&ring);
+    for (uint32_t round = 0; round < 3; round++) {
+        uint32_t taken = 0;
+        for (uint32_t i = 0; i < crowd; i++)
+            EXPECT_EQ(write(ends[i][1], "x", 1), 1);
+        ring_wait(&ring, ring_now(&ring).ns + 1'000'000'000);
+        for (uint32_t count; (count = ring_take(&ring, held, 64)) > 0; taken += count)
+            for (uint32_t i = 0; i < count; i++)
+                ring_give(&ring, &held[i]);
+        EXPECT_EQ(taken, crowd);
+    }
+    EXPECT_EQ(ring.stats.waits, 3);
+    for (uint32_t i = 0; i < crowd; i++)
+        close(ends[i][1]);
+    for (uint32_t i = 0; i < crowd; i++)
+        EXPECT_EQ(next().result, 0);
+    for (uint32_t i = 0; i < crowd; i++)
+        close(ends[i][0]);
+    end();
+}
+
+TEST("one wait, and taking until there is nothing, gives all that has come: no queue builds unseen")
+{
+    take_from_crowd(0);
+    take_from_crowd(250);
 }
 
 TEST("what is written to a file is told with its size, and an error as such")
