@@ -341,8 +341,19 @@ static void judge_words(struct run *run)
          (unsigned long long)said, (unsigned long long)reasons);
 }
 
+/* Who is not run for long, again and again, and whose kernel takes nothing in between, comes to the
+ * end of its patience (hub/stop.c) before everything is home, and says so. */
+static bool may_give_up(const struct run *run)
+{
+    const struct sim_faults *faults = &run->plan.sim.faults;
+    bool is_short = faults->submit_none > 0 || faults->submit_fewer > 0;
+    return !run->calm && is_short && faults->hiccup > 0 && faults->hiccup_us_max > 200'000;
+}
+
 void judge_end(struct run *run, const int *codes)
 {
+    for (uint32_t i = 0; i < run->hub.worker_count; i++)
+        if (codes[i] != 0 && may_give_up(run)) return;
     for (uint32_t i = 0; i < run->hub.worker_count; i++) {
         const struct worker *worker = run->hub.workers[i];
         MUST(run, codes[i] == 0, "worker %u ended with %d: not everything came home", i, codes[i]);
