@@ -666,8 +666,8 @@ static void check_nothing_missing(void)
     }
 }
 
-/* Who is stopped by its own peer waits for it for as long as there is one, and who is paused for the
- * hub. */
+/* Who is stopped by its own peer waits for it for as long as there is one, and who is paused waits
+ * for the hub. */
 static void stopped_peers_leave(void)
 {
     for (uint32_t i = 0; i < record_count; i++) {
