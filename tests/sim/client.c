@@ -374,7 +374,7 @@ static bool may_be_cut(const struct client *client)
 {
     const struct run *run = client->run;
     return client->ended || run->draining || client->was_slow || is_narrow(run) ||
-           some_were_shed(run);
+           some_were_shed(run) || run->squeezed;
 }
 
 /* Who has done nothing is never cut off without a word. */
