@@ -91,8 +91,8 @@ static void check_bound(struct client *client)
                      2 * ring_receive_buffer_size;
     uint32_t given_ms = config->pong_ms + config->ping_ms / 2;
     if (config->message_ms < given_ms) given_ms = config->message_ms;
-    bool given_up =
-        client_now(client) - client->opened_ns >= given_ms * ms_ns || client->run->squeezed;
+    bool given_up = client_now(client) - client->opened_ns >= given_ms * ms_ns ||
+                    client->run->squeezed || client->run->draining;
     MUST(client->run, echoer_of(client)->bytes <= bound || client->window > 0 || given_up,
          "client %u has said %llu bytes more than it has heard", client->index,
          (unsigned long long)echoer_of(client)->bytes);
