@@ -170,7 +170,7 @@ fn ringcast(b: *std.Build, mode: Mode) *std.Build.Step.Compile {
 /// One program of all unit tests, and of all they test: the server without its main.
 fn unitTests(b: *std.Build, mode: Mode) *std.Build.Step.Compile {
     const tests = program(b, "unit", mode);
-    tests.lto = .none; // half a minute, and no test can tell
+    tests.lto = .none; // half a minute; the release itself has it, and is tried by tests/tools/static.py
     addOurs(b, tests.root_module, "tests/unit");
     addLayers(b, tests.root_module);
     return tests;
